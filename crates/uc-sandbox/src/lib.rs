@@ -1,0 +1,69 @@
+//! The seam between the engine and its sandboxes: the traits [`Driver`] and [`Sandbox`] and their messages, and
+//! nothing else (mission M2.1).
+//!
+//! A driver can be asked what it offers on this host ([`Driver::probe`]) and can set up a sandbox for one workload
+//! ([`Driver::prepare`]). A sandbox holds one or more containers that share a network and a life time. Every driver
+//! passes the contract suite in `uc-testkit`.
+//!
+//! Life of a container: `create` (everything that can fail is tried; the program has not run an instruction) →
+//! `start` → `wait`. `stop` may come at any time and more than once. `destroy` ends the sandbox: afterwards no
+//! process, mount, cgroup or file of it is left. Dropping a sandbox without `destroy` kills its processes.
+
+mod message;
+mod offer;
+
+use std::{future::Future, pin::Pin};
+
+pub use message::{
+    CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason, HostMount,
+    HttpGrant, Limits, Mount, MountSource, Payload, PortForward, PrepareRequest, Process,
+    StartRequest, StartResponse, Stats, StatsRequest, Stdio, StopRequest, TcpConnectRequest, User,
+    WaitRequest,
+};
+pub use offer::{Availability, Limit, Offer, Probe};
+use uc_model::{Problem, RuntimeKind};
+
+/// A future of this seam. It is `Send` so that an engine may run sandboxes on any thread it likes.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, Problem>> + Send + 'a>>;
+
+/// One backend.
+pub trait Driver: Send + Sync {
+    /// Which kind of sandbox this driver makes.
+    fn kind(&self) -> RuntimeKind;
+
+    /// What it offers on this host, found by trying. It leaves nothing behind and takes milliseconds, not seconds;
+    /// what takes longer is remembered by the driver.
+    fn probe(&self) -> Probe;
+
+    /// Sets up a sandbox for one workload.
+    fn prepare(&self, request: PrepareRequest) -> Pending<'_, Box<dyn Sandbox>>;
+}
+
+/// One workload's sandbox.
+///
+/// Every method takes `&self`: waiting for one container must not keep another from being stopped.
+pub trait Sandbox: Send + Sync {
+    /// Makes a container ready to start.
+    fn create(&self, request: CreateRequest) -> Pending<'_, CreateResponse>;
+
+    /// Starts the program of a created container.
+    fn start(&self, request: StartRequest) -> Pending<'_, StartResponse>;
+
+    /// Waits until the container has ended; a second call answers the same at once.
+    fn wait(&self, request: WaitRequest) -> Pending<'_, Exit>;
+
+    /// Asks the program to end, waits for `grace`, then kills it; returns how it ended.
+    fn stop(&self, request: StopRequest) -> Pending<'_, Exit>;
+
+    /// Runs one more program in a running container and waits for it. A driver that cannot refuses.
+    fn exec(&self, request: ExecRequest) -> Pending<'_, Exit>;
+
+    /// Opens and closes a TCP connection to a port inside the sandbox's network; an error says why it failed.
+    fn tcp_connect(&self, request: TcpConnectRequest) -> Pending<'_, ()>;
+
+    /// What a container uses now, or used until its end.
+    fn stats(&self, request: StatsRequest) -> Pending<'_, Stats>;
+
+    /// Kills what runs and removes everything the sandbox put on the host.
+    fn destroy(&self, request: DestroyRequest) -> Pending<'_, ()>;
+}

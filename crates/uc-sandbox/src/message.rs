@@ -1,0 +1,315 @@
+//! Requests and responses of the seam.
+
+use std::{net::IpAddr, os::fd::OwnedFd, path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use uc_model::{
+    Bytes, MilliCpu,
+    workload::{Network, Protocol},
+};
+
+/// Sets up a sandbox.
+#[derive(Debug)]
+pub struct PrepareRequest {
+    /// Unique on this host; `[a-z0-9-]`, at most 80 characters. Names of cgroups derive from it, so that they can be
+    /// found again after a crash.
+    pub id: String,
+    /// The host name inside.
+    pub hostname: String,
+    /// What the sandbox may reach.
+    pub network: Network,
+    /// Ports forwarded from the host.
+    pub ports: Vec<PortForward>,
+    /// An existing directory that is the sandbox's own until `destroy`; private to the caller (0700).
+    pub directory: PathBuf,
+    /// Skip limits that cannot be enforced here instead of refusing.
+    pub ignore_unenforceable_limits: bool,
+}
+
+/// A port forwarded from the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortForward {
+    /// Address on the host.
+    pub host_ip: IpAddr,
+    /// Port on the host.
+    pub host_port: u16,
+    /// Port in the sandbox.
+    pub container_port: u16,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+}
+
+/// Makes a container.
+#[derive(Debug)]
+pub struct CreateRequest {
+    /// Unique in the sandbox; an RFC 1123 label.
+    pub container: String,
+    /// What it consists of.
+    pub payload: Payload,
+    /// What it executes.
+    pub process: Process,
+    /// Where its standard streams go.
+    pub stdio: Stdio,
+    /// What is mounted, in order.
+    pub mounts: Vec<Mount>,
+    /// Whether the root file system refuses writes.
+    pub read_only_root: bool,
+    /// What it may use.
+    pub limits: Limits,
+    /// A further seccomp profile (bytes of an OCI seccomp JSON file), on top of the built-in allow-list.
+    pub seccomp_profile: Option<Vec<u8>>,
+}
+
+/// What a container consists of.
+#[derive(Debug, Clone)]
+pub enum Payload {
+    /// A WebAssembly module or component.
+    Wasm {
+        /// The binary or text file.
+        file: PathBuf,
+        /// Which outgoing HTTP requests are allowed.
+        http: HttpGrant,
+    },
+    /// Unpacked layers of a Linux root file system, lowest first; at least one.
+    Rootfs {
+        /// The directories.
+        layers: Vec<PathBuf>,
+    },
+}
+
+/// Which outgoing HTTP requests a WebAssembly program may make.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum HttpGrant {
+    /// None.
+    #[default]
+    None,
+    /// To any host.
+    Any,
+}
+
+/// What a container executes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Process {
+    /// The program and its arguments. Empty for a WebAssembly payload without arguments; its program name is the
+    /// driver's to give.
+    pub argv: Vec<String>,
+    /// The whole environment, in order. It may hold secrets: `Debug` leaves the values out.
+    pub env: Vec<(String, String)>,
+    /// The absolute working directory.
+    pub cwd: String,
+    /// Who it runs as, inside the sandbox.
+    pub user: User,
+}
+
+impl std::fmt::Debug for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.env.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Process")
+            .field("argv", &self.argv)
+            .field("env", &names)
+            .field("cwd", &self.cwd)
+            .field("user", &self.user)
+            .finish()
+    }
+}
+
+/// A user inside the sandbox.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+/// The standard streams of a container. The sandbox owns them from `create` on and closes its copies when the
+/// program has ended, so that a reader sees end of file.
+#[derive(Debug)]
+pub struct Stdio {
+    /// Read by the program; end of file at once when `None`.
+    pub stdin: Option<OwnedFd>,
+    /// Written by the program.
+    pub stdout: OwnedFd,
+    /// Written by the program.
+    pub stderr: OwnedFd,
+}
+
+/// Something mounted in a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// What is mounted.
+    pub source: MountSource,
+    /// The absolute, normalised path in the container. It is made if it is missing.
+    pub target: String,
+    /// Whether writes are refused.
+    pub read_only: bool,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MountSource {
+    /// A file or directory of the host.
+    Host(HostMount),
+    /// A fresh file system in memory.
+    Memory {
+        /// The most it may hold.
+        size_limit: Option<Bytes>,
+    },
+}
+
+/// A file or directory of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostMount {
+    /// The path on the host.
+    pub path: PathBuf,
+    /// A path below it, resolved without leaving it (symbolic links included).
+    pub sub_path: Option<PathBuf>,
+    /// Whether it was made for this workload, and so may be handed to the sandbox's user.
+    pub owned: bool,
+}
+
+/// What a container may use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory.
+    pub memory: Option<Bytes>,
+    /// CPU time per wall-clock time.
+    pub cpu: Option<MilliCpu>,
+    /// The share of CPU under contention.
+    pub cpu_weight: Option<MilliCpu>,
+    /// Processes and threads.
+    pub pids: Option<u32>,
+}
+
+/// A container has been made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CreateResponse {
+    /// The host's process id of the program-to-be, for kinds that have one.
+    pub pid: Option<u32>,
+    /// What the user should know, such as limits skipped on request.
+    pub warnings: Vec<String>,
+}
+
+/// Starts a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartRequest {
+    /// Its name.
+    pub container: String,
+}
+
+/// A container has been started: its program runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StartResponse {}
+
+/// Waits for a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitRequest {
+    /// Its name.
+    pub container: String,
+}
+
+/// Ends a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StopRequest {
+    /// Its name.
+    pub container: String,
+    /// How long it may take to end by itself.
+    pub grace: Duration,
+}
+
+/// Runs one more program in a running container.
+#[derive(Debug)]
+pub struct ExecRequest {
+    /// The container's name.
+    pub container: String,
+    /// The program and its arguments; environment, directory and user are the container's.
+    pub command: Vec<String>,
+    /// Kill it after this time; its [`Exit`] then says [`ExitReason::Deadline`].
+    pub timeout: Duration,
+    /// Where its streams go; discarded when `None`.
+    pub stdio: Option<Stdio>,
+}
+
+/// Tries a TCP port inside the sandbox's network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpConnectRequest {
+    /// The port, on the sandbox's loopback.
+    pub port: u16,
+    /// Give up after this time.
+    pub timeout: Duration,
+}
+
+/// Asks what a container uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatsRequest {
+    /// Its name.
+    pub container: String,
+}
+
+/// What a container uses; `None` where this kind or host cannot tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Memory that could not be given back under pressure (anonymous), in bytes.
+    pub memory_anon_bytes: Option<u64>,
+    /// All memory charged, page cache included, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// The highest value of `memory_bytes` so far.
+    pub memory_peak_bytes: Option<u64>,
+    /// The memory limit in force.
+    pub memory_limit_bytes: Option<u64>,
+    /// CPU time used, in microseconds.
+    pub cpu_us: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u64>,
+    /// Processes killed for want of memory.
+    pub oom_kills: Option<u64>,
+}
+
+/// Ends a sandbox.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DestroyRequest {}
+
+/// How a container ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// The code a shell would show: the program's own, or 128 + signal.
+    pub code: u8,
+    /// Why it ended.
+    pub reason: ExitReason,
+}
+
+impl Exit {
+    /// The program ended by itself.
+    pub fn with_code(code: u8) -> Self {
+        Self {
+            code,
+            reason: ExitReason::Exited,
+        }
+    }
+}
+
+/// Why a container ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum ExitReason {
+    /// By itself.
+    Exited,
+    /// By a signal that was not ours.
+    Signalled {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// It asked for more memory than its limit.
+    OutOfMemory,
+    /// It ran longer than allowed.
+    Deadline,
+    /// A WebAssembly trap.
+    Trapped {
+        /// The engine's words.
+        message: String,
+    },
+    /// On request ([`crate::Sandbox::stop`]).
+    Stopped,
+}
