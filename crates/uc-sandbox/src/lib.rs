@@ -12,7 +12,7 @@
 mod message;
 mod offer;
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, path::Path, pin::Pin};
 
 pub use message::{
     CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason, HostMount,
@@ -37,6 +37,13 @@ pub trait Driver: Send + Sync {
 
     /// Sets up a sandbox for one workload.
     fn prepare(&self, request: PrepareRequest) -> Pending<'_, Box<dyn Sandbox>>;
+
+    /// Removes what a sandbox left outside its directory when its owner was killed: processes, cgroups. It may be
+    /// called again after a crash of its own. The directory itself stays, for the caller to remove.
+    fn reclaim(&self, directory: &Path) -> Result<(), Problem> {
+        let _ = directory;
+        Ok(())
+    }
 }
 
 /// One workload's sandbox.

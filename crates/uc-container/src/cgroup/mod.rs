@@ -1,0 +1,429 @@
+//! Control groups of one container: limits, membership, usage, removal. Version 1, version 2 and hybrid.
+
+mod layout;
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+pub(crate) use layout::{Controller, Layout, Place, Version};
+use uc_model::{Problem, Result};
+use uc_sandbox::{Limit, Limits, Stats};
+
+/// The file in a sandbox's directory that lists its groups, written before they are made, so that they are found
+/// again whatever happens.
+const LEDGER: &str = "cgroups";
+
+/// How long removal waits for processes that are being killed.
+const REMOVAL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The period of CPU limits, in microseconds: the kernel's own default.
+const CPU_PERIOD_US: u64 = 100_000;
+
+/// The groups of one container: one directory per hierarchy.
+#[derive(Debug, Default)]
+pub(crate) struct Cgroup {
+    directories: Vec<PathBuf>,
+    by_controller: BTreeMap<Controller, (Version, PathBuf)>,
+}
+
+impl Cgroup {
+    /// Makes the groups and sets the limits. A limit without a controller is refused, or skipped with a warning if
+    /// the workload says so.
+    pub(crate) fn create(
+        layout: &Layout,
+        name: &str,
+        directory: &Path,
+        limits: &Limits,
+        ignore_unenforceable: bool,
+    ) -> Result<(Self, Vec<String>)> {
+        let mut warnings = Vec::new();
+        for (limit, wanted) in wanted_limits(limits) {
+            if !wanted || layout.place(controller_of(limit)).is_some() {
+                continue;
+            }
+            let problem = unenforceable(limit);
+            if !ignore_unenforceable {
+                return Err(problem);
+            }
+            warnings.push(format!("{problem}; skipped because the file says so"));
+        }
+        let mut cgroup = Self::default();
+        for controller in Controller::ALL {
+            // The CPU controller costs time on every switch of tasks, so it is used for limits only.
+            let needed = controller != Controller::Cpu
+                || limits.cpu.is_some()
+                || limits.cpu_weight.is_some();
+            if let (true, Some(place)) = (needed, layout.place(controller)) {
+                cgroup.plan(controller, place, name);
+            }
+        }
+        cgroup.record(directory)?;
+        let made = cgroup.make().and_then(|()| cgroup.apply(limits));
+        if let Err(problem) = made {
+            cgroup.remove();
+            return Err(problem);
+        }
+        Ok((cgroup, warnings))
+    }
+
+    fn plan(&mut self, controller: Controller, place: &Place, name: &str) {
+        let directory = place.parent.join(name);
+        if !self.directories.contains(&directory) {
+            self.directories.push(directory.clone());
+        }
+        self.by_controller
+            .insert(controller, (place.version, directory));
+    }
+
+    fn record(&self, directory: &Path) -> Result<()> {
+        let mut text = fs::read_to_string(directory.join(LEDGER)).unwrap_or_default();
+        for cgroup in &self.directories {
+            text.push_str(&format!("{}\n", cgroup.display()));
+        }
+        fs::write(directory.join(LEDGER), text).map_err(|error| {
+            Problem::storage("cannot record the control groups")
+                .at(directory.display())
+                .caused_by(error)
+        })
+    }
+
+    fn make(&self) -> Result<()> {
+        for directory in &self.directories {
+            match fs::create_dir(directory) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(Problem::host("cannot make a control group")
+                        .at(directory.display())
+                        .remedy("run under a delegated group: systemd-run --user --scope uc run …")
+                        .caused_by(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&self, limits: &Limits) -> Result<()> {
+        if let (Some(memory), Some((version, directory))) =
+            (limits.memory, self.by_controller.get(&Controller::Memory))
+        {
+            match version {
+                Version::V1 => {
+                    write(directory, "memory.limit_in_bytes", memory.0)?;
+                    // Without this, pages over the limit go to swap; it exists only with swap accounting.
+                    write_if_present(directory, "memory.memsw.limit_in_bytes", memory.0)?;
+                }
+                Version::V2 => {
+                    write(directory, "memory.max", memory.0)?;
+                    write_if_present(directory, "memory.swap.max", 0)?;
+                    // A container dies as a whole, not one process of it.
+                    write_if_present(directory, "memory.oom.group", 1)?;
+                }
+            }
+        }
+        if let (Some(pids), Some((_, directory))) =
+            (limits.pids, self.by_controller.get(&Controller::Pids))
+        {
+            write(directory, "pids.max", pids)?;
+        }
+        if let Some((version, directory)) = self.by_controller.get(&Controller::Cpu) {
+            apply_cpu(*version, directory, limits)?;
+        }
+        Ok(())
+    }
+
+    /// Moves a process into the groups.
+    pub(crate) fn attach(&self, pid: u32) -> Result<()> {
+        self.directories
+            .iter()
+            .try_for_each(|directory| write(directory, "cgroup.procs", pid))
+    }
+
+    /// What the container uses.
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = Stats::default();
+        if let Some((version, directory)) = self.by_controller.get(&Controller::Memory) {
+            memory_stats(*version, directory, &mut stats);
+        }
+        if let Some((version, directory)) = self.by_controller.get(&Controller::CpuAccount) {
+            stats.cpu_us = match version {
+                Version::V1 => {
+                    number(directory, "cpuacct.usage").map(|nanoseconds| nanoseconds / 1000)
+                }
+                Version::V2 => keyed(directory, "cpu.stat", "usage_usec"),
+            };
+        }
+        if let Some((_, directory)) = self.by_controller.get(&Controller::Pids) {
+            stats.pids = number(directory, "pids.current");
+        }
+        stats
+    }
+
+    /// Removes the groups, killing what is left in them.
+    pub(crate) fn remove(&self) {
+        for directory in &self.directories {
+            // What cannot be removed stays in the ledger, for `reclaim`.
+            let _ = remove_group(directory);
+        }
+    }
+}
+
+fn wanted_limits(limits: &Limits) -> [(Limit, bool); 3] {
+    [
+        (Limit::Memory, limits.memory.is_some()),
+        (Limit::Cpu, limits.cpu.is_some()),
+        (Limit::Pids, limits.pids.is_some()),
+    ]
+}
+
+/// The controller that enforces a limit.
+pub(crate) fn controller_of(limit: Limit) -> Controller {
+    match limit {
+        Limit::Memory => Controller::Memory,
+        Limit::Cpu => Controller::Cpu,
+        Limit::Pids => Controller::Pids,
+    }
+}
+
+fn unenforceable(limit: Limit) -> Problem {
+    let name = controller_of(limit).name_v2();
+    Problem::refused(format!("the {name} limit cannot be enforced here"))
+        .limit(format!("a cgroup {name} controller that you may use"))
+        .remedy(
+            "run as root, or under a delegated group (systemd-run --user --scope uc run …), or accept it with the \
+             annotation undercurrent.dev/unenforceable-limits: ignore",
+        )
+}
+
+fn apply_cpu(version: Version, directory: &Path, limits: &Limits) -> Result<()> {
+    let quota = limits
+        .cpu
+        .map(|cpu| (cpu.0 * CPU_PERIOD_US / 1000).max(1000));
+    // Kubernetes' rule for requests: 1024 shares per CPU, at least 2.
+    let shares = limits
+        .cpu_weight
+        .map(|cpu| (cpu.0 * 1024 / 1000).clamp(2, 262_144));
+    match version {
+        Version::V1 => {
+            if let Some(quota) = quota {
+                write(directory, "cpu.cfs_period_us", CPU_PERIOD_US)?;
+                write(directory, "cpu.cfs_quota_us", quota)?;
+            }
+            shares.map_or(Ok(()), |shares| write(directory, "cpu.shares", shares))
+        }
+        Version::V2 => {
+            if let Some(quota) = quota {
+                write(
+                    directory,
+                    "cpu.max",
+                    format_args!("{quota} {CPU_PERIOD_US}"),
+                )?;
+            }
+            // The kernel's mapping of shares 2-262144 to weights 1-10000.
+            shares.map_or(Ok(()), |shares| {
+                write(directory, "cpu.weight", 1 + (shares - 2) * 9999 / 262_142)
+            })
+        }
+    }
+}
+
+fn memory_stats(version: Version, directory: &Path, stats: &mut Stats) {
+    /// Version 1 shows "no limit" as the largest multiple of the page size.
+    const UNLIMITED_FROM: u64 = 1 << 60;
+    match version {
+        Version::V1 => {
+            stats.memory_bytes = number(directory, "memory.usage_in_bytes");
+            stats.memory_peak_bytes = number(directory, "memory.max_usage_in_bytes");
+            stats.memory_limit_bytes =
+                number(directory, "memory.limit_in_bytes").filter(|limit| *limit < UNLIMITED_FROM);
+            stats.memory_anon_bytes = keyed(directory, "memory.stat", "rss");
+            stats.oom_kills = keyed(directory, "memory.oom_control", "oom_kill");
+        }
+        Version::V2 => {
+            stats.memory_bytes = number(directory, "memory.current");
+            stats.memory_peak_bytes = number(directory, "memory.peak");
+            stats.memory_limit_bytes = number(directory, "memory.max");
+            stats.memory_anon_bytes = keyed(directory, "memory.stat", "anon");
+            stats.oom_kills = keyed(directory, "memory.events", "oom_kill");
+        }
+    }
+}
+
+fn number(directory: &Path, file: &str) -> Option<u64> {
+    fs::read_to_string(directory.join(file))
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+}
+
+fn keyed(directory: &Path, file: &str, key: &str) -> Option<u64> {
+    let text = fs::read_to_string(directory.join(file)).ok()?;
+    text.lines().find_map(|line| {
+        let (name, value) = line.split_once(' ')?;
+        (name == key).then(|| value.trim().parse().ok()).flatten()
+    })
+}
+
+fn write(directory: &Path, file: &str, value: impl std::fmt::Display) -> Result<()> {
+    let path = directory.join(file);
+    fs::write(&path, value.to_string()).map_err(|error| {
+        Problem::host("cannot set a control group up")
+            .at(path.display())
+            .found(format!("{value}: {error}"))
+            .remedy("`uc doctor` shows which controllers work here")
+    })
+}
+
+fn write_if_present(directory: &Path, file: &str, value: u64) -> Result<()> {
+    if directory.join(file).exists() {
+        write(directory, file, value)
+    } else {
+        Ok(())
+    }
+}
+
+/// Removes one group, killing its processes first, and waits until the kernel lets go of it.
+fn remove_group(directory: &Path) -> io::Result<()> {
+    let deadline = Instant::now() + REMOVAL_PATIENCE;
+    loop {
+        match fs::remove_dir(directory) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if Instant::now() > deadline => return Err(error),
+            Err(_) => kill_members(directory),
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn kill_members(directory: &Path) {
+    if fs::write(directory.join("cgroup.kill"), "1").is_ok() {
+        return;
+    }
+    for pid in fs::read_to_string(directory.join("cgroup.procs"))
+        .unwrap_or_default()
+        .lines()
+    {
+        let pid = pid.parse().ok().and_then(rustix::process::Pid::from_raw);
+        if let Some(pid) = pid {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+/// Removes the groups that a sandbox's ledger lists; they belong to an owner that died.
+pub(crate) fn reclaim(directory: &Path) -> Result<()> {
+    let ledger = directory.join(LEDGER);
+    let Ok(text) = fs::read_to_string(&ledger) else {
+        return Ok(());
+    };
+    for line in text
+        .lines()
+        .filter(|line| line.starts_with('/') && line.contains("undercurrent-"))
+    {
+        remove_group(Path::new(line)).map_err(|error| {
+            Problem::host("a control group of a dead workload cannot be removed")
+                .at(line)
+                .caused_by(error)
+        })?;
+    }
+    fs::remove_file(&ledger).map_err(|error| {
+        Problem::storage("cannot remove a file")
+            .at(ledger.display())
+            .caused_by(error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use uc_model::{Bytes, MilliCpu};
+
+    use super::*;
+
+    /// Files of a version 2 group as a plain directory: what is written can be read back.
+    fn fixture(version: Version, files: &[(&str, &str)]) -> (tempfile::TempDir, Cgroup) {
+        let temporary = tempfile::tempdir().expect("a directory");
+        for (name, text) in files {
+            fs::write(temporary.path().join(name), text).expect("written");
+        }
+        let directory = temporary.path().to_owned();
+        let by_controller = Controller::ALL
+            .into_iter()
+            .map(|controller| (controller, (version, directory.clone())))
+            .collect();
+        (
+            temporary,
+            Cgroup {
+                directories: vec![directory],
+                by_controller,
+            },
+        )
+    }
+
+    #[test]
+    fn version_2_limits_are_written_in_its_own_terms() {
+        let (directory, cgroup) = fixture(
+            Version::V2,
+            &[("memory.swap.max", "max"), ("memory.oom.group", "0")],
+        );
+        let limits = Limits {
+            memory: Some(Bytes::mib(64)),
+            cpu: Some(MilliCpu(500)),
+            cpu_weight: Some(MilliCpu(1000)),
+            pids: Some(10),
+        };
+        cgroup.apply(&limits).expect("applied");
+        let read = |file: &str| fs::read_to_string(directory.path().join(file)).expect("there");
+        assert_eq!(read("memory.max"), "67108864");
+        assert_eq!(read("memory.swap.max"), "0");
+        assert_eq!(read("memory.oom.group"), "1");
+        assert_eq!(read("cpu.max"), "50000 100000");
+        assert_eq!(read("cpu.weight"), "39");
+        assert_eq!(read("pids.max"), "10");
+    }
+
+    #[test]
+    fn version_2_usage_is_read_in_its_own_terms() {
+        let (_directory, cgroup) = fixture(
+            Version::V2,
+            &[
+                ("memory.current", "4096\n"),
+                ("memory.max", "max\n"),
+                ("memory.stat", "anon 1024\nfile 2048\n"),
+                ("memory.events", "low 0\noom 2\noom_kill 1\n"),
+                ("cpu.stat", "usage_usec 77\n"),
+                ("pids.current", "3\n"),
+            ],
+        );
+        let stats = cgroup.stats();
+        assert_eq!(stats.memory_bytes, Some(4096));
+        assert_eq!(stats.memory_anon_bytes, Some(1024));
+        assert_eq!(stats.memory_limit_bytes, None);
+        assert_eq!(stats.oom_kills, Some(1));
+        assert_eq!(stats.cpu_us, Some(77));
+        assert_eq!(stats.pids, Some(3));
+    }
+
+    #[test]
+    fn a_limit_without_a_controller_is_refused_unless_the_file_accepts_it() {
+        let temporary = tempfile::tempdir().expect("a directory");
+        let limits = Limits {
+            memory: Some(Bytes::mib(1)),
+            ..Limits::default()
+        };
+        let nowhere = Layout::default();
+        let refused = Cgroup::create(&nowhere, "undercurrent-x", temporary.path(), &limits, false);
+        assert_eq!(
+            refused.expect_err("refused").kind(),
+            uc_model::ProblemKind::Refused
+        );
+        let (_, warnings) =
+            Cgroup::create(&nowhere, "undercurrent-x", temporary.path(), &limits, true)
+                .expect("accepted");
+        assert!(warnings[0].contains("memory limit"), "{warnings:?}");
+    }
+}

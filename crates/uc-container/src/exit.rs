@@ -1,0 +1,76 @@
+//! How a container's first process ended.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::process::{WaitId, WaitIdOptions};
+use tokio::{io::unix::AsyncFd, sync::OnceCell};
+use uc_model::{Problem, Result};
+use uc_sandbox::{Exit, ExitReason};
+
+/// A child process that can be awaited any number of times.
+pub(crate) struct Ending {
+    pidfd: AsyncFd<OwnedFd>,
+    exit: OnceCell<Exit>,
+}
+
+impl Ending {
+    pub(crate) fn new(pidfd: OwnedFd) -> Result<Self> {
+        let pidfd = crate::sys::watch(pidfd)
+            .map_err(|error| Problem::internal("cannot wait for a process").caused_by(error))?;
+        Ok(Self {
+            pidfd,
+            exit: OnceCell::new(),
+        })
+    }
+
+    pub(crate) fn pidfd(&self) -> &OwnedFd {
+        self.pidfd.get_ref()
+    }
+
+    /// The exit, once the process has ended.
+    pub(crate) fn known(&self) -> Option<&Exit> {
+        self.exit.get()
+    }
+
+    /// Waits for the end; the first to see it reaps the process.
+    pub(crate) async fn wait(&self) -> Result<Exit> {
+        self.exit
+            .get_or_try_init(|| async {
+                // A pidfd becomes readable when its process has ended; it stays so.
+                let _readable = self.pidfd.readable().await.map_err(|error| {
+                    Problem::internal("cannot wait for a process").caused_by(error)
+                })?;
+                reap(self.pidfd.get_ref())
+            })
+            .await
+            .cloned()
+    }
+}
+
+impl Drop for Ending {
+    /// Nothing that was started outlives its owner.
+    fn drop(&mut self) {
+        if self.exit.get().is_none() {
+            let _ = crate::sys::pidfd_signal(self.pidfd.get_ref().as_fd(), libc::SIGKILL);
+            let _ = reap(self.pidfd.get_ref());
+        }
+    }
+}
+
+fn reap(pidfd: &OwnedFd) -> Result<Exit> {
+    let status = rustix::io::retry_on_intr(|| {
+        rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED)
+    })
+    .map_err(|errno| {
+        Problem::internal("cannot learn how a process ended").caused_by(std::io::Error::from(errno))
+    })?
+    .ok_or_else(|| Problem::internal("a process ended without a status"))?;
+    if let Some(code) = status.exit_status() {
+        return Ok(Exit::with_code((code & 0xff) as u8));
+    }
+    let signal = status.terminating_signal().unwrap_or(libc::SIGKILL);
+    Ok(Exit {
+        code: 128 + (signal & 0x7f) as u8,
+        reason: ExitReason::Signalled { signal },
+    })
+}

@@ -1,0 +1,382 @@
+//! The launcher's side of a start: clone, give ids and groups, hear how it went.
+
+use std::{
+    fs::File,
+    io::Write as _,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, RecvFlags, SocketFlags, SocketType},
+};
+use tokio::io::unix::AsyncFd;
+use uc_model::{Problem, Result};
+
+use crate::{
+    child::{self, Failure},
+    idmap::{IdMapping, MapWriter},
+    plan::{Plan, Program},
+    report::{REPORT_SIZE, Report, Step, Subjects},
+    sys::{self, Cloned},
+};
+
+/// How long a container may take to be set up before the launcher gives up.
+const SETUP_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The namespaces that the containers of one sandbox share.
+#[derive(Debug)]
+pub(crate) struct Namespaces {
+    user: File,
+    ipc: File,
+    uts: File,
+    /// `None` where the sandbox has the host's network.
+    net: Option<File>,
+}
+
+impl Namespaces {
+    /// Those of a process that was cloned with new ones; they live as long as these descriptors.
+    pub(crate) fn of(pid: u32, own_network: bool) -> Result<Self> {
+        let open = |name: &str| {
+            let path = format!("/proc/{pid}/ns/{name}");
+            File::open(&path).map_err(|error| {
+                Problem::host("cannot open a namespace")
+                    .at(path)
+                    .caused_by(error)
+            })
+        };
+        Ok(Self {
+            user: open("user")?,
+            ipc: open("ipc")?,
+            uts: open("uts")?,
+            net: own_network.then(|| open("net")).transpose()?,
+        })
+    }
+
+    fn join(&self) -> Result<(), Errno> {
+        sys::setns(self.user.as_fd(), libc::CLONE_NEWUSER)?;
+        sys::setns(self.ipc.as_fd(), libc::CLONE_NEWIPC)?;
+        sys::setns(self.uts.as_fd(), libc::CLONE_NEWUTS)?;
+        self.net
+            .as_ref()
+            .map_or(Ok(()), |net| sys::setns(net.as_fd(), libc::CLONE_NEWNET))
+    }
+
+    /// Joins only what is needed to reach the sandbox's network.
+    pub(crate) fn join_network(&self) -> Result<(), Errno> {
+        let Some(net) = &self.net else { return Ok(()) };
+        sys::setns(self.user.as_fd(), libc::CLONE_NEWUSER)?;
+        sys::setns(net.as_fd(), libc::CLONE_NEWNET)
+    }
+}
+
+/// Both ends of the socket over which launcher and child talk.
+pub(crate) struct ControlPair {
+    launcher: OwnedFd,
+    child: OwnedFd,
+}
+
+impl ControlPair {
+    pub(crate) fn new() -> Result<Self> {
+        let (launcher, child) = rustix::net::socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .map_err(|errno| {
+            Problem::host("cannot make a socket pair").caused_by(std::io::Error::from(errno))
+        })?;
+        Ok(Self { launcher, child })
+    }
+
+    /// The number the child's plan must stay above.
+    pub(crate) fn highest_fd(&self) -> RawFd {
+        self.launcher.as_raw_fd().max(self.child.as_raw_fd())
+    }
+}
+
+/// A process on its way to its program.
+pub(crate) struct Launched {
+    pub(crate) pid: u32,
+    pub(crate) pidfd: OwnedFd,
+    pub(crate) control: Control,
+}
+
+/// The launcher's end of the control socket.
+pub(crate) struct Control(AsyncFd<OwnedFd>);
+
+impl Control {
+    fn new(socket: OwnedFd) -> Result<Self> {
+        rustix::io::ioctl_fionbio(&socket, true)
+            .map_err(std::io::Error::from)
+            .and_then(|()| sys::watch(socket))
+            .map(Self)
+            .map_err(|error| {
+                Problem::internal("cannot wait for a container's start").caused_by(error)
+            })
+    }
+
+    fn send(&self, byte: u8) -> Result<()> {
+        rustix::io::write(self.0.get_ref(), &[byte])
+            .map(drop)
+            .map_err(|errno| {
+                Problem::host("the container's first process died early")
+                    .found(std::io::Error::from(errno))
+            })
+    }
+
+    /// The next report; `None` at the end, which an exec or a death brings about.
+    async fn receive(&self) -> Result<Option<Report>> {
+        let mut buffer = [0u8; REPORT_SIZE];
+        let received = tokio::time::timeout(
+            SETUP_PATIENCE,
+            self.0.async_io(tokio::io::Interest::READABLE, |socket| {
+                rustix::net::recv(socket, &mut buffer[..], RecvFlags::DONTWAIT)
+                    .map(|(length, _)| length)
+                    .map_err(std::io::Error::from)
+            }),
+        )
+        .await;
+        match received {
+            Ok(Ok(0)) => Ok(None),
+            Ok(Ok(length)) => Report::decode(&buffer[..length])
+                .map(Some)
+                .ok_or_else(|| Problem::internal("a container's first process sent nonsense")),
+            Ok(Err(error)) if error.raw_os_error() == Some(libc::ECONNRESET) => Ok(None),
+            Ok(Err(error)) => {
+                Err(Problem::host("lost a container's first process").caused_by(error))
+            }
+            Err(_) => Err(Problem::host("a container took too long to set up").limit("60 s")),
+        }
+    }
+
+    /// Tells the child that its ids and groups are in place, and waits until it has done all but the execution.
+    pub(crate) async fn set_up(&self, subjects: &Subjects) -> Result<()> {
+        self.send(child::PREPARED)?;
+        match self.receive().await? {
+            Some(Report::Ready) => Ok(()),
+            Some(Report::Failed { step, index, errno }) => {
+                Err(subjects.problem(step, index, errno))
+            }
+            Some(Report::Sibling(_)) | None => Err(Problem::host(
+                "the container's first process died while being set up",
+            )
+            .remedy("was it killed for want of memory? raise limits.memory")),
+        }
+    }
+
+    /// Lets the program start, and waits until it has.
+    pub(crate) async fn start(&self, subjects: &Subjects) -> Result<()> {
+        self.send(child::START)?;
+        match self.receive().await? {
+            // The socket closes with the exec.
+            None => Ok(()),
+            Some(Report::Failed { step, index, errno }) => {
+                Err(subjects.problem(step, index, errno))
+            }
+            Some(_) => Err(Problem::internal(
+                "a container's first process spoke out of turn",
+            )),
+        }
+    }
+}
+
+/// Clones a container's first process, with new namespaces or into those of its sandbox.
+pub(crate) async fn spawn_container(
+    plan: &Plan,
+    shared: Option<&Namespaces>,
+    own_network: bool,
+    pair: ControlPair,
+) -> Result<Launched> {
+    let network = if own_network { libc::CLONE_NEWNET } else { 0 };
+    let own = (libc::CLONE_NEWNS | libc::CLONE_NEWPID) as u64;
+    let all =
+        own | (libc::CLONE_NEWUSER | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | network) as u64;
+    match shared {
+        None => {
+            // SAFETY: the child runs `run_container` only, which keeps to system calls.
+            let pid = clone_with(all, &pair, |control| child::run_container(plan, control));
+            launched(pid?, pair)
+        }
+        Some(namespaces) => {
+            let run = |control: BorrowedFd<'_>| child::run_container(plan, control);
+            via_intermediate(&pair, || namespaces.join(), own, run)?;
+            adopt(pair).await
+        }
+    }
+}
+
+/// Clones a process into all namespaces of a running container.
+pub(crate) async fn spawn_exec(
+    program: &Program,
+    container: BorrowedFd<'_>,
+    own_network: bool,
+    pair: ControlPair,
+) -> Result<Launched> {
+    let network = if own_network { libc::CLONE_NEWNET } else { 0 };
+    let flags = libc::CLONE_NEWUSER
+        | libc::CLONE_NEWNS
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWCGROUP
+        | network;
+    let run = |control: BorrowedFd<'_>| child::run_exec(program, control);
+    via_intermediate(&pair, || sys::setns(container, flags), 0, run)?;
+    adopt(pair).await
+}
+
+fn clone_with(flags: u64, pair: &ControlPair, run: impl FnOnce(BorrowedFd<'_>)) -> Result<u32> {
+    // SAFETY: `run` is one of this crate's child functions, which keep to system calls.
+    match unsafe { sys::clone_process(flags) } {
+        Ok(Cloned::Child) => {
+            run(pair.child.as_fd());
+            sys::exit_now(1)
+        }
+        Ok(Cloned::Parent(pid)) => Ok(pid),
+        Err(errno) => Err(cannot_clone(errno)),
+    }
+}
+
+/// Clones a short-lived process that joins namespaces and clones the real one as its sibling, so that the launcher
+/// itself never leaves its own namespaces.
+fn via_intermediate(
+    pair: &ControlPair,
+    join: impl FnOnce() -> Result<(), Errno>,
+    flags: u64,
+    run: impl FnOnce(BorrowedFd<'_>),
+) -> Result<()> {
+    let pid = clone_with(0, pair, |control| {
+        if let Err(errno) = join() {
+            child::fail(control, Failure(Step::JoinNamespaces, 0, errno));
+        }
+        // SAFETY: both sides keep to system calls.
+        match unsafe { sys::clone_process(flags | libc::CLONE_PARENT as u64) } {
+            Ok(Cloned::Child) => {
+                run(control);
+                sys::exit_now(1)
+            }
+            Ok(Cloned::Parent(pid)) => {
+                child::send(control, Report::Sibling(pid));
+                sys::exit_now(0)
+            }
+            Err(errno) => child::fail(control, Failure(Step::CloneProcess, 0, errno)),
+        }
+    })?;
+    reap(pid);
+    Ok(())
+}
+
+/// Waits for a process that is about to exit.
+fn reap(pid: u32) {
+    if let Some(pid) = rustix::process::Pid::from_raw(pid as i32) {
+        let _ = rustix::io::retry_on_intr(|| {
+            rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty())
+        });
+    }
+}
+
+fn launched(pid: u32, pair: ControlPair) -> Result<Launched> {
+    drop(pair.child);
+    let pidfd = sys::pidfd_open(pid).map_err(|errno| {
+        Problem::host("cannot watch a process").caused_by(std::io::Error::from(errno))
+    })?;
+    Ok(Launched {
+        pid,
+        pidfd,
+        control: Control::new(pair.launcher)?,
+    })
+}
+
+async fn adopt(pair: ControlPair) -> Result<Launched> {
+    drop(pair.child);
+    let control = Control::new(pair.launcher)?;
+    match control.receive().await? {
+        Some(Report::Sibling(pid)) => {
+            let pidfd = sys::pidfd_open(pid).map_err(|errno| {
+                Problem::host("cannot watch a process").caused_by(std::io::Error::from(errno))
+            })?;
+            Ok(Launched {
+                pid,
+                pidfd,
+                control,
+            })
+        }
+        Some(Report::Failed { step, index, errno }) => {
+            Err(Subjects::default().problem(step, index, errno))
+        }
+        _ => Err(Problem::host(
+            "cannot join the sandbox: its first process is gone",
+        )),
+    }
+}
+
+fn cannot_clone(errno: Errno) -> Problem {
+    let problem = Problem::host("cannot make namespaces").found(std::io::Error::from(errno));
+    match errno {
+        Errno::PERM | Errno::ACCESS => problem.remedy(
+            "user namespaces are forbidden here: allow them with sysctl kernel.unprivileged_userns_clone=1 (Debian) or \
+             kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu)",
+        ),
+        Errno::NOSPC | Errno::USERS => problem.remedy("raise sysctl user.max_user_namespaces"),
+        Errno::NOSYS => problem.remedy("Linux 5.11 or newer is needed"),
+        _ => problem.remedy("`uc doctor` shows what this host lacks"),
+    }
+}
+
+/// Writes the id maps of a process in a new user namespace.
+pub(crate) fn write_id_maps(mapping: &IdMapping, pid: u32) -> Result<()> {
+    match mapping.writer {
+        MapWriter::Direct => {
+            write_proc(pid, "uid_map", &IdMapping::map_text(&mapping.uids))?;
+            write_proc(pid, "gid_map", &IdMapping::map_text(&mapping.gids))
+        }
+        MapWriter::OwnIdOnly => {
+            write_proc(pid, "setgroups", "deny")?;
+            write_proc(pid, "uid_map", &IdMapping::map_text(&mapping.uids))?;
+            write_proc(pid, "gid_map", &IdMapping::map_text(&mapping.gids))
+        }
+        MapWriter::Helper => {
+            run_helper("newuidmap", pid, &IdMapping::map_text(&mapping.uids))?;
+            run_helper("newgidmap", pid, &IdMapping::map_text(&mapping.gids))
+        }
+    }
+}
+
+fn write_proc(pid: u32, name: &str, text: &str) -> Result<()> {
+    let path = format!("/proc/{pid}/{name}");
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| {
+            Problem::host("cannot map user ids")
+                .at(path)
+                .found(format!("{} ({error})", text.trim().replace('\n', "; ")))
+                .remedy("`uc doctor` shows which ids you may use; add a range to /etc/subuid and /etc/subgid")
+        })
+}
+
+fn run_helper(program: &str, pid: u32, map: &str) -> Result<()> {
+    let output = Command::new(program)
+        .arg(pid.to_string())
+        .args(map.split_whitespace())
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| {
+            Problem::host(format!("cannot run {program}"))
+                .remedy("apt install uidmap")
+                .caused_by(error)
+        })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Problem::host(format!("{program} refused to map user ids"))
+        .found(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+        .remedy(
+            "check your ranges in /etc/subuid and /etc/subgid, and that newuidmap is setuid root",
+        ))
+}

@@ -1,0 +1,184 @@
+//! A sandbox's network: probing its ports, and linking it to the host's in user mode.
+
+use std::{
+    io::Read as _,
+    os::fd::AsFd,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    io::Errno,
+    net::{AddressFamily, Ipv4Addr, SocketAddrV4, SocketFlags, SocketType},
+};
+use uc_model::{Problem, Result, workload::Protocol};
+use uc_sandbox::{PortForward, TcpConnectRequest};
+
+use crate::{
+    exit::Ending,
+    idmap::find_program,
+    launch::Namespaces,
+    sys::{self, Cloned},
+};
+
+/// How long a link may take to come up.
+const LINK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running `pasta` or `slirp4netns`; it ends with the sandbox.
+pub(crate) struct Link {
+    child: Child,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program that would link a sandbox to the host's network.
+pub(crate) fn link_program() -> Option<&'static str> {
+    ["pasta", "slirp4netns"]
+        .into_iter()
+        .find(|name| find_program(name).is_some())
+}
+
+/// Links the network namespace of a process to the host's, forwarding ports.
+pub(crate) fn link(pid: u32, ports: &[PortForward]) -> Result<Link> {
+    let program = link_program().ok_or_else(|| {
+        Problem::host("a user-mode network needs pasta or slirp4netns").remedy("apt install passt")
+    })?;
+    let mut command = Command::new(program);
+    match program {
+        "pasta" => pasta_arguments(&mut command, pid, ports),
+        _ => slirp_arguments(&mut command, pid, ports)?,
+    }
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| Problem::host(format!("cannot run {program}")).caused_by(error))?;
+    if let Err(problem) = wait_for_interface(pid, &mut child, program) {
+        drop(Link { child });
+        return Err(problem);
+    }
+    Ok(Link { child })
+}
+
+fn pasta_arguments(command: &mut Command, pid: u32, ports: &[PortForward]) {
+    command.args(["--config-net", "--foreground", "--quiet"]);
+    // Nothing of the host's loopback shows up inside, and nothing is forwarded that was not asked for.
+    command.args(["--no-map-gw", "-T", "none", "-U", "none"]);
+    if rustix::process::geteuid().is_root() {
+        command.args(["--runas", "0"]);
+    }
+    for (flag, protocol) in [("-t", Protocol::Tcp), ("-u", Protocol::Udp)] {
+        let mut any = false;
+        for port in ports.iter().filter(|port| port.protocol == protocol) {
+            command.arg(flag).arg(format!(
+                "{}/{}:{}",
+                port.host_ip, port.host_port, port.container_port
+            ));
+            any = true;
+        }
+        if !any {
+            command.args([flag, "none"]);
+        }
+    }
+    command.arg("--userns").arg(format!("/proc/{pid}/ns/user"));
+    command.arg("--netns").arg(format!("/proc/{pid}/ns/net"));
+}
+
+fn slirp_arguments(command: &mut Command, pid: u32, ports: &[PortForward]) -> Result<()> {
+    if !ports.is_empty() {
+        return Err(Problem::host("forwarding a hostPort needs pasta").remedy("apt install passt"));
+    }
+    command.args(["--configure", "--mtu=65520", "--disable-host-loopback"]);
+    command
+        .arg(format!("--userns-path=/proc/{pid}/ns/user"))
+        .arg(pid.to_string())
+        .arg("tap0");
+    Ok(())
+}
+
+/// Waits until a second interface besides loopback exists, or the program has given up.
+fn wait_for_interface(pid: u32, child: &mut Child, program: &str) -> Result<()> {
+    let deadline = Instant::now() + LINK_PATIENCE;
+    let failed = |found: String| {
+        Err(
+            Problem::host(format!("{program} could not link the network"))
+                .found(found)
+                .remedy("try network: none or host"),
+        )
+    };
+    loop {
+        let interfaces =
+            std::fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap_or_default();
+        // Two header lines and loopback come first; a route means that it has been configured.
+        let routes = std::fs::read_to_string(format!("/proc/{pid}/net/route")).unwrap_or_default();
+        if interfaces.lines().count() > 3 && routes.lines().count() > 1 {
+            return Ok(());
+        }
+        if let Ok(Some(status)) = child.try_wait() {
+            let mut message = String::new();
+            if let Some(stderr) = &mut child.stderr {
+                let _ = stderr.take(4096).read_to_string(&mut message);
+            }
+            return failed(format!("{status}: {}", message.trim()));
+        }
+        if Instant::now() > deadline {
+            return failed("no interface after 10 s".to_owned());
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Opens and closes a connection to a port on the sandbox's loopback, from a process inside its network.
+pub(crate) async fn tcp_connect(namespaces: &Namespaces, request: TcpConnectRequest) -> Result<()> {
+    // SAFETY: the child keeps to system calls and leaves by _exit.
+    let pid = match unsafe { sys::clone_process(0) } {
+        Ok(Cloned::Parent(pid)) => pid,
+        Ok(Cloned::Child) => {
+            let result = namespaces
+                .join_network()
+                .and_then(|()| connect(request.port, request.timeout));
+            sys::exit_now(result.map_or_else(|errno| errno.raw_os_error() & 0xff, |()| 0))
+        }
+        Err(errno) => {
+            return Err(
+                Problem::host("cannot make a process").caused_by(std::io::Error::from(errno))
+            );
+        }
+    };
+    let pidfd = sys::pidfd_open(pid).map_err(|errno| {
+        Problem::host("cannot watch a process").caused_by(std::io::Error::from(errno))
+    })?;
+    match Ending::new(pidfd)?.wait().await?.code {
+        0 => Ok(()),
+        errno => Err(
+            Problem::unavailable(format!("cannot connect to port {}", request.port))
+                .found(std::io::Error::from_raw_os_error(errno.into())),
+        ),
+    }
+}
+
+/// Async-signal-safe: system calls only.
+fn connect(port: u16, timeout: Duration) -> Result<(), Errno> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+    match rustix::net::connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)) {
+        Err(Errno::INPROGRESS) => {}
+        other => return other,
+    }
+    let timeout = Timespec {
+        tv_sec: timeout.as_secs().min(3600) as i64,
+        tv_nsec: timeout.subsec_nanos().into(),
+    };
+    let mut polled = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::OUT)];
+    match rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, Some(&timeout)))? {
+        0 => Err(Errno::TIMEDOUT),
+        _ => rustix::net::sockopt::socket_error(&socket)?,
+    }
+}

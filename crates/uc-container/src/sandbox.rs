@@ -1,0 +1,458 @@
+//! One workload's containers.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use seccompiler::BpfProgram;
+use tokio::sync::Mutex as AsyncMutex;
+use uc_model::{Problem, Result, workload::Network};
+use uc_sandbox::{
+    CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason, MountSource,
+    Payload, Pending, PrepareRequest, Process, Sandbox, StartRequest, StartResponse, Stats,
+    StatsRequest, StopRequest, TcpConnectRequest, WaitRequest,
+};
+
+use crate::{
+    cgroup::{Cgroup, Layout},
+    exit::Ending,
+    idmap::IdMapping,
+    launch::{self, Control, ControlPair, Namespaces},
+    network::{self, Link},
+    plan::{Plan, PlanRequest, Program, Streams},
+    report::Subjects,
+    seccomp, sys, userns,
+};
+
+/// The sandbox of one workload.
+pub(crate) struct ContainerSandbox {
+    request: PrepareRequest,
+    mapping: IdMapping,
+    layout: Layout,
+    /// Made with the first container; the lock also keeps two from being first.
+    shared: AsyncMutex<Option<Shared>>,
+    containers: Mutex<BTreeMap<String, Arc<Container>>>,
+}
+
+/// What the containers of a sandbox share.
+struct Shared {
+    namespaces: Arc<Namespaces>,
+    /// The process that links the sandbox's network to the host's.
+    _link: Option<Link>,
+}
+
+struct Container {
+    ending: Ending,
+    /// Taken by `start`.
+    control: AsyncMutex<Option<Control>>,
+    started: AtomicBool,
+    stopping: AtomicBool,
+    cgroup: Cgroup,
+    process: Process,
+    filters: Vec<BpfProgram>,
+    subjects: Subjects,
+}
+
+impl ContainerSandbox {
+    pub(crate) fn new(request: PrepareRequest, mapping: IdMapping, layout: Layout) -> Self {
+        Self {
+            request,
+            mapping,
+            layout,
+            shared: AsyncMutex::new(None),
+            containers: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    fn own_network(&self) -> bool {
+        self.request.network != Network::Host
+    }
+
+    fn containers(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Container>>> {
+        self.containers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, name: &str) -> Result<Arc<Container>> {
+        self.containers().get(name).cloned().ok_or_else(|| {
+            Problem::not_found("no such container")
+                .at(&self.request.id)
+                .found(name)
+        })
+    }
+
+    fn scratch(&self, container: &str) -> PathBuf {
+        self.request.directory.join("containers").join(container)
+    }
+
+    /// Makes the directories of the writable layer, owned by the container's root.
+    fn make_scratch(&self, container: &str) -> Result<PathBuf> {
+        let scratch = self.scratch(container);
+        let failed = |error: std::io::Error| {
+            Problem::storage("cannot make a container's writable layer")
+                .at(scratch.display())
+                .remedy("free some space, or choose another place with UC_HOME")
+                .caused_by(error)
+        };
+        fs::create_dir_all(self.request.directory.join("containers")).map_err(failed)?;
+        fs::create_dir(&scratch).map_err(failed)?;
+        for part in ["root", "upper", "work"] {
+            let directory = scratch.join(part);
+            fs::create_dir(&directory).map_err(failed)?;
+            set_mode(&directory, 0o755).map_err(failed)?;
+            self.give(&directory).map_err(failed)?;
+        }
+        self.give(&scratch).map_err(failed)?;
+        Ok(scratch)
+    }
+
+    /// Hands a file of the caller's over to the container's root. Only root can, and only root needs to: others
+    /// already are user 0 inside.
+    fn give(&self, path: &Path) -> std::io::Result<()> {
+        std::os::unix::fs::lchown(path, self.mapping.host_uid(0), self.mapping.host_gid(0))
+    }
+
+    fn give_tree(&self, path: &Path) -> std::io::Result<()> {
+        self.give(path)?;
+        if fs::symlink_metadata(path)?.is_dir() {
+            for entry in fs::read_dir(path)? {
+                self.give_tree(&entry?.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Volumes made for this workload are handed to the container's root.
+    fn give_mounts(&self, request: &CreateRequest) -> Result<()> {
+        for mount in &request.mounts {
+            if let MountSource::Host(host) = &mount.source
+                && host.owned
+            {
+                self.give_tree(&host.path).map_err(|error| {
+                    Problem::storage("cannot hand a volume to the container")
+                        .at(host.path.display())
+                        .caused_by(error)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn create_container(&self, request: CreateRequest) -> Result<CreateResponse> {
+        let name = request.container.clone();
+        if self.containers().contains_key(&name) {
+            return Err(Problem::invalid("a container of this name exists already")
+                .at(&self.request.id)
+                .found(name));
+        }
+        self.mapping
+            .require(request.process.user.uid, request.process.user.gid)?;
+        self.give_mounts(&request)?;
+        let scratch = self.make_scratch(&name)?;
+        let group = format!("undercurrent-{}-{name}", self.request.id);
+        let (cgroup, warnings) = Cgroup::create(
+            &self.layout,
+            &group,
+            &self.request.directory,
+            &request.limits,
+            self.request.ignore_unenforceable_limits,
+        )?;
+        let created = self.launch(request, &scratch, &cgroup).await;
+        match created {
+            Ok((launched, parts)) => {
+                let pid = launched.pid;
+                let container = Container {
+                    ending: Ending::new(launched.pidfd)?,
+                    control: AsyncMutex::new(Some(launched.control)),
+                    started: AtomicBool::new(false),
+                    stopping: AtomicBool::new(false),
+                    cgroup,
+                    process: parts.process,
+                    filters: parts.filters,
+                    subjects: parts.subjects,
+                };
+                self.containers().insert(name, Arc::new(container));
+                Ok(CreateResponse {
+                    pid: Some(pid),
+                    warnings,
+                })
+            }
+            Err(problem) => {
+                cgroup.remove();
+                let _ = userns::remove_tree(&self.mapping, &scratch);
+                Err(problem)
+            }
+        }
+    }
+
+    async fn launch(
+        &self,
+        request: CreateRequest,
+        scratch: &Path,
+        cgroup: &Cgroup,
+    ) -> Result<(launch::Launched, Parts)> {
+        let Payload::Rootfs { layers } = &request.payload else {
+            return Err(
+                Problem::invalid("a container needs a Linux root file system")
+                    .found("a WebAssembly program"),
+            );
+        };
+        let mut filters = seccomp::built_in()?.to_vec();
+        if let Some(profile) = &request.seccomp_profile {
+            filters.extend(seccomp::compile_profile(profile)?);
+        }
+        let pair = ControlPair::new()?;
+        let mut shared = self.shared.lock().await;
+        let streams = Streams::new(request.stdio)?;
+        let program = Program::new(
+            &request.process,
+            streams,
+            filters.clone(),
+            !self.mapping.is_own_id_only(),
+        )?;
+        let plan_request = PlanRequest {
+            layers,
+            scratch,
+            mounts: &request.mounts,
+            read_only_root: request.read_only_root,
+            hostname: &self.request.hostname,
+            configure_network: shared.is_none() && self.own_network(),
+            control_fd: pair.highest_fd(),
+        };
+        let plan = Plan::new(&plan_request, program, &request.process)?;
+        let namespaces = shared.as_ref().map(|shared| Arc::clone(&shared.namespaces));
+        let launched =
+            launch::spawn_container(&plan, namespaces.as_deref(), self.own_network(), pair).await?;
+        let set_up = self.set_up(&launched, &plan, cgroup, &mut shared).await;
+        match set_up {
+            Ok(()) => Ok((
+                launched,
+                Parts {
+                    process: request.process,
+                    filters,
+                    subjects: plan.subjects,
+                },
+            )),
+            Err(problem) => {
+                // Kills and reaps it.
+                drop(Ending::new(launched.pidfd));
+                Err(problem)
+            }
+        }
+    }
+
+    async fn set_up(
+        &self,
+        launched: &launch::Launched,
+        plan: &Plan,
+        cgroup: &Cgroup,
+        shared: &mut Option<Shared>,
+    ) -> Result<()> {
+        cgroup.attach(launched.pid)?;
+        if shared.is_some() {
+            return launched.control.set_up(&plan.subjects).await;
+        }
+        launch::write_id_maps(&self.mapping, launched.pid)?;
+        let namespaces = Arc::new(Namespaces::of(launched.pid, self.own_network())?);
+        let link = match self.request.network {
+            Network::User => Some(network::link(launched.pid, &self.request.ports)?),
+            Network::None | Network::Http | Network::Host => None,
+        };
+        launched.control.set_up(&plan.subjects).await?;
+        *shared = Some(Shared {
+            namespaces,
+            _link: link,
+        });
+        Ok(())
+    }
+
+    async fn start_container(&self, name: &str) -> Result<StartResponse> {
+        let container = self.find(name)?;
+        let mut control = container.control.lock().await;
+        let Some(control) = control.take() else {
+            return Err(Problem::invalid("the container has been started already").found(name));
+        };
+        if container.stopping.load(Ordering::Acquire) {
+            return Err(Problem::invalid("the container has been stopped").found(name));
+        }
+        control.start(&container.subjects).await?;
+        container.started.store(true, Ordering::Release);
+        Ok(StartResponse {})
+    }
+
+    async fn wait_container(&self, name: &str) -> Result<Exit> {
+        let container = self.find(name)?;
+        let exit = container.ending.wait().await?;
+        Ok(container.explain(exit))
+    }
+
+    async fn stop_container(&self, name: &str, grace: Duration) -> Result<Exit> {
+        let container = self.find(name)?;
+        if container.ending.known().is_none() {
+            container.stopping.store(true, Ordering::Release);
+            if container.started.load(Ordering::Acquire) && !grace.is_zero() {
+                let _ = sys::pidfd_signal(container.ending.pidfd().as_fd(), libc::SIGTERM);
+                let _ = tokio::time::timeout(grace, container.ending.wait()).await;
+            }
+            if container.ending.known().is_none() {
+                let _ = sys::pidfd_signal(container.ending.pidfd().as_fd(), libc::SIGKILL);
+            }
+        }
+        let exit = container.ending.wait().await?;
+        Ok(container.explain(exit))
+    }
+
+    async fn exec_in_container(&self, request: ExecRequest) -> Result<Exit> {
+        let container = self.find(&request.container)?;
+        if !container.started.load(Ordering::Acquire) || container.ending.known().is_some() {
+            return Err(Problem::invalid("the container is not running").found(&request.container));
+        }
+        let process = Process {
+            argv: request.command,
+            ..container.process.clone()
+        };
+        let streams = request.stdio.map_or_else(Streams::null, Streams::new)?;
+        let program = Program::new(
+            &process,
+            streams,
+            container.filters.clone(),
+            !self.mapping.is_own_id_only(),
+        )?;
+        let pair = ControlPair::new()?;
+        let launched = launch::spawn_exec(
+            &program,
+            container.ending.pidfd().as_fd(),
+            self.own_network(),
+            pair,
+        )
+        .await?;
+        drop(program);
+        let ending = Ending::new(launched.pidfd)?;
+        container.cgroup.attach(launched.pid)?;
+        let subjects = Subjects {
+            program: process.argv.first().cloned().unwrap_or_default(),
+            working_directory: process.cwd,
+            ..Subjects::default()
+        };
+        let run = async {
+            launched.control.set_up(&subjects).await?;
+            launched.control.start(&subjects).await?;
+            ending.wait().await
+        };
+        match tokio::time::timeout(request.timeout, run).await {
+            Ok(exit) => exit,
+            // Dropping `ending` kills the program.
+            Err(_) => Ok(Exit {
+                code: 124,
+                reason: ExitReason::Deadline,
+            }),
+        }
+    }
+
+    async fn destroy_all(&self) -> Result<()> {
+        let containers = std::mem::take(&mut *self.containers());
+        for container in containers.values() {
+            container.stopping.store(true, Ordering::Release);
+            let _ = sys::pidfd_signal(container.ending.pidfd().as_fd(), libc::SIGKILL);
+        }
+        for container in containers.values() {
+            container.ending.wait().await?;
+            container.cgroup.remove();
+        }
+        *self.shared.lock().await = None;
+        crate::cgroup::reclaim(&self.request.directory)?;
+        userns::remove_tree(&self.mapping, &self.request.directory.join("containers"))
+    }
+}
+
+/// What outlives a launch.
+struct Parts {
+    process: Process,
+    filters: Vec<BpfProgram>,
+    subjects: Subjects,
+}
+
+impl Container {
+    /// Puts the reason to a bare exit: a kill may have been ours, or the kernel's for want of memory.
+    fn explain(&self, exit: Exit) -> Exit {
+        if !matches!(exit.reason, ExitReason::Signalled { .. })
+            && !self.stopping.load(Ordering::Acquire)
+        {
+            return exit;
+        }
+        let killed = matches!(
+            exit.reason,
+            ExitReason::Signalled {
+                signal: libc::SIGKILL
+            }
+        );
+        if killed && self.cgroup.stats().oom_kills.unwrap_or(0) > 0 {
+            return Exit {
+                reason: ExitReason::OutOfMemory,
+                ..exit
+            };
+        }
+        if self.stopping.load(Ordering::Acquire) {
+            return Exit {
+                reason: ExitReason::Stopped,
+                ..exit
+            };
+        }
+        exit
+    }
+}
+
+fn set_mode(path: &Path, mode: u32) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+impl Sandbox for ContainerSandbox {
+    fn create(&self, request: CreateRequest) -> Pending<'_, CreateResponse> {
+        Box::pin(self.create_container(request))
+    }
+
+    fn start(&self, request: StartRequest) -> Pending<'_, StartResponse> {
+        Box::pin(async move { self.start_container(&request.container).await })
+    }
+
+    fn wait(&self, request: WaitRequest) -> Pending<'_, Exit> {
+        Box::pin(async move { self.wait_container(&request.container).await })
+    }
+
+    fn stop(&self, request: StopRequest) -> Pending<'_, Exit> {
+        Box::pin(async move { self.stop_container(&request.container, request.grace).await })
+    }
+
+    fn exec(&self, request: ExecRequest) -> Pending<'_, Exit> {
+        Box::pin(self.exec_in_container(request))
+    }
+
+    fn tcp_connect(&self, request: TcpConnectRequest) -> Pending<'_, ()> {
+        Box::pin(async move {
+            let shared = self.shared.lock().await;
+            let namespaces = shared.as_ref().map(|shared| Arc::clone(&shared.namespaces));
+            drop(shared);
+            let namespaces =
+                namespaces.ok_or_else(|| Problem::invalid("nothing runs in this sandbox yet"))?;
+            network::tcp_connect(&namespaces, request).await
+        })
+    }
+
+    fn stats(&self, request: StatsRequest) -> Pending<'_, Stats> {
+        Box::pin(async move { Ok(self.find(&request.container)?.cgroup.stats()) })
+    }
+
+    fn destroy(&self, _request: DestroyRequest) -> Pending<'_, ()> {
+        Box::pin(self.destroy_all())
+    }
+}
