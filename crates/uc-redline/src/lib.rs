@@ -1,0 +1,1 @@
+//! Red lines: facts to verdicts with cost and remedy.

@@ -1,0 +1,1 @@
+//! The choice of a runtime, with reasons for the winner and every loser.
