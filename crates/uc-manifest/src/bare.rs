@@ -4,9 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use uc_model::{
     Isolation, Result, RuntimeChoice,
-    workload::{
-        Container, ImageSource, Network, Resources, RestartPolicy, Security, Workload,
-    },
+    workload::{Container, ImageSource, Network, Resources, RestartPolicy, Security, Workload},
 };
 
 use crate::{image::default_pull_policy, name::check_label};

@@ -136,9 +136,10 @@ impl Check<'_> {
         let Value::Sequence(items) = &node.value else {
             return Err(self.mismatch(node, path, "a list"));
         };
-        items.iter().enumerate().try_for_each(|(index, node)| {
-            self.shape(node, item, &format!("{path}[{index}]"))
-        })
+        items
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, node)| self.shape(node, item, &format!("{path}[{index}]")))
     }
 
     fn map(&self, node: &Node, value: Shape, path: &str) -> Result<()> {
@@ -190,7 +191,12 @@ pub(crate) fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> O
     let lower = word.to_ascii_lowercase();
     let most = (word.chars().count() / 3).clamp(1, 3);
     names
-        .map(|name| (strsim::damerau_levenshtein(&lower, &name.to_ascii_lowercase()), name))
+        .map(|name| {
+            (
+                strsim::damerau_levenshtein(&lower, &name.to_ascii_lowercase()),
+                name,
+            )
+        })
         .min()
         .filter(|(distance, _)| *distance <= most)
         .map(|(_, name)| name)

@@ -26,8 +26,15 @@ impl DataKind {
     }
 }
 
+/// One value of a ConfigMap or Secret.
+pub(crate) struct Datum {
+    pub(crate) content: Vec<u8>,
+    /// Whether Kubernetes offers it to the environment: everything but a ConfigMap's `binaryData`.
+    pub(crate) for_environment: bool,
+}
+
 /// The entries of one ConfigMap or Secret.
-pub(crate) type Entries = BTreeMap<String, Vec<u8>>;
+pub(crate) type Entries = BTreeMap<String, Datum>;
 
 /// All ConfigMaps and Secrets of a file.
 #[derive(Default)]
@@ -38,8 +45,8 @@ impl DataSets {
     pub(crate) fn add(&mut self, kind: DataKind, view: &View<'_>) -> Result<()> {
         let (namespace, name) = identity(view)?;
         let entries = match kind {
-            DataKind::ConfigMap => read(view, "data", "binaryData")?,
-            DataKind::Secret => read(view, "stringData", "data")?,
+            DataKind::ConfigMap => read(view, "data", "binaryData", false)?,
+            DataKind::Secret => read(view, "stringData", "data", true)?,
         };
         let key = (kind, namespace, name);
         if self.0.contains_key(&key) {
@@ -59,10 +66,11 @@ impl DataSets {
         name_field: &str,
     ) -> Result<Option<&Entries>> {
         let name = view.required(name_field)?;
+        let optional = view.boolean("optional") == Some(true);
         let key = (kind, namespace.to_owned(), name.to_owned());
         match self.0.get(&key) {
             Some(entries) => Ok(Some(entries)),
-            None if view.boolean("optional") == Some(true) => Ok(None),
+            None if optional => Ok(None),
             None => {
                 let what = format!("the file holds no such {}", kind.name());
                 let problem = Problem::invalid(what)
@@ -79,9 +87,9 @@ impl DataSets {
 
 /// `metadata.namespace` and `metadata.name` of a document that is not a Pod.
 pub(crate) fn identity(view: &View<'_>) -> Result<(String, String)> {
-    let metadata = view.object("metadata").ok_or_else(|| {
-        view.blame("metadata", Problem::invalid("the field is required"))
-    })?;
+    let metadata = view
+        .object("metadata")
+        .ok_or_else(|| view.blame("metadata", Problem::invalid("the field is required")))?;
     let name = metadata.required("name")?;
     check_subdomain(name).map_err(|problem| metadata.blame("name", problem))?;
     let namespace = metadata.text("namespace").unwrap_or("default");
@@ -90,18 +98,35 @@ pub(crate) fn identity(view: &View<'_>) -> Result<(String, String)> {
 }
 
 /// Reads entries given as text and entries given in base64; text wins, as `stringData` does.
-fn read(view: &View<'_>, text_field: &str, base64_field: &str) -> Result<Entries> {
+fn read(
+    view: &View<'_>,
+    text_field: &str,
+    base64_field: &str,
+    for_environment: bool,
+) -> Result<Entries> {
     let mut entries = Entries::new();
     for (key, value) in view.map(base64_field) {
         let value: String = value.split_ascii_whitespace().collect();
         let content = STANDARD.decode(value).map_err(|error| {
             let problem = Problem::invalid("the value is not base64").caused_by(error);
-            view.blame_item(base64_field, key, problem.remedy("encode it with `base64 -w0`"))
+            view.blame_item(
+                base64_field,
+                key,
+                problem.remedy("encode it with `base64 -w0`"),
+            )
         })?;
-        entries.insert(key.to_owned(), content);
+        let datum = Datum {
+            content,
+            for_environment,
+        };
+        entries.insert(key.to_owned(), datum);
     }
     for (key, value) in view.map(text_field) {
-        entries.insert(key.to_owned(), value.as_bytes().to_vec());
+        let datum = Datum {
+            content: value.as_bytes().to_vec(),
+            for_environment: true,
+        };
+        entries.insert(key.to_owned(), datum);
     }
     for field in [base64_field, text_field] {
         for (key, _) in view.map(field) {

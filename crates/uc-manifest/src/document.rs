@@ -106,7 +106,11 @@ fn kind_of(context: &Context<'_>, node: &Node, path: &str) -> Result<Kind> {
         node.entry(name)
             .and_then(|entry| Some((entry.value.scalar()?, entry.value.place)))
     };
-    let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
+    let prefix = if path.is_empty() {
+        String::new()
+    } else {
+        format!("{path}.")
+    };
     let Some((kind, kind_place)) = field("kind") else {
         return Err(Problem::invalid(format!("{prefix}kind is missing"))
             .at(node.place.in_file(context.file))
@@ -117,12 +121,16 @@ fn kind_of(context: &Context<'_>, node: &Node, path: &str) -> Result<Kind> {
     let known = Kind::ALL.iter().find(|(_, name, _)| *name == kind);
     let Some((known, name, api_version)) = known else {
         let names = Kind::ALL.map(|(_, name, _)| name);
-        let problem = Problem::refused(format!("{prefix}kind {} is not supported by uc", shortened(kind)))
-            .at(kind_place.in_file(context.file))
-            .limit(names.join(", "));
+        let problem = Problem::refused(format!(
+            "{prefix}kind {} is not supported by uc",
+            shortened(kind)
+        ))
+        .at(kind_place.in_file(context.file))
+        .limit(names.join(", "));
         return Err(match nearest(kind, names.into_iter()) {
             Some(name) => problem.remedy(format!("did you mean {name}?")),
-            None => problem.remedy("write the Pod itself: metadata and spec of the object's Pod template"),
+            None => problem
+                .remedy("write the Pod itself: metadata and spec of the object's Pod template"),
         });
     };
     match field("apiVersion") {
@@ -130,10 +138,12 @@ fn kind_of(context: &Context<'_>, node: &Node, path: &str) -> Result<Kind> {
         found => {
             let place = found.map_or(node.place, |(_, place)| place);
             let found = found.map_or("nothing".to_owned(), |(text, _)| shortened(text));
-            Err(Problem::invalid(format!("{prefix}apiVersion of a {name} is {api_version}"))
-                .at(place.in_file(context.file))
-                .found(found)
-                .remedy(format!("write apiVersion: {api_version}")))
+            Err(
+                Problem::invalid(format!("{prefix}apiVersion of a {name} is {api_version}"))
+                    .at(place.in_file(context.file))
+                    .found(found)
+                    .remedy(format!("write apiVersion: {api_version}")),
+            )
         }
     }
 }

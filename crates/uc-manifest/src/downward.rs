@@ -53,9 +53,13 @@ impl Facts<'_> {
         }
         let known = "metadata.name, metadata.namespace, metadata.labels['KEY'] or metadata.annotations['KEY']";
         Err(if UNANSWERED.contains(&path) {
-            view.refuse("fieldPath", "it has no value here", "write the value itself")
-                .limit(known)
-                .found(path)
+            view.refuse(
+                "fieldPath",
+                "it has no value here",
+                "write the value itself",
+            )
+            .limit(known)
+            .found(path)
         } else {
             let problem = Problem::invalid("unknown field path");
             view.blame("fieldPath", problem.limit(known).found(path))
@@ -92,7 +96,10 @@ impl Facts<'_> {
             Some(value) => Ok(value.div_ceil(divisor).to_string()),
             None => {
                 let problem = Problem::invalid(format!("container {name} sets no {resource}"));
-                Err(view.blame("resource", problem.remedy(format!("set resources.{resource}"))))
+                Err(view.blame(
+                    "resource",
+                    problem.remedy(format!("set resources.{resource}")),
+                ))
             }
         }
     }

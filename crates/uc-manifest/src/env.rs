@@ -66,14 +66,21 @@ impl Environment {
     fn set(&mut self, name: &str, value: String, view: &View<'_>) -> Result<()> {
         if value.contains('\0') || value.len() > MAX_STRING {
             let problem = Problem::invalid("the value cannot be an environment variable")
-                .limit(format!("{} without NUL characters", Bytes(MAX_STRING as u64)))
+                .limit(format!(
+                    "{} without NUL characters",
+                    Bytes(MAX_STRING as u64)
+                ))
                 .found(format!("{} for {name}", Bytes(value.len() as u64)));
             return Err(view.blame_self(problem));
         }
         view.context
             .spend(name.len() + value.len())
             .map_err(|problem| view.blame_self(problem))?;
-        match self.positions.get(name).and_then(|position| self.vars.get_mut(*position)) {
+        match self
+            .positions
+            .get(name)
+            .and_then(|position| self.vars.get_mut(*position))
+        {
             Some(var) => var.value = value,
             None => {
                 self.positions.insert(name.to_owned(), self.vars.len());
@@ -100,11 +107,14 @@ impl Environment {
         }
         for (reference, kind) in references {
             let Some(reference) = reference else { continue };
-            let entries = scope.data.entries(kind, scope.facts.namespace, &reference, "name")?;
-            for (key, content) in entries.into_iter().flatten() {
+            let entries = scope
+                .data
+                .entries(kind, scope.facts.namespace, &reference, "name")?;
+            let entries = entries.into_iter().flatten();
+            for (key, datum) in entries.filter(|(_, datum)| datum.for_environment) {
                 let name = format!("{prefix}{key}");
                 check_env_name(&name).map_err(|problem| source.blame_self(problem))?;
-                self.set(&name, text_of(content, key, &reference)?, source)?;
+                self.set(&name, text_of(&datum.content, key, &reference)?, source)?;
             }
         }
         Ok(())
@@ -116,12 +126,23 @@ impl Environment {
             let text = variable.text("value").unwrap_or_default();
             return self.expand(text, variable, "value").map(Some);
         };
-        if variable.text("value").is_some_and(|value| !value.is_empty()) {
+        if variable
+            .text("value")
+            .is_some_and(|value| !value.is_empty())
+        {
             let problem = Problem::invalid("value and valueFrom exclude each other");
             return Err(variable.blame_self(problem));
         }
-        let fields = ["configMapKeyRef", "secretKeyRef", "fieldRef", "resourceFieldRef"];
-        let given: Vec<&str> = fields.into_iter().filter(|field| source.has(field)).collect();
+        let fields = [
+            "configMapKeyRef",
+            "secretKeyRef",
+            "fieldRef",
+            "resourceFieldRef",
+        ];
+        let given: Vec<&str> = fields
+            .into_iter()
+            .filter(|field| source.has(field))
+            .collect();
         let [field] = given.as_slice() else {
             let problem = Problem::invalid("exactly one source is needed")
                 .limit(fields.join(", "))
@@ -142,11 +163,14 @@ impl Environment {
 
 fn key_value(reference: &View<'_>, scope: &Scope<'_>, kind: DataKind) -> Result<Option<String>> {
     let key = reference.required("key")?;
-    let Some(entries) = scope.data.entries(kind, scope.facts.namespace, reference, "name")? else {
+    let Some(entries) = scope
+        .data
+        .entries(kind, scope.facts.namespace, reference, "name")?
+    else {
         return Ok(None);
     };
-    match entries.get(key) {
-        Some(content) => text_of(content, key, reference).map(Some),
+    match entries.get(key).filter(|datum| datum.for_environment) {
+        Some(datum) => text_of(&datum.content, key, reference).map(Some),
         None if reference.boolean("optional") == Some(true) => Ok(None),
         None => {
             let keys: Vec<&str> = entries.keys().take(20).map(String::as_str).collect();

@@ -119,8 +119,10 @@ fn normalise(text: &str) -> Result<String> {
         return Err(bad("the registry is malformed", limit, host));
     }
     if path.chars().any(|c| c.is_ascii_uppercase()) {
-        return Err(bad("the repository is malformed", "lower-case letters", &path)
-            .remedy(format!("write {}", path.to_ascii_lowercase())));
+        return Err(
+            bad("the repository is malformed", "lower-case letters", &path)
+                .remedy(format!("write {}", path.to_ascii_lowercase())),
+        );
     }
     if !path.split('/').all(is_component) || host.len() + 1 + path.len() > MAX_REPOSITORY {
         let limit = "parts of a-z and 0-9, joined by ., _, __ or -, 255 characters in all";
@@ -205,7 +207,10 @@ mod tests {
         for (text, normal) in [
             ("oci:./layout:v1", "oci:/base/./layout:v1"),
             ("oci:/abs/layout", "oci:/abs/layout"),
-            ("oci:l:docker.io/library/busybox:1.36", "oci:/base/l:docker.io/library/busybox:1.36"),
+            (
+                "oci:l:docker.io/library/busybox:1.36",
+                "oci:/base/l:docker.io/library/busybox:1.36",
+            ),
             ("oci-archive:img.tar", "oci-archive:/base/img.tar"),
             ("./x.wat", "/base/./x.wat"),
             ("/abs/x.wasm", "/abs/x.wasm"),
@@ -219,8 +224,14 @@ mod tests {
             ("localhost/app", "localhost/app:latest"),
             ("localhost:5000/app:x", "localhost:5000/app:x"),
             ("[::1]:5000/app", "[::1]:5000/app:latest"),
-            (&format!("busybox@sha256:{hex}"), &format!("docker.io/library/busybox@sha256:{hex}")),
-            (&format!("r.io/a:1@sha256:{hex}"), &format!("r.io/a:1@sha256:{hex}")),
+            (
+                &format!("busybox@sha256:{hex}"),
+                &format!("docker.io/library/busybox@sha256:{hex}"),
+            ),
+            (
+                &format!("r.io/a:1@sha256:{hex}"),
+                &format!("r.io/a:1@sha256:{hex}"),
+            ),
         ] {
             assert_eq!(parse(text).expect(text), normal);
         }
@@ -229,9 +240,28 @@ mod tests {
     #[test]
     fn malformed_images_are_refused() {
         for text in [
-            "", "oci:", "oci::tag", "oci:dir:", "oci:dir:-x", "./dir", "/abs", "a//b", "a/", "Busybox",
-            "busybox:", "busybox:-x", "a b", "a@sha256:zz", "ex_ample.com/a", "host:99999/a", "a___b",
-            "a..b/c/d", "[::zz]/a", "a.", "http://x.io/a", "busybox\n",
+            "",
+            "oci:",
+            "oci::tag",
+            "oci:dir:",
+            "oci:dir:-x",
+            "./dir",
+            "/abs",
+            "a//b",
+            "a/",
+            "Busybox",
+            "busybox:",
+            "busybox:-x",
+            "a b",
+            "a@sha256:zz",
+            "ex_ample.com/a",
+            "host:99999/a",
+            "a___b",
+            "a..b/c/d",
+            "[::zz]/a",
+            "a.",
+            "http://x.io/a",
+            "busybox\n",
         ] {
             assert!(parse(text).is_err(), "{text:?} must not parse");
         }

@@ -7,9 +7,7 @@ use uc_model::{
     workload::{VolumeMount, VolumeSource},
 };
 
-use crate::{
-    env::Environment, name::shortened, projection::relative, scope::Scope, view::View,
-};
+use crate::{env::Environment, name::shortened, projection::relative, scope::Scope, view::View};
 
 /// Reads the mounts of a container, parents before what is mounted below them.
 pub(crate) fn read(
@@ -31,11 +29,7 @@ pub(crate) fn read(
     Ok(mounts)
 }
 
-fn read_one(
-    view: &View<'_>,
-    scope: &Scope<'_>,
-    environment: &Environment,
-) -> Result<VolumeMount> {
+fn read_one(view: &View<'_>, scope: &Scope<'_>, environment: &Environment) -> Result<VolumeMount> {
     let volume = view.required("name")?;
     let Some(source) = scope.volumes.get(volume) else {
         let problem = Problem::invalid("the Pod has no such volume").found(shortened(volume));
@@ -46,7 +40,10 @@ fn read_one(
     let read_only = match source {
         VolumeSource::HostPath { .. } => {
             if read_only.is_none() {
-                view.note("readOnly", "is true unless stated, since the volume is a hostPath");
+                view.note(
+                    "readOnly",
+                    "is true unless stated, since the volume is a hostPath",
+                );
             }
             read_only.unwrap_or(true)
         }

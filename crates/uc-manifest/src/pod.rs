@@ -81,8 +81,14 @@ fn check_placement(spec: &View<'_>) -> Result<()> {
     if let Some(os) = spec.object("os") {
         os.required("name")?;
     }
-    if spec.text("dnsPolicy").is_some_and(|policy| policy != "Default") {
-        spec.note("dnsPolicy", "has no effect: there is no cluster DNS; the host's resolver is used");
+    if spec
+        .text("dnsPolicy")
+        .is_some_and(|policy| policy != "Default")
+    {
+        spec.note(
+            "dnsPolicy",
+            "has no effect: there is no cluster DNS; the host's resolver is used",
+        );
     }
     for field in ["serviceAccountName", "serviceAccount"] {
         if spec.text(field).is_none_or(str::is_empty) {

@@ -32,7 +32,10 @@ fn read_one(view: &View<'_>, network: Network) -> Result<Port> {
     let host_port = port_number(view, "hostPort", 0)?.filter(|port| *port != 0);
     let host_ip = host_ip(view)?;
     if host_port.is_some() && host_ip.is_none() && network != Network::Host {
-        view.note("hostPort", "is open on 127.0.0.1 only; set hostIP: 0.0.0.0 to open it to others");
+        view.note(
+            "hostPort",
+            "is open on 127.0.0.1 only; set hostIP: 0.0.0.0 to open it to others",
+        );
     }
     if network == Network::Host && host_port.is_some_and(|port| port != container_port) {
         let problem = Problem::invalid("with hostNetwork a hostPort is the containerPort")

@@ -45,7 +45,10 @@ impl<'a> Projection<'a> {
     /// Adds one of `projected.sources`.
     pub(crate) fn add_source(&mut self, source: &View<'_>) -> Result<()> {
         let fields = ["configMap", "secret", "downwardAPI"];
-        let given: Vec<&str> = fields.into_iter().filter(|field| source.has(field)).collect();
+        let given: Vec<&str> = fields
+            .into_iter()
+            .filter(|field| source.has(field))
+            .collect();
         let [field] = given.as_slice() else {
             let problem = Problem::invalid("exactly one source is needed")
                 .limit(fields.join(", "))
@@ -74,16 +77,16 @@ impl<'a> Projection<'a> {
             return Ok(());
         };
         if !view.has("items") {
-            return entries
-                .iter()
-                .try_for_each(|(key, content)| self.add(view, "items", key, content, self.mode));
+            return entries.iter().try_for_each(|(key, datum)| {
+                self.add(view, "items", key, &datum.content, self.mode)
+            });
         }
         for item in view.objects("items") {
             let key = item.required("key")?;
             let path = item.required("path")?;
             let mode = item.unsigned("mode", 0..=0o777)?.unwrap_or(self.mode);
             match entries.get(key) {
-                Some(content) => self.add(&item, "path", path, content, mode)?,
+                Some(datum) => self.add(&item, "path", path, &datum.content, mode)?,
                 None if view.boolean("optional") == Some(true) => {}
                 None => {
                     let keys: Vec<&str> = entries.keys().take(20).map(String::as_str).collect();
@@ -160,7 +163,9 @@ pub(crate) fn relative(text: &str) -> Result<String> {
     let leaves = text.starts_with('/') || parts.contains(&"..");
     if leaves || parts.is_empty() || text.len() > MAX_PATH || text.contains('\0') {
         return Err(Problem::invalid("not a path below the volume")
-            .limit(format!("a relative path without .., at most {MAX_PATH} characters"))
+            .limit(format!(
+                "a relative path without .., at most {MAX_PATH} characters"
+            ))
             .found(shortened(text)));
     }
     Ok(parts.join("/"))

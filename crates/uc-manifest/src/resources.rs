@@ -38,8 +38,8 @@ fn check(view: &View<'_>, resources: &Resources) -> Result<()> {
         if !zero {
             return Ok(());
         }
-        let problem = Problem::invalid("a limit of zero lets nothing run")
-            .remedy("remove it for no limit");
+        let problem =
+            Problem::invalid("a limit of zero lets nothing run").remedy("remove it for no limit");
         Err(view.blame_item("limits", key, problem))
     };
     positive("cpu", resources.cpu_limit == Some(MilliCpu(0)))?;

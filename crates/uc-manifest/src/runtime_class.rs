@@ -40,7 +40,10 @@ impl RuntimeClasses {
 
     /// The runtime that a Pod's spec asks for.
     pub(crate) fn choice(&self, spec: &View<'_>) -> Result<RuntimeChoice> {
-        let Some(name) = spec.text("runtimeClassName").filter(|name| !name.is_empty()) else {
+        let Some(name) = spec
+            .text("runtimeClassName")
+            .filter(|name| !name.is_empty())
+        else {
             return Ok(RuntimeChoice::Auto);
         };
         if let Some(choice) = self.0.get(name) {

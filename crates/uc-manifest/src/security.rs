@@ -12,7 +12,10 @@ const MAX_ID: u32 = i32::MAX as u32;
 /// The effective security context of a container.
 pub(crate) fn merge(pod: Option<&View<'_>>, own: Option<&View<'_>>) -> Result<Security> {
     let id = |name: &str| -> Result<Option<u32>> {
-        match own.map(|view| view.unsigned(name, 0..=MAX_ID)).transpose()? {
+        match own
+            .map(|view| view.unsigned(name, 0..=MAX_ID))
+            .transpose()?
+        {
             Some(Some(id)) => Ok(Some(id)),
             _ => Ok(pod
                 .map(|view| view.unsigned(name, 0..=MAX_ID))
@@ -155,7 +158,10 @@ fn check_capabilities(capabilities: &View<'_>) -> Result<()> {
             continue;
         }
         let path = format!("{}[{index}]", capabilities.path_of("add"));
-        let place = capabilities.items("add").get(index).map_or(capabilities.place(), |n| n.place);
+        let place = capabilities
+            .items("add")
+            .get(index)
+            .map_or(capabilities.place(), |n| n.place);
         let refusal = if bare == "SYS_ADMIN" {
             sys_admin(&path)
         } else {

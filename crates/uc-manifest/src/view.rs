@@ -206,9 +206,7 @@ impl<'a> View<'a> {
         self.items(name)
             .iter()
             .enumerate()
-            .map(|(index, node)| {
-                View::new(self.context, node, object, format!("{path}[{index}]"))
-            })
+            .map(|(index, node)| View::new(self.context, node, object, format!("{path}[{index}]")))
             .collect()
     }
 

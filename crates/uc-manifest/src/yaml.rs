@@ -279,7 +279,9 @@ impl Builder {
 
     fn end(&mut self) -> Result<()> {
         let Some(open) = self.open.pop() else {
-            return Err(Problem::internal("the YAML parser closed what was not open"));
+            return Err(Problem::internal(
+                "the YAML parser closed what was not open",
+            ));
         };
         let value = match open.content {
             Content::Sequence(items) => Value::Sequence(items),
@@ -349,9 +351,9 @@ fn bound(what: &str, found: usize, limit: usize) -> Result<()> {
 }
 
 fn key_of(node: &Node) -> Result<String> {
-    node.scalar().map(str::to_owned).ok_or_else(|| {
-        Problem::invalid("a mapping key must be a string").found(node.describe())
-    })
+    node.scalar()
+        .map(str::to_owned)
+        .ok_or_else(|| Problem::invalid("a mapping key must be a string").found(node.describe()))
 }
 
 /// Adds the entries of a `<<` value whose keys are not there yet.

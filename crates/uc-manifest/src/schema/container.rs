@@ -28,15 +28,45 @@ pub(crate) static CONTAINER: Object = Object {
         used("readinessProbe", Shape::Object(&PROBE)),
         used("livenessProbe", Shape::Object(&PROBE)),
         used("stdin", BOOLEAN),
-        inert("stdinOnce", BOOLEAN, "standard input is attached once, for the whole run"),
-        only("tty", BOOLEAN, &["false"], "no terminal is made for a workload yet", "remove it; use stdin: true for input without a terminal"),
+        inert(
+            "stdinOnce",
+            BOOLEAN,
+            "standard input is attached once, for the whole run",
+        ),
+        only(
+            "tty",
+            BOOLEAN,
+            &["false"],
+            "no terminal is made for a workload yet",
+            "remove it; use stdin: true for input without a terminal",
+        ),
         inert("terminationMessagePath", TEXT, NO_TERMINATION_MESSAGE),
         inert("terminationMessagePolicy", TEXT, NO_TERMINATION_MESSAGE),
-        inert("resizePolicy", Shape::List(&Shape::Object(&RESIZE_POLICY)), "limits do not change while a workload runs"),
-        refused("lifecycle", "hooks are not run", "do the work in the container's own command, or in an init container"),
-        refused("restartPolicy", "containers have no restart policy of their own, so there are no sidecars among init containers", "move a sidecar to spec.containers and set spec.restartPolicy"),
-        refused("restartPolicyRules", "it is an alpha feature of Kubernetes", "set spec.restartPolicy"),
-        refused("volumeDevices", "a rootless container gets no block devices", "mount a file system by hostPath"),
+        inert(
+            "resizePolicy",
+            Shape::List(&Shape::Object(&RESIZE_POLICY)),
+            "limits do not change while a workload runs",
+        ),
+        refused(
+            "lifecycle",
+            "hooks are not run",
+            "do the work in the container's own command, or in an init container",
+        ),
+        refused(
+            "restartPolicy",
+            "containers have no restart policy of their own, so there are no sidecars among init containers",
+            "move a sidecar to spec.containers and set spec.restartPolicy",
+        ),
+        refused(
+            "restartPolicyRules",
+            "it is an alpha feature of Kubernetes",
+            "set spec.restartPolicy",
+        ),
+        refused(
+            "volumeDevices",
+            "a rootless container gets no block devices",
+            "mount a file system by hostPath",
+        ),
     ],
 };
 
@@ -61,19 +91,33 @@ static ENV_SOURCE: Object = Object {
         used("secretKeyRef", Shape::Object(&KEY_REF)),
         used("fieldRef", Shape::Object(&FIELD_REF)),
         used("resourceFieldRef", Shape::Object(&RESOURCE_FIELD_REF)),
-        refused("fileKeyRef", "it is an alpha feature of Kubernetes", "put the variable in a ConfigMap or a Secret"),
+        refused(
+            "fileKeyRef",
+            "it is an alpha feature of Kubernetes",
+            "put the variable in a ConfigMap or a Secret",
+        ),
     ],
 };
 
 static KEY_REF: Object = Object {
     name: "KeySelector",
-    fields: &[used("name", TEXT), used("key", TEXT), used("optional", BOOLEAN)],
+    fields: &[
+        used("name", TEXT),
+        used("key", TEXT),
+        used("optional", BOOLEAN),
+    ],
 };
 
 pub(crate) static FIELD_REF: Object = Object {
     name: "ObjectFieldSelector",
     fields: &[
-        only("apiVersion", TEXT, &["v1"], "Pods are of version v1", "use v1"),
+        only(
+            "apiVersion",
+            TEXT,
+            &["v1"],
+            "Pods are of version v1",
+            "use v1",
+        ),
         used("fieldPath", TEXT),
     ],
 };
@@ -106,7 +150,11 @@ static RESOURCES: Object = Object {
     fields: &[
         used("limits", QUANTITIES),
         used("requests", QUANTITIES),
-        refused("claims", "no device driver allocates devices here", "remove it"),
+        refused(
+            "claims",
+            "no device driver allocates devices here",
+            "remove it",
+        ),
     ],
 };
 
@@ -118,8 +166,20 @@ static VOLUME_MOUNT: Object = Object {
         used("readOnly", BOOLEAN),
         used("subPath", TEXT),
         used("subPathExpr", TEXT),
-        only("mountPropagation", TEXT, &["None"], "mounts never pass between the host and a workload", "use None or remove it"),
-        only("recursiveReadOnly", TEXT, &["Disabled", "IfPossible"], "submounts of a host directory keep their own flags", "use IfPossible, or mount the submount by itself"),
+        only(
+            "mountPropagation",
+            TEXT,
+            &["None"],
+            "mounts never pass between the host and a workload",
+            "use None or remove it",
+        ),
+        only(
+            "recursiveReadOnly",
+            TEXT,
+            &["Disabled", "IfPossible"],
+            "submounts of a host directory keep their own flags",
+            "use IfPossible, or mount the submount by itself",
+        ),
     ],
 };
 
@@ -146,7 +206,11 @@ static PROBE: Object = Object {
         used("failureThreshold", INTEGER),
         refused("httpGet", OTHER_PROBES, USE_TCP),
         refused("grpc", OTHER_PROBES, USE_TCP),
-        refused("terminationGracePeriodSeconds", "the Pod's own grace period holds", "set spec.terminationGracePeriodSeconds"),
+        refused(
+            "terminationGracePeriodSeconds",
+            "the Pod's own grace period holds",
+            "set spec.terminationGracePeriodSeconds",
+        ),
     ],
 };
 
@@ -159,6 +223,10 @@ static TCP_SOCKET: Object = Object {
     name: "TCPSocketAction",
     fields: &[
         used("port", Shape::IntOrText),
-        refused("host", "probes connect inside the workload's own network", "remove it"),
+        refused(
+            "host",
+            "probes connect inside the workload's own network",
+            "remove it",
+        ),
     ],
 };

@@ -16,7 +16,11 @@ pub(crate) static METADATA: Object = Object {
         used("namespace", TEXT),
         used("labels", TEXT_MAP),
         used("annotations", TEXT_MAP),
-        refused("generateName", "no server makes up names", "write metadata.name"),
+        refused(
+            "generateName",
+            "no server makes up names",
+            "write metadata.name",
+        ),
         inert("uid", TEXT, SERVER),
         inert("resourceVersion", TEXT, SERVER),
         inert("generation", super::INTEGER, SERVER),
@@ -25,8 +29,16 @@ pub(crate) static METADATA: Object = Object {
         inert("deletionGracePeriodSeconds", super::INTEGER, SERVER),
         inert("selfLink", TEXT, SERVER),
         inert("managedFields", Shape::List(&Shape::Any), SERVER),
-        inert("ownerReferences", Shape::List(&Shape::Any), "no other object owns a workload here"),
-        inert("finalizers", TEXTS, "no controller waits for the end of a workload here"),
+        inert(
+            "ownerReferences",
+            Shape::List(&Shape::Any),
+            "no other object owns a workload here",
+        ),
+        inert(
+            "finalizers",
+            TEXTS,
+            "no controller waits for the end of a workload here",
+        ),
     ],
 };
 
@@ -37,7 +49,11 @@ pub(crate) static POD: Object = Object {
         used("kind", TEXT),
         used("metadata", Shape::Object(&METADATA)),
         used("spec", Shape::Object(&POD_SPEC)),
-        inert("status", Shape::Any, "a status is an answer of a cluster, not a wish"),
+        inert(
+            "status",
+            Shape::Any,
+            "a status is an answer of a cluster, not a wish",
+        ),
     ],
 };
 

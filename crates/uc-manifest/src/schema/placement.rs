@@ -69,7 +69,10 @@ static NODE_SELECTOR: Object = Object {
 static NODE_SELECTOR_TERM: Object = Object {
     name: "NodeSelectorTerm",
     fields: &[
-        used("matchExpressions", Shape::List(&Shape::Object(&REQUIREMENT))),
+        used(
+            "matchExpressions",
+            Shape::List(&Shape::Object(&REQUIREMENT)),
+        ),
         used("matchFields", Shape::List(&Shape::Object(&REQUIREMENT))),
     ],
 };
@@ -111,7 +114,10 @@ static POD_AFFINITY_TERM: Object = Object {
 static LABEL_SELECTOR: Object = Object {
     name: "LabelSelector",
     fields: &[
-        used("matchExpressions", Shape::List(&Shape::Object(&REQUIREMENT))),
+        used(
+            "matchExpressions",
+            Shape::List(&Shape::Object(&REQUIREMENT)),
+        ),
         used("matchLabels", TEXT_MAP),
     ],
 };

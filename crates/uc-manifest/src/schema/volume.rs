@@ -35,12 +35,24 @@ pub(crate) static VOLUME: Object = Object {
         elsewhere("flexVolume"),
         elsewhere("flocker"),
         elsewhere("gcePersistentDisk"),
-        refused("gitRepo", "Kubernetes has withdrawn it", "clone in an init container into an emptyDir"),
+        refused(
+            "gitRepo",
+            "Kubernetes has withdrawn it",
+            "clone in an init container into an emptyDir",
+        ),
         elsewhere("glusterfs"),
-        refused("image", "images are not mounted as volumes yet", "copy the files in an init container into an emptyDir"),
+        refused(
+            "image",
+            "images are not mounted as volumes yet",
+            "copy the files in an init container into an emptyDir",
+        ),
         elsewhere("iscsi"),
         elsewhere("nfs"),
-        refused("persistentVolumeClaim", "there is no cluster that would provide the volume", "use hostPath for data that stays, emptyDir for the rest"),
+        refused(
+            "persistentVolumeClaim",
+            "there is no cluster that would provide the volume",
+            "use hostPath for data that stays, emptyDir for the rest",
+        ),
         elsewhere("photonPersistentDisk"),
         elsewhere("portworxVolume"),
         elsewhere("quobyte"),
@@ -115,9 +127,21 @@ static PROJECTION: Object = Object {
         used("configMap", Shape::Object(&NAMED_PROJECTION)),
         used("secret", Shape::Object(&NAMED_PROJECTION)),
         used("downwardAPI", Shape::Object(&DOWNWARD_PROJECTION)),
-        refused("serviceAccountToken", NO_TOKENS, "mount a token of your own from a Secret"),
-        refused("clusterTrustBundle", NO_TOKENS, "put the certificates in a ConfigMap"),
-        refused("podCertificate", NO_TOKENS, "mount a certificate from a Secret"),
+        refused(
+            "serviceAccountToken",
+            NO_TOKENS,
+            "mount a token of your own from a Secret",
+        ),
+        refused(
+            "clusterTrustBundle",
+            NO_TOKENS,
+            "put the certificates in a ConfigMap",
+        ),
+        refused(
+            "podCertificate",
+            NO_TOKENS,
+            "mount a certificate from a Secret",
+        ),
     ],
 };
 

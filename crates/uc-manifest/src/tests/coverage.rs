@@ -56,14 +56,17 @@ fn every_field_is_read_noted_or_refused() {
     for object in objects_in_use() {
         for field in object.fields {
             let read = reads.contains(&(object.name, field.name.to_owned()));
-            let early = DOCUMENTS.iter().any(|d| std::ptr::eq(*d, object))
-                && before.contains(&field.name);
+            let early =
+                DOCUMENTS.iter().any(|d| std::ptr::eq(*d, object)) && before.contains(&field.name);
             if matches!(field.fate, Fate::Used) && !read && !early {
                 unread.push(format!("{}.{}", object.name, field.name));
             }
         }
     }
-    assert!(unread.is_empty(), "fields called used that nobody reads: {unread:?}");
+    assert!(
+        unread.is_empty(),
+        "fields called used that nobody reads: {unread:?}"
+    );
 }
 
 #[test]
@@ -103,7 +106,13 @@ fn every_refused_field_is_refused_and_every_inert_one_noted() {
         for field in object.fields {
             let text = format!("{}: {}\n", field.name, sample(field.shape));
             let nodes = crate::yaml::read(&text, "f.yaml").expect("reads");
-            assert!(matches!(nodes[0], Node { value: Value::Mapping(_), .. }));
+            assert!(matches!(
+                nodes[0],
+                Node {
+                    value: Value::Mapping(_),
+                    ..
+                }
+            ));
             let base = std::path::Path::new("");
             let context = crate::context::Context::new("f.yaml", base);
             let result = crate::check::check_object(&context, &nodes[0], object, "x");
@@ -130,10 +139,18 @@ fn every_refused_field_is_refused_and_every_inert_one_noted() {
             let problem = crate::check::check_object(&context_of(), &nodes[0], object, "x")
                 .expect_err("a misspelt field");
             assert!(problem.to_string().contains("unknown field"), "{problem}");
-            assert!(problem.remedy_text().expect("hint").starts_with("did you mean"));
+            assert!(
+                problem
+                    .remedy_text()
+                    .expect("hint")
+                    .starts_with("did you mean")
+            );
         }
     }
-    assert!(refused > 60 && inert > 30, "{refused} refused, {inert} inert");
+    assert!(
+        refused > 60 && inert > 30,
+        "{refused} refused, {inert} inert"
+    );
 }
 
 fn context_of() -> crate::context::Context<'static> {
