@@ -7,7 +7,7 @@ use uc_model::{Problem, Result};
 use crate::{
     context::Context,
     schema::{Fate, Field, Object, Refusal, Shape},
-    yaml::{Entry, Node, ScalarKind, Value},
+    yaml::{Entry, Node, ScalarKind, Value, as_boolean},
 };
 
 /// The path of a key below `parent`: `parent.key`, or `parent[key]` for keys that are not plain words.
@@ -83,7 +83,7 @@ impl Check<'_> {
             },
             Fate::Only(values, refusal) => {
                 self.shape(node, field.shape, path)?;
-                if node.scalar().is_some_and(|text| values.contains(&text)) {
+                if plain_text(node).is_some_and(|text| values.contains(&text)) {
                     return Ok(());
                 }
                 let found = node.describe();
@@ -180,6 +180,18 @@ impl Check<'_> {
             Some(name) => problem.remedy(format!("did you mean {name}?")),
             None => problem.remedy("remove it, or move it to the object that it belongs to"),
         }
+    }
+}
+
+/// The text of a scalar, with booleans written as in JSON.
+fn plain_text(node: &Node) -> Option<&str> {
+    let Value::Scalar { text, kind } = &node.value else {
+        return None;
+    };
+    match (kind, as_boolean(text)) {
+        (ScalarKind::Boolean, Some(true)) => Some("true"),
+        (ScalarKind::Boolean, Some(false)) => Some("false"),
+        _ => Some(text),
     }
 }
 

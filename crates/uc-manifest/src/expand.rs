@@ -10,13 +10,17 @@ pub(crate) fn expand<'v>(
 ) -> Option<String> {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
+    // Without a bracket to come there is no reference, and no reason to look for its end again and again.
+    let last_bracket = text.rfind(')').unwrap_or(0);
     while let Some(dollar) = rest.find('$') {
         expanded.push_str(&rest[..dollar]);
         rest = &rest[dollar + 1..];
         if let Some(after) = rest.strip_prefix('$') {
             expanded.push('$');
             rest = after;
-        } else if let Some((name, after)) = reference(rest) {
+        } else if text.len() - rest.len() < last_bracket
+            && let Some((name, after)) = reference(rest)
+        {
             match lookup(name) {
                 Some(value) => expanded.push_str(value),
                 None => {

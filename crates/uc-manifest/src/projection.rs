@@ -15,6 +15,8 @@ use crate::{
 const DEFAULT_MODE: u32 = 0o644;
 /// Longest path of a projected file (Linux PATH_MAX), in bytes.
 const MAX_PATH: usize = 4096;
+/// Most parts of the path of a projected file.
+const MAX_PATH_PARTS: usize = 64;
 
 /// The files of one volume while they are collected.
 pub(crate) struct Projection<'a> {
@@ -161,10 +163,11 @@ pub(crate) fn relative(text: &str) -> Result<String> {
         .filter(|part| !part.is_empty() && *part != ".")
         .collect();
     let leaves = text.starts_with('/') || parts.contains(&"..");
-    if leaves || parts.is_empty() || text.len() > MAX_PATH || text.contains('\0') {
+    let deep = parts.len() > MAX_PATH_PARTS;
+    if leaves || deep || parts.is_empty() || text.len() > MAX_PATH || text.contains('\0') {
         return Err(Problem::invalid("not a path below the volume")
             .limit(format!(
-                "a relative path without .., at most {MAX_PATH} characters"
+                "a relative path without .., at most {MAX_PATH_PARTS} parts and {MAX_PATH} characters"
             ))
             .found(shortened(text)));
     }

@@ -69,7 +69,7 @@ fn groups(pod: &View<'_>) -> Result<Vec<u32>> {
             let problem = Problem::invalid("the number is out of range")
                 .limit(format!("0 to {MAX_ID}"))
                 .found(shortened(text));
-            return Err(pod.blame_item("supplementalGroups", &index.to_string(), problem));
+            return Err(pod.blame_index("supplementalGroups", index, problem));
         };
         groups.push(group);
     }

@@ -94,7 +94,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// A problem with one item of a list or one key of a mapping.
+    /// A problem with one key of a mapping.
     pub(crate) fn blame_item(&self, name: &str, item: &str, problem: Problem) -> Problem {
         let path = key_path(&self.path_of(name), item);
         let place = self
@@ -103,6 +103,13 @@ impl<'a> View<'a> {
             .and_then(|entry| entry.value.entry(item))
             .map_or(self.place_of(name), |entry| entry.key_place);
         self.blame_path(place, &path, problem)
+    }
+
+    /// A problem with one item of a list.
+    pub(crate) fn blame_index(&self, name: &str, index: usize, problem: Problem) -> Problem {
+        let place = self.items(name).get(index).map(|node| node.place);
+        let path = format!("{}[{index}]", self.path_of(name));
+        self.blame_path(place.unwrap_or(self.place_of(name)), &path, problem)
     }
 
     /// A refusal of a field, in the words of the tables.

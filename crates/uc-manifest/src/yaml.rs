@@ -322,19 +322,20 @@ impl Builder {
                 pending,
                 merges,
             } => match pending.take() {
-                None => *pending = Some((key_of(&node)?, node.place)),
-                Some((key, _)) if key == "<<" => merges.push(node),
-                Some((key, key_place)) => {
-                    if !keys.insert(key.clone()) {
+                None => {
+                    let key = key_of(&node)?;
+                    if key != "<<" && !keys.insert(key.clone()) {
                         return Err(Problem::invalid(format!("duplicate key {key:?}"))
                             .remedy("keep one of the two"));
                     }
-                    entries.push(Entry {
-                        key,
-                        key_place,
-                        value: node,
-                    });
+                    *pending = Some((key, node.place));
                 }
+                Some((key, _)) if key == "<<" => merges.push(node),
+                Some((key, key_place)) => entries.push(Entry {
+                    key,
+                    key_place,
+                    value: node,
+                }),
             },
         }
         Ok(())
@@ -496,7 +497,7 @@ mod tests {
     fn errors_carry_the_position() {
         assert_eq!(
             fails("a: 1\nb: 2\na: 3\n"),
-            "f.yaml:3:4: duplicate key \"a\""
+            "f.yaml:3:1: duplicate key \"a\""
         );
         assert!(fails("a:\n\tb: 1\n").starts_with("f.yaml:2:"));
         assert!(fails("a: [1\n").starts_with("f.yaml:"));

@@ -247,7 +247,7 @@ fn json_is_read_and_notes_tell_what_has_no_effect() {
     let manifest = read(json).expect("reads");
     assert_eq!(
         manifest.notes,
-        ["f.yaml:3:30: metadata.uid has no effect: only an API server sets it"]
+        ["f.yaml:3:28: metadata.uid has no effect: only an API server sets it"]
     );
 }
 

@@ -121,7 +121,7 @@ const CASES: &[(&str, &str, &str)] = &[
     (
         "securityContext: {supplementalGroups: [-1]}",
         "",
-        "supplementalGroups.0: the number is out of range",
+        "supplementalGroups[0]: the number is out of range",
     ),
     (
         "securityContext: {runAsUser: 4294967295}",

@@ -75,3 +75,17 @@ fn expansion_bombs_are_defused() {
             .contains("expands to too much text")
     );
 }
+
+/// Inputs that would take a reader of quadratic cost minutes; a bound on nodes or text stops each.
+#[test]
+fn repetitive_text_is_read_or_refused() {
+    for unit in [
+        "- ", "? ", "[", "{a: ", "&a ", "*a ", "a: b\n", "---\n", "'", "\"", "|\n", "#", "\t",
+        "<<: ",
+    ] {
+        let text = unit.repeat(200_000 / unit.len());
+        assert!(parse(&text, "f.yaml", Path::new("/")).is_err(), "{unit:?}");
+    }
+    let dollars = pod("", &format!("args: [\"{}\"]", "$(".repeat(60_000)));
+    assert!(parse(&dollars, "f.yaml", Path::new("/")).is_ok());
+}
