@@ -1,0 +1,250 @@
+//! The choice, both ways for every need.
+
+use std::collections::BTreeSet;
+
+use uc_model::{Bytes, Figure, Isolation, MilliCpu, PayloadFormat, workload::Network};
+
+use super::*;
+use crate::candidate::{LimitKind, Unavailable};
+
+fn candidate(kind: RuntimeKind, start_ms: f64, overhead_mib: f64) -> Candidate {
+    let formats = match kind {
+        RuntimeKind::Wasm => {
+            BTreeSet::from([PayloadFormat::WasmModule, PayloadFormat::WasmComponent])
+        }
+        _ => BTreeSet::from([PayloadFormat::LinuxRootfs]),
+    };
+    Candidate {
+        kind,
+        unavailable: None,
+        formats,
+        networks: BTreeSet::from([Network::None]),
+        limits: BTreeSet::from([LimitKind::Memory]),
+        isolation: kind.isolation(),
+        exec: false,
+        gpu: false,
+        start_ms: Figure::measured(start_ms, "ms", "test"),
+        overhead_mib: Figure::assumed(overhead_mib, "MiB", "test"),
+    }
+}
+
+fn linux() -> Needs {
+    Needs {
+        formats: BTreeSet::from([PayloadFormat::LinuxRootfs]),
+        ..Needs::default()
+    }
+}
+
+fn all() -> Vec<Candidate> {
+    vec![
+        candidate(RuntimeKind::Wasm, 2.0, 10.0),
+        candidate(RuntimeKind::Container, 10.0, 4.0),
+        candidate(RuntimeKind::Gvisor, 120.0, 40.0),
+        candidate(RuntimeKind::Microvm, 500.0, 130.0),
+        Candidate::without_driver(RuntimeKind::Fused),
+    ]
+}
+
+fn kind(needs: &Needs, candidates: &[Candidate]) -> Option<RuntimeKind> {
+    choose(needs, candidates).winner.map(|winner| winner.kind)
+}
+
+#[test]
+fn the_lightest_able_kind_wins() {
+    let wasm = Needs {
+        formats: BTreeSet::from([PayloadFormat::WasmModule]),
+        ..Needs::default()
+    };
+    let hardware = Needs {
+        isolation: Isolation::Hardware,
+        ..linux()
+    };
+    let user_kernel = Needs {
+        isolation: Isolation::UserKernel,
+        ..linux()
+    };
+    let asked = Needs {
+        runtime: RuntimeChoice::Fixed(RuntimeKind::Gvisor),
+        ..linux()
+    };
+    for (needs, expected) in [
+        (wasm, RuntimeKind::Wasm),
+        (linux(), RuntimeKind::Container),
+        (user_kernel, RuntimeKind::Gvisor),
+        (hardware, RuntimeKind::Microvm),
+        (asked, RuntimeKind::Gvisor),
+    ] {
+        assert_eq!(kind(&needs, &all()), Some(expected), "{needs:?}");
+    }
+}
+
+#[test]
+fn each_need_excludes_who_cannot_meet_it_and_nobody_else() {
+    type Change = fn(&mut Needs);
+    type Ability = fn(&mut Candidate);
+    let cases: [(Change, Ability, &str); 8] = [
+        (
+            |n| n.network = Network::User,
+            |c| {
+                c.networks.insert(Network::User);
+            },
+            "network user",
+        ),
+        (
+            |n| n.network = Network::Http,
+            |c| {
+                c.networks.insert(Network::Http);
+            },
+            "network http",
+        ),
+        (
+            |n| n.network = Network::Host,
+            |c| {
+                c.networks.insert(Network::Host);
+            },
+            "network host",
+        ),
+        (
+            |n| n.cpu_limit = Some(MilliCpu(500)),
+            |c| {
+                c.limits.insert(LimitKind::Cpu);
+            },
+            "CPU limit",
+        ),
+        (
+            |n| n.pids_limit = Some(5),
+            |c| {
+                c.limits.insert(LimitKind::Pids);
+            },
+            "process limit",
+        ),
+        (|n| n.exec_probes = true, |c| c.exec = true, "exec probes"),
+        (|n| n.gpu = true, |c| c.gpu = true, "GPU"),
+        (
+            |n| {
+                n.formats.insert(PayloadFormat::WasmModule);
+            },
+            |c| {
+                c.formats.insert(PayloadFormat::WasmModule);
+            },
+            "WebAssembly module",
+        ),
+    ];
+    for (change, ability, words) in cases {
+        let mut needs = linux();
+        change(&mut needs);
+        let mut able = candidate(RuntimeKind::Container, 10.0, 4.0);
+        let decision = choose(&needs, std::slice::from_ref(&able));
+        assert_eq!(decision.winner, None, "{words}");
+        assert!(decision.losers[0].to_string().contains(words), "{decision}");
+        assert!(!decision.losers[0].reasons[0].remedy.is_empty());
+        ability(&mut able);
+        assert_eq!(
+            kind(&needs, &[able]),
+            Some(RuntimeKind::Container),
+            "{words}"
+        );
+    }
+}
+
+#[test]
+fn a_memory_limit_counts_unless_the_file_lets_it_go() {
+    let mut needs = Needs {
+        memory_limit: Some(Bytes::mib(64)),
+        ..linux()
+    };
+    let mut unable = candidate(RuntimeKind::Container, 10.0, 4.0);
+    unable.limits.clear();
+    assert_eq!(kind(&needs, &[unable.clone()]), None);
+    needs.ignore_unenforceable_limits = true;
+    assert_eq!(kind(&needs, &[unable]), Some(RuntimeKind::Container));
+}
+
+#[test]
+fn the_order_of_candidates_does_not_matter() {
+    let mut reversed = all();
+    reversed.reverse();
+    assert_eq!(choose(&linux(), &all()), choose(&linux(), &reversed));
+    let tie = [
+        candidate(RuntimeKind::Microvm, 10.0, 4.0),
+        candidate(RuntimeKind::Container, 10.0, 4.0),
+    ];
+    assert_eq!(kind(&linux(), &tie), Some(RuntimeKind::Container));
+}
+
+#[test]
+fn every_loser_has_a_reason() {
+    let decision = choose(&linux(), &all());
+    assert_eq!(decision.losers.len(), 4);
+    assert_eq!(
+        decision.to_string(),
+        "runtime: container: the lightest of 3 that meet every need
+  score 18.0, modelled: start + 2 ms/MiB × overhead
+  start 10 ms (measured: test)
+  overhead 4 MiB (assumed: test)
+not chosen:
+  gvisor: able, but heavier than container: score 200.0 against 18.0
+  microvm: able, but heavier than container: score 760.0 against 18.0
+  wasm: the workload is a Linux root file system; it runs WebAssembly module, WebAssembly component
+    remedy: use an image of a format that it runs; containers of several formats go into several Pods
+  fused: not available: no driver in this version
+    remedy: choose auto or a runtime that `uc doctor` lists as ready
+"
+    );
+    let json = serde_json::to_value(&decision).expect("serialises");
+    assert_eq!(json["winner"]["kind"], "container");
+    assert_eq!(
+        json["winner"]["score"]["start_ms"]["provenance"],
+        "measured"
+    );
+    assert_eq!(
+        json["losers"][2]["reasons"][0]["remedy"]
+            .as_str()
+            .map(str::is_empty),
+        Some(false)
+    );
+}
+
+#[test]
+fn nothing_left_is_a_refusal_that_names_all() {
+    let mut container = candidate(RuntimeKind::Container, 10.0, 4.0);
+    container.unavailable = Some(Unavailable {
+        what: "user namespaces are off".into(),
+        remedy: "sysctl user.max_user_namespaces=10000".into(),
+    });
+    let candidates = [candidate(RuntimeKind::Wasm, 2.0, 10.0), container];
+    let problem = choose(&linux(), &candidates)
+        .require()
+        .expect_err("refused");
+    let line = problem.to_string();
+    assert_eq!(problem.kind().exit_code(), 77);
+    assert!(
+        line.contains("wasm: ")
+            && line.contains("container: not available: user namespaces are off"),
+        "{line}"
+    );
+    assert!(
+        problem
+            .remedy_text()
+            .expect("remedy")
+            .contains("for container: sysctl")
+    );
+
+    let asked = Needs {
+        runtime: RuntimeChoice::Fixed(RuntimeKind::Container),
+        ..linux()
+    };
+    let line = choose(&asked, &candidates)
+        .require()
+        .expect_err("refused")
+        .to_string();
+    assert!(
+        line.starts_with("container cannot run") && !line.contains("wasm"),
+        "{line}"
+    );
+    assert!(choose(&linux(), &[]).require().is_err());
+    assert_eq!(
+        choose(&linux(), &all()).require().expect("able"),
+        RuntimeKind::Container
+    );
+}

@@ -1,0 +1,16 @@
+//! The choice of a runtime, with reasons for the winner and for every loser.
+//!
+//! Two steps. Hard requirements first: a candidate that cannot run the workload, or not safely, is out, with one reason
+//! for each need that it misses. Then the lightest of those that are left wins, by a [`Score`] of start latency and
+//! memory overhead. The outcome depends on the arguments alone, not on their order.
+
+mod candidate;
+mod decision;
+mod needs;
+mod requirement;
+mod score;
+
+pub use candidate::{Candidate, LimitKind, Unavailable};
+pub use decision::{Decision, Loser, Reason, Winner, choose};
+pub use needs::Needs;
+pub use score::Score;
