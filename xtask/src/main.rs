@@ -6,12 +6,12 @@
     reason = "a program speaks through its standard streams"
 )]
 
-use std::{error::Error as _, process::ExitCode};
+use std::{error::Error as _, path::Path, process::ExitCode};
 
 use uc_model::{Problem, Result};
-use xtask::{setup, tidy, workspace::Workspace};
+use xtask::{example_image, setup, tidy, workspace::Workspace};
 
-const USAGE: &str = "tidy, setup, setup --check or setup --for-tests";
+const USAGE: &str = "tidy, setup [--check] [--for-tests], example-image DIR";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -37,6 +37,7 @@ fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["tidy"] => check_rules(),
         ["setup", options @ ..] => setup::run(options),
+        ["example-image", folder] => example_image::run(Path::new(folder)),
         _ => Err(Problem::invalid("unknown chore")
             .limit(USAGE)
             .found(arguments.join(" "))),
