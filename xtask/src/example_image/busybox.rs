@@ -9,6 +9,9 @@ use std::{
 use tar::{Builder, EntryType, Header};
 use uc_model::{Problem, Result};
 
+/// The Debian and Ubuntu package that holds the static program.
+const PACKAGE: &str = "busybox-static";
+
 const FOLDERS: &[(&str, u32)] = &[
     ("bin", 0o755),
     ("dev", 0o755),
@@ -31,30 +34,79 @@ const FILES: &[(&str, &str)] = &[
 
 /// The archive. It holds no time and no owner but root, so that equal programs give equal archives.
 pub(super) fn root_file_system() -> Result<Vec<u8>> {
-    let program = find_program()?;
-    let content = fs::read(&program).map_err(|error| {
-        Problem::storage("cannot read busybox")
-            .at(program.display())
-            .caused_by(error)
-    })?;
-    if !is_static(&content) {
-        return Err(missing("the busybox here needs shared libraries"));
-    }
+    let (program, content) = match installed()? {
+        Some(found) => found,
+        None => downloaded()?,
+    };
     let applets = applets(&program)?;
     archive(&content, &applets)
         .map_err(|error| Problem::internal("cannot make the archive").caused_by(error))
 }
 
-fn missing(what: &str) -> Problem {
-    Problem::host(what).remedy("as root: apt-get install busybox-static")
+/// The program's path and content, where a static one is installed.
+fn installed() -> Result<Option<(PathBuf, Vec<u8>)>> {
+    for path in ["/bin/busybox", "/usr/bin/busybox"].map(PathBuf::from) {
+        if path.is_file() {
+            let content = read(&path)?;
+            if is_static(&content) {
+                return Ok(Some((path, content)));
+            }
+        }
+    }
+    Ok(None)
 }
 
-fn find_program() -> Result<PathBuf> {
-    ["/bin/busybox", "/usr/bin/busybox"]
-        .map(PathBuf::from)
+/// Takes the program out of Debian's package without installing that: it would replace the `busybox` that most
+/// systems boot with.
+fn downloaded() -> Result<(PathBuf, Vec<u8>)> {
+    let missing = || {
+        Problem::host("there is no static busybox, and apt cannot download one")
+            .remedy("as root: apt-get update && apt-get install busybox-static")
+    };
+    let folder = PathBuf::from("target/busybox-static");
+    fs::create_dir_all(&folder).map_err(|error| {
+        Problem::storage("cannot make a folder")
+            .at(folder.display())
+            .caused_by(error)
+    })?;
+    run(&folder, "apt-get", &["-qq", "download", PACKAGE]).map_err(|_| missing())?;
+    let package = fs::read_dir(&folder)
         .into_iter()
-        .find(|path| path.is_file())
-        .ok_or_else(|| missing("there is no busybox"))
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .find(|name| name.starts_with(PACKAGE) && name.ends_with(".deb"))
+        .ok_or_else(missing)?;
+    run(&folder, "dpkg-deb", &["-x", &package, "root"])?;
+    for path in ["root/bin/busybox", "root/usr/bin/busybox"] {
+        let path = folder.join(path);
+        if path.is_file() {
+            let content = read(&path)?;
+            return Ok((path, content));
+        }
+    }
+    Err(missing())
+}
+
+fn run(folder: &Path, program: &str, arguments: &[&str]) -> Result<()> {
+    let status = Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .status()
+        .map_err(|error| Problem::host(format!("cannot run {program}")).caused_by(error))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Problem::host(format!("{program} failed")).found(status))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|error| {
+        Problem::storage("cannot read busybox")
+            .at(path.display())
+            .caused_by(error)
+    })
 }
 
 /// A dynamic program names its interpreter, which all systems keep below a folder that begins with /lib.

@@ -1,5 +1,7 @@
 //! Changing what is mounted, and where the root is.
 
+use std::path::Path;
+
 use libc::c_long;
 
 use crate::{
@@ -37,7 +39,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         remount("/proc/sys")
     }),
     Attempt::new("umount-proc", REFUSED, || umount("/proc")),
-    Attempt::new("umount-masked-file", REFUSED, || umount("/proc/kcore")),
+    Attempt::new("umount-masked-file", REFUSED, || umount("/proc/keys")),
     Attempt::new("umount-read-only-file", REFUSED, || umount("/proc/sys")),
     Attempt::new("pivot-root", REFUSED, pivot_root),
     Attempt::new("chroot", REFUSED, chroot),
@@ -85,6 +87,9 @@ fn remount(target: &str) -> Outcome {
 }
 
 fn umount(target: &str) -> Outcome {
+    if !Path::new(target).exists() {
+        return Outcome::Skipped(format!("there is no {target}"));
+    }
     let result = call(libc::SYS_umount2, &[target.into(), libc::MNT_DETACH.into()]);
     Outcome::of(result, "it was unmounted")
 }
