@@ -1,2 +1,64 @@
-//! Rules and chores of this repository.
-fn main() {}
+//! `cargo xtask CHORE`: runs one chore and exits with the code of its problem, if it has one.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program speaks through its standard streams"
+)]
+
+use std::{error::Error as _, path::Path, process::ExitCode};
+
+use uc_model::{Problem, Result};
+use xtask::{example_image, setup, tidy, workspace::Workspace};
+
+const USAGE: &str = "tidy, setup [--check] [--for-tests], example-image DIR";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            let mut cause = problem.source();
+            while let Some(error) = cause {
+                eprintln!("  caused by: {error}");
+                cause = error.source();
+            }
+            if let Some(remedy) = problem.remedy_text() {
+                eprintln!("  help: {remedy}");
+            }
+            ExitCode::from(problem.kind().exit_code())
+        }
+    }
+}
+
+fn run(arguments: &[&str]) -> Result<()> {
+    match arguments {
+        ["tidy"] => check_rules(),
+        ["setup", options @ ..] => setup::run(options),
+        ["example-image", folder] => example_image::run(Path::new(folder)),
+        _ => Err(Problem::invalid("unknown chore")
+            .limit(USAGE)
+            .found(arguments.join(" "))),
+    }
+}
+
+fn check_rules() -> Result<()> {
+    let workspace = Workspace::load()?;
+    let violations = tidy::check(&workspace);
+    for violation in &violations {
+        println!("{violation}");
+    }
+    if violations.is_empty() {
+        println!(
+            "tidy: {} crates, {} files, nothing to mend",
+            workspace.crates.len(),
+            workspace.sources.len()
+        );
+        return Ok(());
+    }
+    Err(Problem::invalid("the repository breaks its own rules")
+        .found(format!("{} violations, listed above", violations.len()))
+        .remedy("mend them, or change the rule in xtask/src/tidy with its reason"))
+}

@@ -1,0 +1,7 @@
+//! Rules and chores of this repository, as a library so that its own tests can run them.
+
+pub mod example_image;
+pub mod setup;
+pub mod source;
+pub mod tidy;
+pub mod workspace;

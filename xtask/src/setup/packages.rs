@@ -1,0 +1,128 @@
+//! The system packages that building, running and testing use, by their names in Debian and Ubuntu.
+
+use super::Options;
+
+/// A package.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Package {
+    pub(super) name: &'static str,
+    pub(super) proof: Proof,
+    pub(super) need: Need,
+    /// Printed behind "NAME is missing: ".
+    pub(super) purpose: &'static str,
+}
+
+/// What shows that a package's content is there, wherever it came from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Proof {
+    /// A program on PATH or in the administrator's folders.
+    Program(&'static str),
+    /// A file.
+    File(&'static str),
+}
+
+/// Who cannot do without it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// The build: without it nothing works.
+    Build,
+    /// A feature of the product or an example.
+    Run,
+    /// A comparison in the tests, which else print that they were skipped.
+    Test,
+}
+
+impl Package {
+    pub(super) fn is_wanted(&self, options: Options) -> bool {
+        self.need != Need::Test || options.for_tests
+    }
+}
+
+const fn program(
+    name: &'static str,
+    program: &'static str,
+    need: Need,
+    purpose: &'static str,
+) -> Package {
+    Package {
+        name,
+        proof: Proof::Program(program),
+        need,
+        purpose,
+    }
+}
+
+pub(super) const PACKAGES: &[Package] = &[
+    program(
+        "gcc",
+        "cc",
+        Need::Build,
+        "it links every program and compiles the assembly of the TLS library",
+    ),
+    Package {
+        name: "libc6-dev",
+        proof: Proof::File("/usr/include/stdio.h"),
+        need: Need::Build,
+        purpose: "the C library's headers and start files, needed to link",
+    },
+    Package {
+        name: "ca-certificates",
+        proof: Proof::File("/etc/ssl/certs/ca-certificates.crt"),
+        need: Need::Run,
+        purpose: "without it no registry's certificate can be checked",
+    },
+    program(
+        "uidmap",
+        "newuidmap",
+        Need::Run,
+        "without it a user other than root has one user id in a container",
+    ),
+    program(
+        "passt",
+        "pasta",
+        Need::Run,
+        "the user-mode network of containers; slirp4netns does as well",
+    ),
+    program(
+        "slirp4netns",
+        "slirp4netns",
+        Need::Run,
+        "the user-mode network of containers where passt is not to be had",
+    ),
+    program(
+        "busybox-static",
+        "busybox",
+        Need::Run,
+        "examples/hello makes its container image of it",
+    ),
+    program(
+        "skopeo",
+        "skopeo",
+        Need::Test,
+        "tests compare pulled images with its, and read our layouts with it",
+    ),
+    program(
+        "umoci",
+        "umoci",
+        Need::Test,
+        "tests compare unpacked layers with its",
+    ),
+    program(
+        "docker-registry",
+        "docker-registry",
+        Need::Test,
+        "tests pull from a real registry",
+    ),
+    program(
+        "crun",
+        "crun",
+        Need::Test,
+        "benchmarks measure the container driver against it",
+    ),
+    program(
+        "runc",
+        "runc",
+        Need::Test,
+        "benchmarks measure the container driver against it",
+    ),
+];
