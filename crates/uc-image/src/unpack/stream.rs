@@ -104,16 +104,10 @@ impl Entries {
             .clone()
             .or(extensions.name)
             .unwrap_or_else(|| header.path_bytes().into_owned());
-        let number = |value: std::io::Result<u64>, field: &str| {
-            value.map_err(|error| {
-                Problem::invalid("the entry's header is malformed")
-                    .limit(field)
-                    .caused_by(error)
-            })
-        };
+        let raw = header.as_old();
         let size = match extensions.size {
             Some(size) => size,
-            None => number(header.entry_size(), "a size")?,
+            None => number(&raw.size, header.entry_size(), "a size")?,
         };
         let kind = self.kind(header, &extensions.sparse, size)?;
         if !matches!(kind, Kind::File { .. }) {
@@ -127,17 +121,13 @@ impl Entries {
         Ok(Entry {
             name: self.last_name.clone(),
             kind,
-            mode: header.mode().map_err(|error| {
-                Problem::invalid("the entry's header is malformed")
-                    .limit("a mode")
-                    .caused_by(error)
-            })? & 0o7777,
+            mode: number(&raw.mode, header.mode().map(u64::from), "a mode")? as u32 & 0o7777,
             uid: extensions
                 .uid
-                .map_or_else(|| number(header.uid(), "a user id"), Ok)?,
+                .map_or_else(|| number(&raw.uid, header.uid(), "a user id"), Ok)?,
             gid: extensions
                 .gid
-                .map_or_else(|| number(header.gid(), "a group id"), Ok)?,
+                .map_or_else(|| number(&raw.gid, header.gid(), "a group id"), Ok)?,
             modified: extensions.modified.unwrap_or_else(|| {
                 (
                     header
@@ -333,6 +323,18 @@ impl Extensions {
             Ok(())
         })
     }
+}
+
+/// A decoded number of a header; a field that was left empty is zero.
+fn number(field: &[u8], decoded: std::io::Result<u64>, expected: &str) -> Result<u64> {
+    if field.iter().all(|byte| matches!(byte, 0 | b' ')) {
+        return Ok(0);
+    }
+    decoded.map_err(|error| {
+        Problem::invalid("the entry's header is malformed")
+            .limit(expected)
+            .caused_by(error)
+    })
 }
 
 /// What fills the last block of `size` bytes. A size near the end of the range is beyond every limit anyway.
