@@ -1,0 +1,183 @@
+//! A client of the OCI distribution specification 1.1: manifests and blobs of one repository, with authentication,
+//! retries and bounds. Nothing of it writes files; [`crate::store`] does.
+
+mod auth;
+mod challenge;
+mod credentials;
+mod http;
+mod roots;
+
+use std::io::Read;
+
+use uc_model::{Digest, Problem, Result};
+
+pub use credentials::{Credential, Credentials};
+pub(crate) use http::backoff;
+pub use http::{Http, Method, Request, Response};
+
+use crate::{
+    bounds, media,
+    progress::Progress,
+    reference::Reference,
+    spec::Descriptor,
+    verify::{Hasher, check, problem_of, wrong_digest},
+};
+
+/// One repository of a registry.
+pub struct Registry<'a> {
+    http: Http<'a>,
+    reference: Reference,
+}
+
+/// A manifest or index as the registry gave it.
+#[derive(Debug)]
+pub struct FetchedManifest {
+    /// Its media type, digest and size.
+    pub descriptor: Descriptor,
+    /// The verified document.
+    pub bytes: Vec<u8>,
+}
+
+/// A blob being downloaded.
+pub struct BlobStream {
+    /// The position in the blob of the first byte: the one asked for, or 0 where the registry knows no ranges.
+    pub offset: u64,
+    /// The bytes from there on, not verified.
+    pub reader: Box<dyn Read + Send>,
+}
+
+impl<'a> Registry<'a> {
+    /// A client for the repository of a reference. Nothing is sent yet.
+    pub fn new(
+        reference: &Reference,
+        credentials: &'a Credentials,
+        progress: &'a dyn Progress,
+    ) -> Self {
+        Self {
+            http: Http::new(reference, credentials, progress),
+            reference: reference.clone(),
+        }
+    }
+
+    /// Fetches the manifest or index of a tag or digest. What is named by digest is verified against it; the digest of a
+    /// tag is computed, not believed.
+    ///
+    /// # Errors
+    /// Not found, unavailable or refused, as the registry says; invalid where content and digest disagree.
+    pub fn manifest(&self, name: &str) -> Result<FetchedManifest> {
+        let expected = name
+            .contains(':')
+            .then(|| name.parse::<Digest>())
+            .transpose()?;
+        let url = self.url(&format!("manifests/{name}"));
+        let request = Request::get(&url).header("Accept", &media::ACCEPTED_MANIFESTS.join(", "));
+        let response = self.http.send(&request)?;
+        if response.status() == 404 {
+            return Err(Problem::not_found("the registry does not have this image")
+                .at(&self.reference)
+                .found(response.error_text())
+                .remedy("check name and tag; a private image needs a login"));
+        }
+        let response = response.success(&url)?;
+        let media_type = response.header("Content-Type").unwrap_or_default();
+        let media_type = media_type
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_owned();
+        let bytes = response.bytes(bounds::MANIFEST_BYTES)?;
+        let mut hasher = expected
+            .as_ref()
+            .map_or_else(Hasher::sha256, Hasher::for_digest);
+        hasher.update(&bytes);
+        let digest = hasher.finish()?;
+        if let Some(expected) = expected
+            && expected != digest
+        {
+            return Err(wrong_digest(&expected, &digest).within(&self.reference));
+        }
+        let descriptor = Descriptor::new(&media_type, digest, bytes.len() as u64);
+        Ok(FetchedManifest { descriptor, bytes })
+    }
+
+    /// A whole small blob, verified.
+    ///
+    /// # Errors
+    /// As for [`Self::blob_from`]; refused beyond `limit`; invalid where digest or size are wrong.
+    pub fn blob(&self, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>> {
+        if descriptor.size > limit {
+            return Err(Problem::refused("the blob is too large")
+                .at(&descriptor.digest)
+                .limit(bounds::shown(limit))
+                .found(bounds::shown(descriptor.size)));
+        }
+        let mut bytes = Vec::new();
+        let stream = self.blob_from(descriptor, 0)?;
+        stream
+            .reader
+            .take(limit + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| {
+                problem_of(error, |error| {
+                    Problem::unavailable("the registry broke off")
+                        .at(&descriptor.digest)
+                        .caused_by(error)
+                })
+            })?;
+        check(&bytes, &descriptor.digest, descriptor.size)?;
+        Ok(bytes)
+    }
+
+    /// Starts to download a blob at an offset.
+    ///
+    /// # Errors
+    /// Not found, unavailable or refused, as the registry says.
+    pub fn blob_from(&self, descriptor: &Descriptor, offset: u64) -> Result<BlobStream> {
+        let url = self.url(&format!("blobs/{}", descriptor.digest));
+        let mut request = Request::get(&url);
+        if offset > 0 {
+            request = request.header("Range", &format!("bytes={offset}-"));
+        }
+        let response = self.http.send(&request)?;
+        match response.status() {
+            404 => Err(Problem::not_found("the registry lacks a blob of the image")
+                .at(format!("{} {}", self.reference, descriptor.digest))
+                .remedy("push the image again")),
+            416 if offset > 0 => self.blob_from(descriptor, 0),
+            206 if response.header("Content-Range").and_then(range_start) == Some(offset) => {
+                Ok(BlobStream {
+                    offset,
+                    reader: response.into_reader(descriptor.size),
+                })
+            }
+            206 => Err(Problem::unavailable(
+                "the registry sent another part of the blob than was asked for",
+            )
+            .at(url)),
+            _ => Ok(BlobStream {
+                offset: 0,
+                reader: response.success(&url)?.into_reader(descriptor.size),
+            }),
+        }
+    }
+
+    fn url(&self, rest: &str) -> String {
+        format!(
+            "{}/v2/{}/{rest}",
+            self.http.base(),
+            self.reference.repository()
+        )
+    }
+}
+
+/// The first position of `bytes 5-9/10`.
+fn range_start(value: &str) -> Option<u64> {
+    value
+        .strip_prefix("bytes ")?
+        .split('-')
+        .next()?
+        .trim()
+        .parse()
+        .ok()
+}
