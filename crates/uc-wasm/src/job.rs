@@ -8,7 +8,7 @@ use std::{
 
 use tokio::runtime::Runtime;
 use uc_model::{MilliCpu, Problem, Result};
-use uc_sandbox::{Exit, Limits, Mount, MountSource, Process, Stdio};
+use uc_sandbox::{Exit, Limits, Mount, Process, Stdio};
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtxBuilder, p1::WasiP1Ctx};
 use wasmtime_wasi_http::WasiHttpCtx;
@@ -25,6 +25,11 @@ use crate::{
     throttle::{Throttle, thread_cpu},
     ticker::{Hold, Ticker},
 };
+
+/// The most threads for file operations and name look-ups of one program. They run apart from the program's thread,
+/// for they can block (a named pipe does) and the program must stay stoppable. It does one at a time; the others are
+/// for operations it gave up.
+const HELPER_THREADS_MAX: usize = 4;
 
 /// A container to be made.
 pub(crate) struct Job {
@@ -56,6 +61,7 @@ impl Prepared {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
+            .max_blocking_threads(HELPER_THREADS_MAX)
             .build()
             .map_err(|error| {
                 Problem::host("cannot watch the streams of a WebAssembly program")
@@ -175,13 +181,6 @@ fn nice_for(request: MilliCpu) -> i32 {
 /// The WASI context: what was granted and nothing else.
 fn context(job: Job) -> Result<(WasiP1Ctx, Vec<String>)> {
     let mut builder = WasiCtxBuilder::new();
-    // A directory of the host can hold named pipes, which block whoever opens them; there, file operations must run
-    // on other threads for the program to stay stoppable.
-    let foreign = job
-        .mounts
-        .iter()
-        .any(|mount| matches!(&mount.source, MountSource::Host(source) if !source.owned));
-    builder.allow_blocking_current_thread(!foreign);
     if job.process.argv.is_empty() {
         builder.arg(job.file.file_name().unwrap_or_default().to_string_lossy());
     } else {
