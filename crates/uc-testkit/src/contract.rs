@@ -5,7 +5,7 @@ mod cases;
 
 use std::{sync::RwLock, time::Duration};
 
-pub use bench::{Bench, Running};
+pub use bench::{Bench, Plan, Prepared, Running};
 pub use cases::*;
 use uc_sandbox::{Driver, Payload};
 

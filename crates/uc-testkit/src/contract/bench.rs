@@ -78,6 +78,18 @@ impl Bench {
 
     /// A fresh sandbox without a network.
     pub async fn prepare(&self) -> Prepared {
+        Prepared::new(self.driver(), Network::None).await
+    }
+
+    /// Runs a plan from its creation to its destruction.
+    pub async fn run(&self, plan: Plan) -> (Exit, String, String) {
+        self.prepare().await.run(plan).await
+    }
+}
+
+impl Prepared {
+    /// A fresh sandbox of a driver.
+    pub async fn new(driver: &dyn Driver, network: Network) -> Self {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let directory = tempfile::Builder::new()
             .prefix("uc-contract-")
@@ -90,28 +102,28 @@ impl Bench {
                 COUNTER.fetch_add(1, Ordering::Relaxed)
             ),
             hostname: "contract".into(),
-            network: Network::None,
+            network,
             ports: Vec::new(),
             directory: directory.path().to_owned(),
             ignore_unenforceable_limits: false,
         };
-        let sandbox = self.driver().prepare(request).await.expect("a sandbox");
-        Prepared { sandbox, directory }
+        let sandbox = driver.prepare(request).await.expect("a sandbox");
+        Self { sandbox, directory }
     }
 
-    /// Runs a plan from its creation to its destruction.
-    pub async fn run(&self, plan: Plan) -> (Exit, String, String) {
-        let prepared = self.prepare().await;
-        let running = prepared.start("main", plan).await;
-        let exit = prepared.wait("main").await;
+    /// Runs a plan as the sandbox's only container, and destroys the sandbox.
+    pub async fn run(self, plan: Plan) -> (Exit, String, String) {
+        let running = self.start("main", plan).await;
+        let exit = self.wait("main").await;
         let (stdout, stderr) = running.finish();
-        prepared.destroy().await;
+        self.destroy().await;
         (exit, stdout, stderr)
     }
 }
 
 impl Plan {
-    fn new(program: Program) -> Self {
+    /// A plan without environment, mounts, limits and input.
+    pub fn new(program: Program) -> Self {
         Self {
             program,
             env: Vec::new(),
