@@ -1,0 +1,273 @@
+//! One program on its own thread: made, started, stopped, measured.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use tokio::sync::{Notify, oneshot, watch};
+use uc_model::{Bytes, Problem, Result};
+use uc_sandbox::{Exit, ExitReason, Stats};
+
+use crate::{
+    ending,
+    job::{Job, Prepared},
+    meter::Usage,
+    throttle::thread_cpu,
+    ticker::Ticker,
+};
+
+/// What a container's thread and its observers share.
+#[derive(Default)]
+pub(crate) struct Control {
+    /// Set once, by the first stop.
+    pub(crate) stop: AtomicBool,
+    /// Wakes a program that waits in a host function.
+    pub(crate) stopping: Notify,
+    /// What it uses.
+    pub(crate) usage: Arc<Usage>,
+    /// Its thread, while the program runs; else 0.
+    thread_id: AtomicI32,
+    /// CPU time of the thread before the program's first instruction, in microseconds.
+    cpu_before_us: AtomicU64,
+    /// CPU time of the program when it ended, in microseconds.
+    cpu_final_us: AtomicU64,
+    exit: watch::Sender<Option<Exit>>,
+}
+
+/// A container of a sandbox.
+pub(crate) struct Container {
+    control: Arc<Control>,
+    ticker: Ticker,
+    memory_limit: Option<Bytes>,
+    /// Taken by the start, or by a stop before it.
+    go: Mutex<Option<oneshot::Sender<()>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    directory: PathBuf,
+}
+
+/// Resolves when the container is ready to start, to what the user should know.
+pub(crate) type Ready = oneshot::Receiver<Result<Vec<String>>>;
+
+impl Container {
+    /// Makes a container on a new thread.
+    pub(crate) fn spawn(job: Job, ticker: Ticker) -> Result<(Arc<Self>, Ready)> {
+        let control = Arc::new(Control::default());
+        let (ready_sender, ready) = oneshot::channel();
+        let (go_sender, go) = oneshot::channel();
+        let memory_limit = job.limits.memory;
+        let directory = job.scratch.directory.clone();
+        let thread = std::thread::Builder::new()
+            .name(format!("wasm-{}", job.container))
+            .spawn({
+                let control = Arc::clone(&control);
+                move || live(job, &control, ready_sender, go)
+            })
+            .map_err(|error| {
+                Problem::host("cannot make a thread for a WebAssembly program")
+                    .found(error.to_string())
+                    .remedy("raise the limit on threads (ulimit -u), or run fewer programs")
+                    .caused_by(error)
+            })?;
+        let container = Self {
+            control,
+            ticker,
+            memory_limit,
+            go: Mutex::new(Some(go_sender)),
+            thread: Mutex::new(Some(thread)),
+            directory,
+        };
+        Ok((Arc::new(container), ready))
+    }
+
+    /// Lets the program run.
+    pub(crate) fn start(&self) -> Result<()> {
+        let started = self.take_go().is_some_and(|go| go.send(()).is_ok());
+        if started {
+            return Ok(());
+        }
+        Err(
+            Problem::invalid("the container has been started or stopped before")
+                .remedy("create another container"),
+        )
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn wait(&self) -> Result<Exit> {
+        let mut exit = self.control.exit.subscribe();
+        let ended = exit.wait_for(Option::is_some).await;
+        // `Control` holds the sender, so only a defect ends the wait otherwise.
+        ended
+            .ok()
+            .and_then(|exit| exit.clone())
+            .ok_or_else(|| Problem::internal("a WebAssembly program was lost"))
+    }
+
+    /// Ends the program at once, wherever it is, and waits until it has.
+    pub(crate) async fn stop(&self) -> Result<Exit> {
+        let _ticking = self.request_stop();
+        self.wait().await
+    }
+
+    /// Asks the program to end, without waiting. Epochs advance until the answer is dropped: a program that has just
+    /// looked up must look up again.
+    pub(crate) fn request_stop(&self) -> crate::ticker::Hold {
+        drop(self.take_go());
+        self.control.stop.store(true, Ordering::SeqCst);
+        self.control.stopping.notify_one();
+        self.ticker.hold()
+    }
+
+    /// Removes what it left on the host. It must have ended.
+    pub(crate) fn remove(&self) -> Result<()> {
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            // A panic was reported as the program's end.
+            let _ = thread.join();
+        }
+        match std::fs::remove_dir_all(&self.directory) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Problem::storage("cannot remove a directory of the sandbox")
+                    .at(self.directory.display())
+                    .found(error.to_string())
+                    .remedy("remove it by hand")
+                    .caused_by(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What it uses now, or used until its end.
+    pub(crate) fn stats(&self) -> Stats {
+        let control = &self.control;
+        let memory_bytes = control.usage.memory_bytes.load(Ordering::Relaxed);
+        let out_of_memory = matches!(
+            *control.exit.borrow(),
+            Some(Exit {
+                reason: ExitReason::OutOfMemory,
+                ..
+            })
+        );
+        let thread_id = control.thread_id.load(Ordering::Acquire);
+        let running = thread_id != 0;
+        Stats {
+            memory_anon_bytes: Some(memory_bytes),
+            memory_bytes: Some(memory_bytes),
+            memory_peak_bytes: Some(control.usage.memory_peak_bytes.load(Ordering::Relaxed)),
+            memory_limit_bytes: self.memory_limit.map(|limit| limit.0),
+            cpu_us: if running {
+                let before_us = control.cpu_before_us.load(Ordering::Relaxed);
+                cpu_of_thread_us(thread_id).map(|cpu_us| cpu_us.saturating_sub(before_us))
+            } else {
+                Some(control.cpu_final_us.load(Ordering::Relaxed))
+            },
+            pids: Some(u64::from(running)),
+            oom_kills: Some(u64::from(out_of_memory)),
+        }
+    }
+
+    fn take_go(&self) -> Option<oneshot::Sender<()>> {
+        self.go
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+}
+
+impl Drop for Container {
+    /// Whoever drops a sandbox without destroying it does not wait for its programs, but ends them.
+    fn drop(&mut self) {
+        if self.control.exit.borrow().is_none() {
+            let ticking = self.request_stop();
+            let exit = self.control.exit.subscribe();
+            let _ = std::thread::Builder::new()
+                .name("wasm-reaper".into())
+                .stack_size(64 << 10)
+                .spawn(move || {
+                    while exit.borrow().is_none() && exit.has_changed().is_ok() {
+                        std::thread::sleep(crate::ticker::TICK);
+                    }
+                    drop(ticking);
+                });
+        }
+    }
+}
+
+/// The whole life of a container's thread.
+fn live(
+    job: Job,
+    control: &Arc<Control>,
+    ready: oneshot::Sender<Result<Vec<String>>>,
+    go: oneshot::Receiver<()>,
+) {
+    let ending = Ending(control);
+    let prepared = match Prepared::new(job, control) {
+        Ok((prepared, warnings)) => {
+            // Nobody hears it where the creation was given up; then nobody starts it either.
+            let _ = ready.send(Ok(warnings));
+            prepared
+        }
+        Err(problem) => {
+            let _ = ready.send(Err(problem));
+            return;
+        }
+    };
+    if go.blocking_recv().is_err() || control.stop.load(Ordering::SeqCst) {
+        // Streams close before the end is announced.
+        drop(prepared);
+        ending.announce(ending::stopped());
+        return;
+    }
+    let cpu_before = thread_cpu();
+    control
+        .cpu_before_us
+        .store(micros(cpu_before), Ordering::Relaxed);
+    control.thread_id.store(
+        rustix::thread::gettid().as_raw_nonzero().get(),
+        Ordering::Release,
+    );
+    let exit = prepared.run(control);
+    let cpu = thread_cpu().saturating_sub(cpu_before);
+    control.cpu_final_us.store(micros(cpu), Ordering::Relaxed);
+    control.thread_id.store(0, Ordering::Release);
+    ending.announce(exit);
+}
+
+/// Announces an end whatever happens to the thread.
+struct Ending<'a>(&'a Control);
+
+impl Ending<'_> {
+    fn announce(&self, exit: Exit) {
+        self.0.exit.send_replace(Some(exit));
+    }
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if self.0.exit.borrow().is_none() {
+            self.0.thread_id.store(0, Ordering::Release);
+            self.announce(ending::broken());
+        }
+    }
+}
+
+/// CPU time of a thread of this process, in microseconds.
+fn cpu_of_thread_us(thread_id: i32) -> Option<u64> {
+    // The first number is the time on a CPU in nanoseconds.
+    let line = std::fs::read_to_string(format!("/proc/self/task/{thread_id}/schedstat")).ok()?;
+    let nanos: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
+    Some(nanos / 1_000)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

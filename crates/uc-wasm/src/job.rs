@@ -1,0 +1,224 @@
+//! What one thread does: everything that can fail first, then the program.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
+
+use tokio::runtime::Runtime;
+use uc_model::{MilliCpu, Problem, Result};
+use uc_sandbox::{Exit, Limits, Mount, Process, Stdio};
+use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi::{WasiCtxBuilder, p1::WasiP1Ctx};
+use wasmtime_wasi_http::WasiHttpCtx;
+
+use crate::{
+    container::Control,
+    ending,
+    host::Host,
+    loader::Loader,
+    meter::Meter,
+    mounts::{Scratch, preopen},
+    program::{Grants, Program},
+    stdio::{Input, Output, Stream},
+    throttle::{Throttle, thread_cpu},
+    ticker::{Hold, Ticker},
+};
+
+/// The most threads for file operations and name look-ups of one program. They run apart from the program's thread,
+/// for they can block (a named pipe does) and the program must stay stoppable. It does one at a time; the others are
+/// for operations it gave up.
+const HELPER_THREADS_MAX: usize = 4;
+
+/// A container to be made.
+pub(crate) struct Job {
+    pub(crate) container: String,
+    pub(crate) file: PathBuf,
+    pub(crate) grants: Grants,
+    pub(crate) process: Process,
+    pub(crate) stdio: Stdio,
+    pub(crate) mounts: Vec<Mount>,
+    pub(crate) limits: Limits,
+    pub(crate) scratch: Scratch,
+    pub(crate) loader: Arc<Loader>,
+    pub(crate) ticker: Ticker,
+}
+
+/// A program that only has to be let go.
+pub(crate) struct Prepared {
+    program: Program,
+    store: Store<Host>,
+    runtime: Runtime,
+    limits: Limits,
+    ticker: Ticker,
+}
+
+impl Prepared {
+    /// Loads, links, and opens everything; also says what the user should know.
+    pub(crate) fn new(job: Job, control: &Arc<Control>) -> Result<(Self, Vec<String>)> {
+        let program = job.loader.load(&job.file, job.grants, job.limits.memory)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .max_blocking_threads(HELPER_THREADS_MAX)
+            .build()
+            .map_err(|error| {
+                Problem::host("cannot watch the streams of a WebAssembly program")
+                    .found(error.to_string())
+                    .remedy("raise the limit on open files (ulimit -n)")
+                    .caused_by(error)
+            })?;
+        let limits = job.limits;
+        let ticker = job.ticker.clone();
+        let engine = job.loader.engine().clone();
+        let (wasi, warnings) = context(job)?;
+        let usage = Arc::clone(&control.usage);
+        let host = Host {
+            wasi,
+            http: WasiHttpCtx::new(),
+            meter: Meter::new(usage, limits.memory.map(|limit| limit.0)),
+        };
+        let mut store = Store::new(&engine, host);
+        store.limiter(|host| &mut host.meter);
+        let prepared = Self {
+            program,
+            store,
+            runtime,
+            limits,
+            ticker,
+        };
+        Ok((prepared, warnings))
+    }
+
+    /// Runs the program to its end. Its streams and files are closed when this returns.
+    pub(crate) fn run(self, control: &Arc<Control>) -> Exit {
+        let Self {
+            program,
+            mut store,
+            runtime,
+            limits,
+            ticker,
+        } = self;
+        lower_priority(limits.cpu_weight);
+        let _ticking = look_up(&mut store, control, limits.cpu, &ticker);
+        let result = runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = control.stopping.notified() => None,
+                result = execute(&program, &mut store) => Some(result),
+            }
+        });
+        drop(store);
+        // A name look-up in progress has a thread of its own, which nothing can interrupt; nobody waits for it.
+        runtime.shutdown_background();
+        match result {
+            Some(Err(_)) | None if control.stop.load(Ordering::SeqCst) => ending::stopped(),
+            Some(result) => ending::of(result, control.usage.denied.load(Ordering::Relaxed)),
+            None => ending::broken(),
+        }
+    }
+}
+
+async fn execute(program: &Program, store: &mut Store<Host>) -> wasmtime::Result<u8> {
+    match program {
+        Program::Module(linked) => {
+            let instance = linked.instantiate_async(&mut *store).await?;
+            let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
+            start.call_async(&mut *store, ()).await?;
+            Ok(0)
+        }
+        Program::Component(linked) => {
+            let command = linked.instantiate_async(&mut *store).await?;
+            let result = command.wasi_cli_run().call_run(&mut *store).await?;
+            Ok(u8::from(result.is_err()))
+        }
+    }
+}
+
+/// Makes the program look up whenever the epoch advances: for a stop, and for its CPU limit.
+fn look_up(
+    store: &mut Store<Host>,
+    control: &Arc<Control>,
+    cpu_limit: Option<MilliCpu>,
+    ticker: &Ticker,
+) -> Option<Hold> {
+    let mut throttle =
+        cpu_limit.and_then(|share| Throttle::new(share, Instant::now(), thread_cpu()));
+    let ticking = throttle.is_some().then(|| ticker.hold());
+    let control = Arc::clone(control);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |_| {
+        if control.stop.load(Ordering::SeqCst) {
+            return Ok(UpdateDeadline::Interrupt);
+        }
+        let pause = throttle
+            .as_mut()
+            .and_then(|throttle| throttle.pause(Instant::now(), thread_cpu()));
+        Ok(match pause {
+            Some(pause) => UpdateDeadline::YieldCustom(1, Box::pin(tokio::time::sleep(pause))),
+            None => UpdateDeadline::Continue(1),
+        })
+    });
+    ticking
+}
+
+/// Gives the calling thread the scheduler's weight for a CPU request: 1 CPU is 1024, the weight of nice 0, and each
+/// step of nice is a factor of 1.25. Above one CPU it stays at 0, since a program has one thread.
+fn lower_priority(request: Option<MilliCpu>) {
+    if let Some(nice) = request.map(nice_for).filter(|nice| *nice > 0) {
+        // On Linux "this process" means the calling thread. It is never refused, as it only lowers.
+        let _ = rustix::process::setpriority_process(None, nice);
+    }
+}
+
+fn nice_for(request: MilliCpu) -> i32 {
+    let cpus = request.0.max(1) as f64 / 1000.0;
+    // The product is between 0 and 19.
+    (-cpus.ln() / 1.25_f64.ln()).round().clamp(0.0, 19.0) as i32
+}
+
+/// The WASI context: what was granted and nothing else.
+fn context(job: Job) -> Result<(WasiP1Ctx, Vec<String>)> {
+    let mut builder = WasiCtxBuilder::new();
+    if job.process.argv.is_empty() {
+        builder.arg(job.file.file_name().unwrap_or_default().to_string_lossy());
+    } else {
+        builder.args(&job.process.argv);
+    }
+    builder.envs(&job.process.env).initial_cwd(&job.process.cwd);
+    if let Some(stdin) = job.stdio.stdin {
+        builder.stdin(Input(Stream::new(stdin)));
+    }
+    builder.stdout(Output::new(Stream::new(job.stdio.stdout)));
+    builder.stderr(Output::new(Stream::new(job.stdio.stderr)));
+    if job.grants.sockets {
+        builder
+            .inherit_network()
+            .allow_tcp(true)
+            .allow_udp(true)
+            .allow_ip_name_lookup(true);
+    }
+    let preopened = preopen(&mut builder, &job.mounts, &job.process.cwd, &job.scratch)?;
+    Ok((builder.build_p1(), preopened.warnings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cpu_request_becomes_the_nearest_weight() {
+        for (milli, nice) in [
+            (4000, 0),
+            (1000, 0),
+            (800, 1),
+            (500, 3),
+            (100, 10),
+            (10, 19),
+            (0, 19),
+        ] {
+            assert_eq!(nice_for(MilliCpu(milli)), nice, "{milli}m");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! From a file to a linked program, by way of the cache.
+
+use std::{
+    fs::File,
+    io::{ErrorKind, Read as _},
+    path::{Path, PathBuf},
+    sync::{Mutex, OnceLock, PoisonError},
+};
+
+use sha2::{Digest as _, Sha256};
+use uc_model::{Bytes, Digest, PayloadFormat, Problem, ProblemKind, Result};
+use wasmtime::{Engine, Linker, Module, Precompiled, component};
+
+use crate::{
+    cache::{Cache, Entry},
+    engine,
+    host::Host,
+    inspect::{PACKAGE_LIMIT_BYTES, inspect, to_binary},
+    program::{self, Grants, Program},
+};
+
+/// Turns files into programs. One is shared by all sandboxes of a driver.
+pub(crate) struct Loader {
+    engine: Engine,
+    cache_directory: PathBuf,
+    cache: OnceLock<Cache>,
+    modules: OnceLock<Linker<Host>>,
+    components: OnceLock<component::Linker<Host>>,
+    components_with_http: OnceLock<component::Linker<Host>>,
+    /// Compiling takes every core; two at once would only slow each other down, or do the same work twice.
+    compiling: Mutex<()>,
+}
+
+/// Compiled code of either format.
+enum Code {
+    Module(Module),
+    Component(component::Component),
+}
+
+impl Loader {
+    /// A loader with its engine.
+    pub(crate) fn new(cache_directory: PathBuf) -> Result<Self> {
+        Ok(Self {
+            engine: engine::runner()?,
+            cache_directory,
+            cache: OnceLock::new(),
+            modules: OnceLock::new(),
+            components: OnceLock::new(),
+            components_with_http: OnceLock::new(),
+            compiling: Mutex::new(()),
+        })
+    }
+
+    /// The engine that runs what this loads.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The cache, verified on first use.
+    pub(crate) fn cache(&self) -> Result<&Cache> {
+        made_once(&self.cache, || {
+            Cache::open(&self.cache_directory, engine::compatibility(&self.engine))
+        })
+    }
+
+    /// Loads and links a program.
+    ///
+    /// # Errors
+    /// The file is missing, too large, malformed, asks for what is not granted, or starts above the memory limit.
+    pub(crate) fn load(
+        &self,
+        file: &Path,
+        grants: Grants,
+        memory_limit: Option<Bytes>,
+    ) -> Result<Program> {
+        let bytes = read_package(file)?;
+        self.code(&bytes)
+            .and_then(|code| self.link(&code, grants, memory_limit))
+            .map_err(|problem| problem.within(file.display()))
+    }
+
+    fn link(&self, code: &Code, grants: Grants, memory_limit: Option<Bytes>) -> Result<Program> {
+        match code {
+            Code::Module(module) => {
+                program::check_memory(Some(&module.resources_required()), memory_limit)?;
+                let linker = made_once(&self.modules, || program::module_linker(&self.engine))?;
+                program::link_module(linker, module, grants)
+            }
+            Code::Component(component) => {
+                program::check_memory(component.resources_required().as_ref(), memory_limit)?;
+                let cell = if grants.http {
+                    &self.components_with_http
+                } else {
+                    &self.components
+                };
+                let linker = made_once(cell, || {
+                    program::component_linker(&self.engine, grants.http)
+                })?;
+                program::link_component(linker, component, grants)
+            }
+        }
+    }
+
+    /// The compiled code of a package, from the cache where it is there.
+    fn code(&self, bytes: &[u8]) -> Result<Code> {
+        let cache = self.cache()?;
+        let digest = Digest::from_sha256(&Sha256::digest(bytes).into());
+        if let Some(code) = self.cached(cache, &digest) {
+            return Ok(code);
+        }
+        let _one_at_a_time = self
+            .compiling
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // It may have been compiled while this one waited.
+        if let Some(code) = self.cached(cache, &digest) {
+            return Ok(code);
+        }
+        let entry = cache.store(&digest, &compile(bytes)?)?;
+        self.deserialize(entry).map_err(|error| {
+            Problem::internal("the engine rejects code it has just compiled")
+                .found(format!("{error:#}"))
+        })
+    }
+
+    /// The cached code, unless it is missing or damaged.
+    fn cached(&self, cache: &Cache, digest: &Digest) -> Option<Code> {
+        self.deserialize(cache.find(digest)?).ok()
+    }
+
+    #[expect(
+        unsafe_code,
+        reason = "only the engine's unsafe functions take compiled code"
+    )]
+    fn deserialize(&self, entry: Entry) -> wasmtime::Result<Code> {
+        match Engine::detect_precompiled_file(entry.path())? {
+            // SAFETY: the entry was opened below a directory that only we can write (see `Cache::open`), so its
+            // content was written by this program; the engine itself checks version, settings and processor.
+            Some(Precompiled::Module) => unsafe {
+                Module::deserialize_open_file(&self.engine, entry.into_file()).map(Code::Module)
+            },
+            // SAFETY: as above; the path names the open file.
+            Some(Precompiled::Component) => unsafe {
+                component::Component::deserialize_file(&self.engine, entry.path())
+                    .map(Code::Component)
+            },
+            None => Err(wasmtime::Error::msg("not compiled code")),
+        }
+    }
+}
+
+/// Compiles a package, after the checks that need its bytes.
+fn compile(bytes: &[u8]) -> Result<Vec<u8>> {
+    let facts = inspect(bytes)?;
+    program::check_memory_bytes(facts.memory_min_bytes, None)?;
+    let binary = to_binary(bytes)?;
+    let compiler = engine::compiler()?;
+    let compiled = match facts.format {
+        PayloadFormat::WasmComponent => compiler.precompile_component(&binary),
+        _ => compiler.precompile_module(&binary),
+    };
+    compiled.map_err(|error| {
+        Problem::invalid("the WebAssembly program is not valid")
+            .found(format!("{error:#}"))
+            .limit("WebAssembly 3.0 without garbage collection, exceptions and shared memory")
+            .remedy("rebuild it without these features, or run it as a container")
+    })
+}
+
+fn read_package(path: &Path) -> Result<Vec<u8>> {
+    let unreadable = |error: std::io::Error| {
+        let problem = match error.kind() {
+            ErrorKind::NotFound => Problem::new(
+                ProblemKind::CommandNotFound,
+                "the WebAssembly program does not exist",
+            )
+            .remedy("check the path, or build the program first"),
+            _ => Problem::new(
+                ProblemKind::NotExecutable,
+                "the WebAssembly program cannot be read",
+            )
+            .found(error.to_string())
+            .remedy("give yourself read permission on the file"),
+        };
+        problem.at(path.display()).caused_by(error)
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(Problem::new(
+            ProblemKind::NotExecutable,
+            "the WebAssembly program is not a regular file",
+        )
+        .at(path.display())
+        .remedy("name a .wasm or .wat file"));
+    }
+    let too_large = |found_bytes: u64| {
+        Problem::refused("the WebAssembly package is too large")
+            .at(path.display())
+            .limit(format!("{PACKAGE_LIMIT_BYTES} bytes"))
+            .found(format!("{found_bytes} bytes"))
+            .remedy(
+                "strip debug information (wasm-opt -Oz --strip-debug), or run it as a container",
+            )
+    };
+    if metadata.len() > PACKAGE_LIMIT_BYTES {
+        return Err(too_large(metadata.len()));
+    }
+    // One byte more than allowed, so that a file that grows meanwhile is noticed.
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
+    file.take(PACKAGE_LIMIT_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > PACKAGE_LIMIT_BYTES {
+        return Err(too_large(bytes.len() as u64));
+    }
+    Ok(bytes)
+}
+
+/// The value of `cell`, made at the first call that succeeds.
+fn made_once<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+    if let Some(value) = cell.get() {
+        return Ok(value);
+    }
+    let value = make()?;
+    Ok(cell.get_or_init(|| value))
+}

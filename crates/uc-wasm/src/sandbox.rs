@@ -1,0 +1,299 @@
+//! A sandbox: the programs of one workload.
+
+use std::{
+    collections::HashMap,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::oneshot;
+use uc_model::{Problem, Result, workload::Network};
+use uc_sandbox::{
+    CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, HttpGrant, Payload, Pending,
+    Sandbox, StartRequest, StartResponse, Stats, StatsRequest, StopRequest, TcpConnectRequest,
+    WaitRequest,
+};
+
+use crate::{
+    container::Container, job::Job, loader::Loader, mounts::Scratch, program::Grants,
+    ticker::Ticker,
+};
+
+/// The most containers of one sandbox.
+const CONTAINERS_MAX: usize = 1_000;
+
+/// The programs of one workload.
+pub(crate) struct WasmSandbox {
+    pub(crate) loader: Arc<Loader>,
+    pub(crate) ticker: Ticker,
+    pub(crate) network: Network,
+    pub(crate) directory: PathBuf,
+    pub(crate) ignore_unenforceable_limits: bool,
+    pub(crate) containers: Mutex<HashMap<String, Arc<Container>>>,
+}
+
+impl WasmSandbox {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Container>>> {
+        self.containers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, name: &str) -> Result<Arc<Container>> {
+        self.lock().get(name).cloned().ok_or_else(|| {
+            Problem::not_found("the sandbox has no such container")
+                .at(format!("container {name}"))
+                .remedy("create it first")
+        })
+    }
+
+    async fn create(&self, request: CreateRequest) -> Result<CreateResponse> {
+        let name = request.container.clone();
+        let job = self.job(request)?;
+        let (container, ready) = {
+            let mut containers = self.lock();
+            if containers.contains_key(&name) {
+                return Err(
+                    Problem::invalid("the sandbox has a container of this name already")
+                        .at(format!("container {name}"))
+                        .remedy("give each container its own name"),
+                );
+            }
+            if containers.len() >= CONTAINERS_MAX {
+                return Err(
+                    Problem::refused("too many containers in one sandbox").limit(CONTAINERS_MAX)
+                );
+            }
+            let (container, ready) = Container::spawn(job, self.ticker.clone())?;
+            containers.insert(name.clone(), Arc::clone(&container));
+            (container, ready)
+        };
+        let unfinished = Unfinished {
+            sandbox: self,
+            name: &name,
+        };
+        let made = ready
+            .await
+            .unwrap_or_else(|_| Err(Problem::internal("the WebAssembly engine failed")));
+        match made {
+            Ok(warnings) => {
+                std::mem::forget(unfinished);
+                Ok(CreateResponse {
+                    pid: None,
+                    warnings,
+                })
+            }
+            Err(problem) => {
+                drop(unfinished);
+                // What was made before the failure goes; the failure itself is what the user needs to hear.
+                let _ = container.remove();
+                Err(problem.within(format!("container {name}")))
+            }
+        }
+    }
+
+    /// Checks what a WebAssembly container cannot have.
+    fn job(&self, request: CreateRequest) -> Result<Job> {
+        let place = format!("container {}", request.container);
+        let Payload::Wasm { file, http } = request.payload else {
+            return Err(
+                Problem::invalid("a Linux root file system is no WebAssembly program")
+                    .at(place)
+                    .remedy("run it as a container"),
+            );
+        };
+        // The name becomes a directory and a thread.
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if request.container.is_empty()
+            || request.container.len() > 63
+            || !request.container.bytes().all(plain)
+        {
+            return Err(Problem::invalid("a container needs a name of its own")
+                .limit("an RFC 1123 label: 1 to 63 of a-z, 0-9 and -")
+                .found(request.container));
+        }
+        if request.seccomp_profile.is_some() {
+            return Err(Problem::refused(
+                "a WebAssembly program makes no system calls, so a seccomp profile has no effect",
+            )
+            .at(place)
+            .remedy("leave the profile out, or run it as a container"));
+        }
+        if let Some(text) = request
+            .process
+            .argv
+            .iter()
+            .chain(
+                request
+                    .process
+                    .env
+                    .iter()
+                    .flat_map(|(name, value)| [name, value]),
+            )
+            .find(|text| text.contains('\0'))
+        {
+            return Err(
+                Problem::invalid("arguments and environment cannot hold a zero byte")
+                    .at(place)
+                    .found(format!(
+                        "{} bytes, zero at {:?}",
+                        text.len(),
+                        text.find('\0')
+                    )),
+            );
+        }
+        Ok(Job {
+            grants: self.grants(&http),
+            scratch: Scratch {
+                directory: self.directory.join(&request.container),
+                ignore_size_limits: self.ignore_unenforceable_limits,
+            },
+            container: request.container,
+            file,
+            process: request.process,
+            stdio: request.stdio,
+            mounts: request.mounts,
+            limits: request.limits,
+            loader: Arc::clone(&self.loader),
+            ticker: self.ticker.clone(),
+        })
+    }
+
+    fn grants(&self, http: &HttpGrant) -> Grants {
+        match self.network {
+            // Sockets reach whatever HTTP could.
+            Network::Host => Grants {
+                http: true,
+                sockets: true,
+            },
+            Network::Http => Grants {
+                http: *http == HttpGrant::Any,
+                sockets: false,
+            },
+            Network::None | Network::User => Grants {
+                http: false,
+                sockets: false,
+            },
+        }
+    }
+
+    async fn destroy(&self) -> Result<()> {
+        let containers: Vec<_> = self
+            .lock()
+            .drain()
+            .map(|(_, container)| container)
+            .collect();
+        // All are told before any is waited for.
+        let holds: Vec<_> = containers
+            .iter()
+            .map(|container| container.request_stop())
+            .collect();
+        let mut result = Ok(());
+        for container in &containers {
+            container.wait().await?;
+            result = result.and(container.remove());
+        }
+        drop(holds);
+        result
+    }
+}
+
+/// Forgets a container whose creation failed or was given up.
+struct Unfinished<'a> {
+    sandbox: &'a WasmSandbox,
+    name: &'a str,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.sandbox.lock().remove(self.name);
+    }
+}
+
+impl Sandbox for WasmSandbox {
+    fn create(&self, request: CreateRequest) -> Pending<'_, CreateResponse> {
+        Box::pin(Self::create(self, request))
+    }
+
+    fn start(&self, request: StartRequest) -> Pending<'_, StartResponse> {
+        Box::pin(async move {
+            self.find(&request.container)?
+                .start()
+                .map_err(|problem| problem.at(format!("container {}", request.container)))?;
+            Ok(StartResponse {})
+        })
+    }
+
+    fn wait(&self, request: WaitRequest) -> Pending<'_, Exit> {
+        Box::pin(async move { self.find(&request.container)?.wait().await })
+    }
+
+    /// A WebAssembly program cannot be signalled, so the grace would only be waited out: it is stopped at once.
+    fn stop(&self, request: StopRequest) -> Pending<'_, Exit> {
+        Box::pin(async move { self.find(&request.container)?.stop().await })
+    }
+
+    fn exec(&self, request: ExecRequest) -> Pending<'_, Exit> {
+        Box::pin(async move {
+            self.find(&request.container)?;
+            Err(Problem::refused(
+                "a WebAssembly container is one program: nothing can be executed in it",
+            )
+            .at(format!("container {}", request.container))
+            .found(request.command.join(" "))
+            .remedy("probe it over TCP with the host's network, or run it as a container"))
+        })
+    }
+
+    fn tcp_connect(&self, request: TcpConnectRequest) -> Pending<'_, ()> {
+        Box::pin(async move {
+            if self.network != Network::Host {
+                return Err(Problem::refused("the sandbox has no network to connect to")
+                    .at(format!("port {}", request.port))
+                    .limit("network host")
+                    .found(format!("network {}", self.network))
+                    .remedy("grant the host's network (spec.hostNetwork: true)"));
+            }
+            connect(request).await
+        })
+    }
+
+    fn stats(&self, request: StatsRequest) -> Pending<'_, Stats> {
+        Box::pin(async move { Ok(self.find(&request.container)?.stats()) })
+    }
+
+    fn destroy(&self, _: DestroyRequest) -> Pending<'_, ()> {
+        Box::pin(Self::destroy(self))
+    }
+}
+
+/// Connects on a thread of its own, so that any executor may wait.
+async fn connect(request: TcpConnectRequest) -> Result<()> {
+    let (sender, receiver) = oneshot::channel();
+    let timeout = request.timeout.max(std::time::Duration::from_millis(1));
+    let attempt = move || {
+        let connected = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+            .into_iter()
+            .map(|address| {
+                TcpStream::connect_timeout(&SocketAddr::new(address, request.port), timeout)
+            })
+            .reduce(|first, second| first.or(second));
+        let _ = sender.send(connected);
+    };
+    let unreachable = |error: std::io::Error| {
+        Problem::unavailable("the program does not accept TCP connections")
+            .at(format!("port {}", request.port))
+            .found(error.to_string())
+            .caused_by(error)
+    };
+    std::thread::Builder::new()
+        .name("wasm-connect".into())
+        .spawn(attempt)
+        .map_err(unreachable)?;
+    match receiver.await {
+        Ok(Some(Ok(_))) => Ok(()),
+        Ok(Some(Err(error))) => Err(unreachable(error)),
+        _ => Err(Problem::internal("a TCP connection attempt was lost")),
+    }
+}
