@@ -17,8 +17,8 @@ use tokio::sync::Mutex as AsyncMutex;
 use uc_model::{Problem, Result, workload::Network};
 use uc_sandbox::{
     CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason, MountSource,
-    Payload, Pending, PrepareRequest, Process, Sandbox, StartRequest, StartResponse, Stats,
-    StatsRequest, StopRequest, TcpConnectRequest, WaitRequest,
+    Payload, Pending, PrepareRequest, Process, RemoveRequest, Sandbox, StartRequest, StartResponse,
+    Stats, StatsRequest, StopRequest, TcpConnectRequest, WaitRequest,
 };
 
 use crate::{
@@ -122,6 +122,12 @@ impl ContainerSandbox {
     }
 
     fn give_tree(&self, path: &Path) -> std::io::Result<()> {
+        use std::os::unix::fs::MetadataExt as _;
+        let owner = fs::symlink_metadata(path)?.uid();
+        if owner != rustix::process::geteuid().as_raw() {
+            // Given already; what containers made of it since is theirs.
+            return Ok(());
+        }
         self.give(path)?;
         if fs::symlink_metadata(path)?.is_dir() {
             for entry in fs::read_dir(path)? {
@@ -358,6 +364,16 @@ impl ContainerSandbox {
         }
     }
 
+    async fn remove_container(&self, name: &str) -> Result<()> {
+        let container = self.find(name)?;
+        if container.ending.known().is_none() {
+            return Err(Problem::invalid("the container has not ended").found(name));
+        }
+        self.containers().remove(name);
+        container.cgroup.remove();
+        userns::remove_tree(&self.mapping, &self.scratch(name))
+    }
+
     async fn destroy_all(&self) -> Result<()> {
         let containers = std::mem::take(&mut *self.containers());
         for container in containers.values() {
@@ -446,6 +462,10 @@ impl Sandbox for ContainerSandbox {
                 namespaces.ok_or_else(|| Problem::invalid("nothing runs in this sandbox yet"))?;
             network::tcp_connect(&namespaces, request).await
         })
+    }
+
+    fn remove(&self, request: RemoveRequest) -> Pending<'_, ()> {
+        Box::pin(async move { self.remove_container(&request.container).await })
     }
 
     fn stats(&self, request: StatsRequest) -> Pending<'_, Stats> {

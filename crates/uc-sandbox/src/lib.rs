@@ -6,7 +6,7 @@
 //! passes the contract suite in `uc-testkit`.
 //!
 //! Life of a container: `create` (everything that can fail is tried; the program has not run an instruction) →
-//! `start` → `wait`. `stop` may come at any time and more than once. `destroy` ends the sandbox: afterwards no
+//! `start` → `wait` → `remove`. `stop` may come at any time and more than once. `destroy` ends the sandbox: afterwards no
 //! process, mount, cgroup or file of it is left. Dropping a sandbox without `destroy` kills its processes.
 
 mod message;
@@ -17,8 +17,8 @@ use std::{future::Future, path::Path, pin::Pin};
 pub use message::{
     CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason, HostMount,
     HttpGrant, Limits, Mount, MountSource, Payload, PortForward, PrepareRequest, Process,
-    StartRequest, StartResponse, Stats, StatsRequest, Stdio, StopRequest, TcpConnectRequest, User,
-    WaitRequest,
+    RemoveRequest, StartRequest, StartResponse, Stats, StatsRequest, Stdio, StopRequest,
+    TcpConnectRequest, User, WaitRequest,
 };
 pub use offer::{Availability, Limit, Offer, Probe};
 use uc_model::{Problem, RuntimeKind};
@@ -67,6 +67,9 @@ pub trait Sandbox: Send + Sync {
 
     /// Opens and closes a TCP connection to a port inside the sandbox's network; an error says why it failed.
     fn tcp_connect(&self, request: TcpConnectRequest) -> Pending<'_, ()>;
+
+    /// Forgets a container that has ended and removes what it left; its name may be used again.
+    fn remove(&self, request: RemoveRequest) -> Pending<'_, ()>;
 
     /// What a container uses now, or used until its end.
     fn stats(&self, request: StatsRequest) -> Pending<'_, Stats>;

@@ -219,6 +219,13 @@ pub struct StopRequest {
     pub grace: Duration,
 }
 
+/// Forgets an ended container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoveRequest {
+    /// Its name.
+    pub container: String,
+}
+
 /// Runs one more program in a running container.
 #[derive(Debug)]
 pub struct ExecRequest {

@@ -146,6 +146,11 @@ impl Container {
         }
     }
 
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.control.exit.borrow().is_some()
+    }
+
     /// What it uses now, or used until its end.
     pub(crate) fn stats(&self) -> Stats {
         let control = &self.control;

@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 use uc_model::{Problem, Result, workload::Network};
 use uc_sandbox::{
     CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, HttpGrant, Payload, Pending,
-    Sandbox, StartRequest, StartResponse, Stats, StatsRequest, StopRequest, TcpConnectRequest,
-    WaitRequest,
+    RemoveRequest, Sandbox, StartRequest, StartResponse, Stats, StatsRequest, StopRequest,
+    TcpConnectRequest, WaitRequest,
 };
 
 use crate::{
@@ -256,6 +256,18 @@ impl Sandbox for WasmSandbox {
                     .remedy("grant the host's network (spec.hostNetwork: true)"));
             }
             connect(request).await
+        })
+    }
+
+    fn remove(&self, request: RemoveRequest) -> Pending<'_, ()> {
+        Box::pin(async move {
+            let container = self.find(&request.container)?;
+            if !container.has_ended() {
+                return Err(Problem::invalid("the container has not ended")
+                    .at(format!("container {}", request.container)));
+            }
+            self.lock().remove(&request.container);
+            container.remove()
         })
     }
 

@@ -1,0 +1,175 @@
+//! Checks before a start, and the choice of a runtime for each container.
+
+use serde::Serialize;
+use uc_model::{
+    Digest, Problem, Result, RuntimeKind,
+    workload::{Container, Network, ProbeAction, Workload},
+};
+use uc_redline::{Facts, Verdict};
+use uc_sandbox::{Availability, Limit, Probe};
+use uc_select::{Candidate, Decision, LimitKind, Needs, Unavailable};
+
+use crate::{
+    Engine,
+    resolve::{Content, Resolved, ResolvedContainer},
+};
+
+/// What was chosen for one container, and why.
+#[derive(Debug, Serialize)]
+pub struct ContainerChoice {
+    /// The container.
+    pub container: String,
+    /// What it consists of.
+    pub image: String,
+    /// The digest of the image's manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// The red lines that were looked at.
+    pub red_lines: Vec<Verdict>,
+    /// The choice with its reasons.
+    pub decision: Decision,
+}
+
+impl ContainerChoice {
+    /// The runtime; a refusal where a red line is crossed or nothing is able.
+    ///
+    /// # Errors
+    /// Refused, with reasons and remedies.
+    pub fn runtime(&self) -> Result<RuntimeKind> {
+        uc_redline::require(&self.red_lines)
+            .map_err(|problem| problem.within(format!("container {}", self.container)))?;
+        self.decision
+            .require()
+            .map_err(|problem| problem.within(format!("container {}", self.container)))
+    }
+}
+
+impl Engine {
+    /// Judges the red lines and chooses a runtime for each container, without starting anything. Drivers are tried
+    /// anew if `fresh`, else what they offered since the host started counts.
+    pub fn choose(&self, resolved: &Resolved, fresh: bool) -> Vec<ContainerChoice> {
+        let probes = if fresh {
+            self.probe_all()
+        } else {
+            self.remembered_probes()
+        };
+        choose(resolved, &probes)
+    }
+}
+
+/// The choice for each container, given what the drivers offer.
+pub fn choose(resolved: &Resolved, probes: &[Probe]) -> Vec<ContainerChoice> {
+    let candidates: Vec<Candidate> = RuntimeKind::ALL
+        .into_iter()
+        .map(|kind| {
+            let probe = probes.iter().find(|probe| probe.kind == kind);
+            probe.map_or_else(|| Candidate::without_driver(kind), candidate)
+        })
+        .collect();
+    all_containers(&resolved.workload)
+        .zip(&resolved.containers)
+        .map(|(container, content)| ContainerChoice {
+            container: container.name.clone(),
+            image: container.image.to_string(),
+            digest: content.digest.clone(),
+            red_lines: uc_redline::judge(&facts(&resolved.workload, container, content)),
+            decision: uc_select::choose(
+                &needs(&resolved.workload, container, content),
+                &candidates,
+            ),
+        })
+        .collect()
+}
+
+/// Init containers, then containers: the order of [`Resolved::containers`].
+pub(crate) fn all_containers(workload: &Workload) -> impl Iterator<Item = &Container> {
+    workload.init_containers.iter().chain(&workload.containers)
+}
+
+fn facts(workload: &Workload, container: &Container, content: &ResolvedContainer) -> Facts {
+    let mut facts = Facts {
+        subject: container.image.to_string(),
+        network: workload.network,
+        memory_limit_bytes: container.resources.memory_limit.map(|limit| limit.0),
+        ..Facts::default()
+    };
+    if let Content::Wasm { facts: wasm, .. } = &content.content {
+        facts.imports = wasm.imports.clone();
+        facts.package_bytes = Some(wasm.package_bytes);
+        facts.memory_minimum_bytes = Some(wasm.memory_min_bytes);
+    }
+    facts
+}
+
+fn needs(workload: &Workload, container: &Container, content: &ResolvedContainer) -> Needs {
+    let probes = [
+        &container.startup_probe,
+        &container.readiness_probe,
+        &container.liveness_probe,
+    ];
+    let is_exec =
+        |probe: &uc_model::workload::Probe| matches!(probe.action, ProbeAction::Exec { .. });
+    Needs {
+        formats: [content.content.format()].into(),
+        network: workload.network,
+        memory_limit: container.resources.memory_limit,
+        cpu_limit: container.resources.cpu_limit,
+        pids_limit: container.resources.pids_limit,
+        ignore_unenforceable_limits: workload.ignore_unenforceable_limits,
+        isolation: workload.isolation,
+        runtime: workload.runtime,
+        exec_probes: probes.into_iter().flatten().any(is_exec),
+        gpu: false,
+    }
+}
+
+fn candidate(probe: &Probe) -> Candidate {
+    let unavailable = match &probe.availability {
+        Availability::Ready => None,
+        Availability::Missing { what, remedy } => Some(Unavailable {
+            what: what.clone(),
+            remedy: remedy.clone(),
+        }),
+    };
+    let offer = &probe.offer;
+    Candidate {
+        kind: probe.kind,
+        unavailable,
+        formats: offer.formats.clone(),
+        networks: offer.networks.clone(),
+        limits: offer
+            .limits
+            .iter()
+            .map(|limit| limit_kind(*limit))
+            .collect(),
+        isolation: offer.isolation,
+        exec: offer.exec,
+        gpu: false,
+        start_ms: offer.start_ms.clone(),
+        overhead_mib: offer.overhead_mib.clone(),
+    }
+}
+
+fn limit_kind(limit: Limit) -> LimitKind {
+    match limit {
+        Limit::Memory => LimitKind::Memory,
+        Limit::Cpu => LimitKind::Cpu,
+        Limit::Pids => LimitKind::Pids,
+    }
+}
+
+/// What cannot be known to fail before a driver is asked, but is known to make no sense.
+pub(crate) fn check_together(workload: &Workload, kinds: &[RuntimeKind]) -> Result<()> {
+    let wasm = kinds.contains(&RuntimeKind::Wasm);
+    if wasm
+        && kinds.iter().any(|kind| *kind != RuntimeKind::Wasm)
+        && workload.network == Network::Http
+    {
+        return Err(Problem::refused(
+            "network: http is for WebAssembly programs only, and not all containers are",
+        )
+        .at("metadata.annotations[undercurrent.dev/network]")
+        .remedy("put the WebAssembly program into a Pod of its own"));
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! Where Undercurrent keeps its files.
+
+use std::{
+    env, fs,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
+use uc_model::{Problem, Result};
+
+/// The directories of one user.
+#[derive(Debug, Clone)]
+pub struct Home {
+    data: PathBuf,
+    state: PathBuf,
+    cache: PathBuf,
+}
+
+impl Home {
+    /// `UC_HOME`, or the directories of the XDG base directory specification.
+    ///
+    /// # Errors
+    /// Host, where neither is set nor HOME.
+    pub fn from_environment() -> Result<Self> {
+        let set = |name: &str| {
+            env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        if let Some(home) = set("UC_HOME") {
+            let home = std::path::absolute(&home).map_err(|error| {
+                Problem::host("UC_HOME is not a path")
+                    .found(home.display())
+                    .caused_by(error)
+            })?;
+            return Ok(Self::below(&home));
+        }
+        let home = set("HOME");
+        let choose = |name: &str, fallback: &str| {
+            set(name)
+                .filter(|path| path.is_absolute())
+                .or_else(|| home.as_ref().map(|home| home.join(fallback)))
+                .map(|path| path.join("undercurrent"))
+                .ok_or_else(|| {
+                    Problem::host("no place to keep files")
+                        .remedy("set HOME or UC_HOME to a directory of yours")
+                })
+        };
+        Ok(Self {
+            data: choose("XDG_DATA_HOME", ".local/share")?,
+            state: choose("XDG_STATE_HOME", ".local/state")?,
+            cache: choose("XDG_CACHE_HOME", ".cache")?,
+        })
+    }
+
+    /// All directories below one.
+    pub fn below(directory: &Path) -> Self {
+        Self {
+            data: directory.join("data"),
+            state: directory.join("state"),
+            cache: directory.join("cache"),
+        }
+    }
+
+    /// The image store.
+    pub fn images(&self) -> PathBuf {
+        self.data.join("images")
+    }
+
+    /// Unpacked layers whose files belong to the ids of one mapping.
+    pub fn layers(&self, mapping_key: &str) -> PathBuf {
+        self.data.join("layers").join(mapping_key)
+    }
+
+    /// One directory for each workload.
+    pub fn workloads(&self) -> PathBuf {
+        self.state.join("workloads")
+    }
+
+    /// Compiled WebAssembly.
+    pub fn compiled(&self) -> PathBuf {
+        self.cache.join("wasm")
+    }
+
+    /// Results of probing this host.
+    pub fn probes(&self) -> PathBuf {
+        self.cache.join("probes")
+    }
+}
+
+/// Makes a directory and its parents, for the caller only (0700).
+///
+/// # Errors
+/// Storage, naming the directory.
+pub fn make_private(directory: &Path) -> Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|error| cannot_write(directory, error))
+}
+
+/// A file or directory of ours that cannot be written, with the remedy for the cause.
+pub(crate) fn cannot_write(path: &Path, error: std::io::Error) -> Problem {
+    let remedy = match error.raw_os_error() {
+        Some(code)
+            if code == rustix::io::Errno::NOSPC.raw_os_error()
+                || code == rustix::io::Errno::DQUOT.raw_os_error() =>
+        {
+            "free some space (uc image rm, uc rm), or set UC_HOME to a directory with room"
+        }
+        Some(code) if code == rustix::io::Errno::ROFS.raw_os_error() => {
+            "set UC_HOME to a directory that can be written"
+        }
+        _ => "check its permissions, or set UC_HOME to a directory of yours",
+    };
+    Problem::storage("cannot write")
+        .at(path.display())
+        .found(&error)
+        .remedy(remedy)
+        .caused_by(error)
+}

@@ -1,0 +1,524 @@
+//! A workload from its sandbox to its end.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    time::{Instant, SystemTime},
+};
+
+use serde::Serialize;
+use tokio::{sync::watch, task::JoinSet};
+use uc_model::{
+    Problem, Result, RuntimeKind,
+    workload::{Container, Network, RestartPolicy, Workload},
+};
+use uc_sandbox::{DestroyRequest, Exit, HttpGrant, Limit, Mount, PrepareRequest, Sandbox};
+
+use crate::{
+    Engine,
+    decide::{all_containers, check_together},
+    home::make_private,
+    network,
+    output::Output,
+    owner,
+    record::{ContainerRecord, Owned, Phase, Record, new_id},
+    resolve::{Resolved, ResolvedContainer},
+    timing::{Stage, Timings},
+    volumes,
+};
+
+/// Largest seccomp profile that is read, in bytes.
+const MAX_SECCOMP_PROFILE: u64 = 1 << 20;
+
+/// How urgently a workload is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopLevel {
+    /// Not at all.
+    None,
+    /// With the grace period.
+    Graceful,
+    /// At once.
+    Now,
+}
+
+/// Asks a workload to end. Clones ask the same one.
+#[derive(Debug, Clone)]
+pub struct Stopper(Arc<watch::Sender<StopLevel>>);
+
+impl Default for Stopper {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(StopLevel::None)))
+    }
+}
+
+impl Stopper {
+    /// Asks; a level once reached is never taken back.
+    pub fn ask(&self, level: StopLevel) {
+        self.0.send_if_modified(|current| {
+            let higher = level > *current;
+            *current = level.max(*current);
+            higher
+        });
+    }
+
+    /// Asks for an end with grace, and at the second time for one at once.
+    pub fn ask_again(&self) {
+        let next = if self.level() == StopLevel::None {
+            StopLevel::Graceful
+        } else {
+            StopLevel::Now
+        };
+        self.ask(next);
+    }
+
+    /// What has been asked so far.
+    pub fn level(&self) -> StopLevel {
+        *self.0.borrow()
+    }
+
+    /// Waits until a level has been asked for.
+    pub async fn reached(&self, level: StopLevel) {
+        let mut receiver = self.0.subscribe();
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = receiver.wait_for(|current| *current >= level).await;
+    }
+}
+
+/// Called once all containers run, with the workload's id.
+pub type OnStarted = Box<dyn FnOnce(&str) + Send>;
+
+/// A workload to run.
+pub struct RunRequest {
+    /// The workload with its content.
+    pub resolved: Resolved,
+    /// The runtime of each container, in the order of [`Resolved::containers`].
+    pub runtimes: Vec<RuntimeKind>,
+    /// What it was made from, for `uc ps`.
+    pub source: String,
+    /// Whether it runs without a terminal; its output then goes to log files and its record stays after its end.
+    pub detached: bool,
+    /// Whether lines of output carry the name of their container.
+    pub named_output: bool,
+    /// The clock, with the stages so far.
+    pub timings: Timings,
+    /// How to end it.
+    pub stopper: Stopper,
+    /// Called once all containers run.
+    pub on_started: Option<OnStarted>,
+}
+
+/// How a workload ended.
+#[derive(Debug, Clone, Serialize)]
+pub struct Outcome {
+    /// Its id.
+    pub id: String,
+    /// The exit code of the whole: the first that is not 0, in the order of the containers; 124 after its deadline.
+    pub exit_code: u8,
+    /// How each container ended, by name.
+    pub containers: BTreeMap<String, ContainerRecord>,
+    /// More to say about the end.
+    pub message: Option<String>,
+    /// The stages of the run.
+    #[serde(skip)]
+    pub timings: Timings,
+}
+
+/// A workload being run.
+pub(crate) struct Pod {
+    pub(crate) workload: Workload,
+    contents: Vec<ResolvedContainer>,
+    runtimes: Vec<RuntimeKind>,
+    sandboxes: BTreeMap<RuntimeKind, Arc<dyn Sandbox>>,
+    pub(crate) owned: Owned,
+    pub(crate) output: Output,
+    pub(crate) detached: bool,
+    pub(crate) network_mounts: Vec<Mount>,
+    pub(crate) can_limit_pids: bool,
+    pub(crate) first_output: Arc<OnceLock<Instant>>,
+    pub(crate) stopper: Stopper,
+    own_directories: Vec<PathBuf>,
+}
+
+impl Engine {
+    /// Runs a workload to its end. Whatever happens, nothing of it is left on the host but, if it was detached, its
+    /// record and logs.
+    ///
+    /// # Errors
+    /// When it could not be started; a program that fails is not an error but an [`Outcome`].
+    pub async fn run(&self, request: RunRequest) -> Result<Outcome> {
+        check_together(&request.resolved.workload, &request.runtimes)?;
+        let owned = Owned::create(self.home(), new_record(&request))?;
+        let directory = owned.directory().to_owned();
+        let detached = request.detached;
+        let outcome = self.run_owned(owned, request).await;
+        if outcome.is_err() || !detached {
+            self.erase(&directory)?;
+        }
+        outcome
+    }
+
+    async fn run_owned(&self, owned: Owned, mut request: RunRequest) -> Result<Outcome> {
+        let mut timings = request.timings.clone();
+        let on_started = request.on_started.take();
+        let pod = Arc::new(self.prepare(owned, request).await?);
+        let control = owner::listen(&pod)?;
+        let ran = pod.run(&mut timings, on_started).await;
+        control.abort();
+        let destroyed = pod.destroy().await;
+        let (exit_code, message) = ran?;
+        destroyed?;
+        timings.end(Stage::Exit);
+        pod.owned.update(|record| {
+            record.phase = Phase::Exited;
+            record.exit_code = Some(exit_code);
+            record.message.clone_from(&message);
+        })?;
+        let record = pod.owned.record();
+        Ok(Outcome {
+            id: record.id,
+            exit_code,
+            containers: record.containers,
+            message,
+            timings,
+        })
+    }
+
+    async fn prepare(&self, owned: Owned, request: RunRequest) -> Result<Pod> {
+        let directory = owned.directory().to_owned();
+        let Resolved {
+            workload,
+            containers: contents,
+        } = request.resolved;
+        volumes::make(&workload, &directory)?;
+        let mut network_mounts = Vec::new();
+        if request
+            .runtimes
+            .iter()
+            .any(|kind| *kind != RuntimeKind::Wasm)
+        {
+            network_mounts = volumes::network_files(&workload, &directory)?;
+        }
+        let output = if request.detached {
+            let logs = directory.join("logs");
+            make_private(&logs)?;
+            Output::Logs { directory: logs }
+        } else {
+            Output::Terminal {
+                named: request.named_output,
+            }
+        };
+        let mut sandboxes: BTreeMap<RuntimeKind, Arc<dyn Sandbox>> = BTreeMap::new();
+        for kind in &request.runtimes {
+            if !sandboxes.contains_key(kind) {
+                sandboxes.insert(*kind, self.prepare_sandbox(*kind, &workload, &owned).await?);
+            }
+        }
+        let can_limit_pids = request.runtimes.contains(&RuntimeKind::Container)
+            && self.remembered_probes().iter().any(|probe| {
+                probe.kind == RuntimeKind::Container && probe.offer.limits.contains(&Limit::Pids)
+            });
+        Ok(Pod {
+            workload,
+            contents,
+            runtimes: request.runtimes,
+            sandboxes,
+            owned,
+            output,
+            detached: request.detached,
+            network_mounts,
+            can_limit_pids,
+            first_output: Arc::new(OnceLock::new()),
+            stopper: request.stopper,
+            own_directories: vec![self.home().workloads(), self.home().images()],
+        })
+    }
+
+    async fn prepare_sandbox(
+        &self,
+        kind: RuntimeKind,
+        workload: &Workload,
+        owned: &Owned,
+    ) -> Result<Arc<dyn Sandbox>> {
+        let driver = self.driver(kind).ok_or_else(|| {
+            Problem::internal("a runtime without a driver was chosen").found(kind)
+        })?;
+        let directory = sandbox_directory(owned.directory(), kind);
+        make_private(&directory)?;
+        let request = PrepareRequest {
+            id: owned.record().id,
+            hostname: workload.hostname.clone(),
+            network: workload.network,
+            ports: network::forwards(workload),
+            directory,
+            ignore_unenforceable_limits: workload.ignore_unenforceable_limits,
+        };
+        Ok(Arc::from(driver.prepare(request).await?))
+    }
+
+    /// Removes a workload's directory and what its sandboxes left outside it.
+    ///
+    /// # Errors
+    /// Storage and host, naming what could not be removed; calling it again goes on where it stopped.
+    pub fn erase(&self, directory: &Path) -> Result<()> {
+        for driver in &self.drivers {
+            let sandbox = sandbox_directory(directory, driver.kind());
+            if sandbox.exists() {
+                driver.reclaim(&sandbox)?;
+            }
+        }
+        if fs::remove_dir_all(directory).is_ok() {
+            return Ok(());
+        }
+        uc_container::userns::remove_tree(&uc_container::IdMapping::for_caller()?, directory)
+    }
+}
+
+fn sandbox_directory(workload: &Path, kind: RuntimeKind) -> PathBuf {
+    workload.join(format!("sandbox-{kind}"))
+}
+
+fn new_record(request: &RunRequest) -> Record {
+    let workload = &request.resolved.workload;
+    let containers = all_containers(workload)
+        .zip(&request.runtimes)
+        .map(|(container, kind)| {
+            (
+                container.name.clone(),
+                ContainerRecord {
+                    runtime: Some(*kind),
+                    ..ContainerRecord::default()
+                },
+            )
+        })
+        .collect();
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Record {
+        id: new_id(&workload.name),
+        name: workload.name.clone(),
+        source: request.source.clone(),
+        created_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+        owner: std::process::id(),
+        detached: request.detached,
+        phase: Phase::Creating,
+        containers,
+        exit_code: None,
+        message: None,
+    }
+}
+
+impl Pod {
+    /// A container and its content, init containers first.
+    pub(crate) fn container(&self, index: usize) -> Result<(&Container, &ResolvedContainer)> {
+        all_containers(&self.workload)
+            .nth(index)
+            .zip(self.contents.get(index))
+            .ok_or_else(|| Problem::internal("no such container").found(index))
+    }
+
+    pub(crate) fn sandbox(&self, index: usize) -> Result<Arc<dyn Sandbox>> {
+        self.runtimes
+            .get(index)
+            .and_then(|kind| self.sandboxes.get(kind))
+            .cloned()
+            .ok_or_else(|| Problem::internal("a container without a sandbox").found(index))
+    }
+
+    pub(crate) fn http_grant(&self) -> HttpGrant {
+        match self.workload.network {
+            Network::None => HttpGrant::None,
+            Network::Http | Network::User | Network::Host => HttpGrant::Any,
+        }
+    }
+
+    pub(crate) fn is_ours(&self, path: &Path) -> bool {
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        self.own_directories
+            .iter()
+            .any(|own| fs::canonicalize(own).is_ok_and(|own| path.starts_with(own)))
+    }
+
+    /// Changes a container's entry in the record. The record is for others to read: failing to write it must not end
+    /// the workload.
+    pub(crate) fn note(&self, index: usize, change: impl FnOnce(&mut ContainerRecord)) {
+        if let Ok((container, _)) = self.container(index) {
+            let _ = self.owned.update(|record| {
+                change(record.containers.entry(container.name.clone()).or_default())
+            });
+        }
+    }
+
+    /// Tells the user something that is no error.
+    pub(crate) fn warn(&self, text: &str) {
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), "warning: {text}");
+    }
+
+    pub(crate) fn seccomp_profile(&self, container: &Container) -> Result<Option<Vec<u8>>> {
+        let Some(path) = &container.security.seccomp_profile else {
+            return Ok(None);
+        };
+        let unreadable = |found: String| {
+            Problem::not_found("cannot read the seccomp profile")
+                .at(path.display())
+                .found(found)
+        };
+        let size = fs::metadata(path)
+            .map_err(|error| unreadable(error.to_string()))?
+            .len();
+        if size > MAX_SECCOMP_PROFILE {
+            return Err(Problem::refused("the seccomp profile is too large")
+                .at(path.display())
+                .limit("1 MiB")
+                .found(size));
+        }
+        fs::read(path)
+            .map(Some)
+            .map_err(|error| unreadable(error.to_string()))
+    }
+
+    async fn run(
+        self: &Arc<Self>,
+        timings: &mut Timings,
+        on_started: Option<OnStarted>,
+    ) -> Result<(u8, Option<String>)> {
+        let deadline = self.workload.active_deadline;
+        let work = self.run_containers(timings, on_started);
+        let Some(deadline) = deadline else {
+            return work.await;
+        };
+        let overrun = async {
+            tokio::time::sleep(deadline).await;
+            self.stopper.ask(StopLevel::Graceful);
+            std::future::pending::<()>().await;
+        };
+        let started = Instant::now();
+        let result = tokio::select! {
+            result = work => result?,
+            () = overrun => return Err(Problem::internal("a deadline that never passes has passed")),
+        };
+        if started.elapsed() >= deadline {
+            return Ok((
+                124,
+                Some(format!(
+                    "stopped after activeDeadlineSeconds: {}",
+                    deadline.as_secs()
+                )),
+            ));
+        }
+        Ok(result)
+    }
+
+    async fn run_containers(
+        self: &Arc<Self>,
+        timings: &mut Timings,
+        on_started: Option<OnStarted>,
+    ) -> Result<(u8, Option<String>)> {
+        let policy = self.workload.restart_policy.unwrap_or(if self.detached {
+            RestartPolicy::Always
+        } else {
+            RestartPolicy::Never
+        });
+        let init_count = self.workload.init_containers.len();
+        for index in 0..init_count {
+            if let Some(failed) = self.run_init_container(index, policy).await? {
+                return Ok(failed);
+            }
+        }
+        let mut created = Vec::new();
+        for index in init_count..self.contents.len() {
+            created.push((index, self.create(index, 0).await?));
+        }
+        timings.end(Stage::Create);
+        for (index, container) in &created {
+            self.start(*index, container).await?;
+        }
+        timings.end(Stage::Start);
+        self.owned.update(|record| record.phase = Phase::Running)?;
+        if let Some(tell) = on_started {
+            tell(&self.owned.record().id);
+        }
+        let exits = self.supervise_all(created, policy).await?;
+        if let Some(first) = self.first_output.get() {
+            timings.end_at(Stage::FirstOutput, *first);
+        }
+        let worst = exits.iter().find(|exit| exit.code != 0);
+        Ok((worst.map_or(0, |exit| exit.code), worst.and_then(describe)))
+    }
+
+    /// Runs an init container to success; otherwise the exit code of the whole.
+    async fn run_init_container(
+        self: &Arc<Self>,
+        index: usize,
+        policy: RestartPolicy,
+    ) -> Result<Option<(u8, Option<String>)>> {
+        let created = self.create(index, 0).await?;
+        self.start(index, &created).await?;
+        // Success is the end of an init container, whatever the policy for others.
+        let policy = if policy == RestartPolicy::Never {
+            policy
+        } else {
+            RestartPolicy::OnFailure
+        };
+        let exit = self.supervise(index, created, policy).await?;
+        if exit.code == 0 && self.stopper.level() == StopLevel::None {
+            return Ok(None);
+        }
+        let (container, _) = self.container(index)?;
+        let reason = describe(&exit).map_or(String::new(), |reason| format!(": {reason}"));
+        Ok(Some((
+            exit.code,
+            Some(format!(
+                "init container {} ended with exit code {}{reason}",
+                container.name, exit.code
+            )),
+        )))
+    }
+
+    /// Supervises all containers at once; the exits come in the order of the containers.
+    async fn supervise_all(
+        self: &Arc<Self>,
+        created: Vec<(usize, crate::supervise::Created)>,
+        policy: RestartPolicy,
+    ) -> Result<Vec<Exit>> {
+        let mut tasks = JoinSet::new();
+        for (index, container) in created {
+            let pod = Arc::clone(self);
+            tasks.spawn(async move { (index, pod.supervise(index, container, policy).await) });
+        }
+        let mut exits = BTreeMap::new();
+        while let Some(joined) = tasks.join_next().await {
+            let (index, exit) = joined
+                .map_err(|error| Problem::internal("a supervisor failed").caused_by(error))?;
+            exits.insert(index, exit?);
+        }
+        Ok(exits.into_values().collect())
+    }
+
+    async fn destroy(&self) -> Result<()> {
+        let mut result = Ok(());
+        for sandbox in self.sandboxes.values() {
+            let destroyed = sandbox.destroy(DestroyRequest {}).await;
+            result = result.and(destroyed);
+        }
+        result
+    }
+}
+
+/// More to say about an end than its code.
+fn describe(exit: &Exit) -> Option<String> {
+    use uc_sandbox::ExitReason;
+    match &exit.reason {
+        ExitReason::Exited => None,
+        ExitReason::Signalled { signal } => Some(format!("ended by signal {signal}")),
+        ExitReason::OutOfMemory => {
+            Some("out of memory: it needed more than limits.memory".to_owned())
+        }
+        ExitReason::Deadline => Some("it ran longer than allowed".to_owned()),
+        ExitReason::Trapped { message } => Some(format!("trapped: {message}")),
+        ExitReason::Stopped => Some("stopped on request".to_owned()),
+    }
+}

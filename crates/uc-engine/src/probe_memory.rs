@@ -1,0 +1,61 @@
+//! Probes, remembered until the host starts anew.
+//!
+//! A probe tries things, which takes longer than starting a container. What it finds changes with the kernel, the user,
+//! the control group and the programs on PATH, so these are the key; `uc doctor` and `uc explain` always try anew.
+
+use std::{env, fs};
+
+use serde::{Deserialize, Serialize};
+use uc_sandbox::{Availability, Driver, Probe};
+
+use crate::home::{Home, make_private};
+
+#[derive(Serialize, Deserialize)]
+struct Memory {
+    key: String,
+    probe: Probe,
+}
+
+/// Tries now, and remembers the result.
+pub(crate) fn fresh(home: &Home, driver: &dyn Driver) -> Probe {
+    let probe = driver.probe();
+    // Memory is a convenience: if it cannot be written, the next run tries again.
+    if let Ok(text) = serde_json::to_vec(&Memory {
+        key: key(),
+        probe: probe.clone(),
+    }) && make_private(&home.probes()).is_ok()
+    {
+        let file = home.probes().join(driver.kind().name());
+        let temporary =
+            home.probes()
+                .join(format!(".{}-{}", driver.kind().name(), std::process::id()));
+        let _ = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, file));
+    }
+    probe
+}
+
+/// The remembered result where it is still good and says that all is well, else a trial now.
+pub(crate) fn remembered(home: &Home, driver: &dyn Driver) -> Probe {
+    let file = home.probes().join(driver.kind().name());
+    let memory = fs::read(file)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<Memory>(&bytes).ok());
+    match memory {
+        Some(memory) if memory.key == key() && memory.probe.availability == Availability::Ready => {
+            memory.probe
+        }
+        _ => fresh(home, driver),
+    }
+}
+
+fn key() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    format!(
+        "{} {} {} {} {}",
+        env!("CARGO_PKG_VERSION"),
+        read("/proc/sys/kernel/random/boot_id").trim(),
+        rustix::process::geteuid().as_raw(),
+        read("/proc/self/cgroup").replace('\n', " "),
+        env::var("PATH").unwrap_or_default()
+    )
+}

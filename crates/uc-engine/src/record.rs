@@ -1,0 +1,324 @@
+//! What is written down about a workload, and how it is read back truthfully.
+//!
+//! A workload has a directory `workloads/ID` with `record.json`, replaced atomically, and `lock`, which its owner
+//! holds for as long as it lives. A record alone proves nothing: whoever reads it tries the lock. The lock is a POSIX
+//! record lock, which forked children do not inherit, so only the owner's own death releases it.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::FlockOperation;
+use serde::{Deserialize, Serialize};
+use uc_model::{Problem, Result, RuntimeKind};
+use uc_sandbox::Exit;
+
+use crate::home::{Home, cannot_write, make_private};
+
+/// A workload as written down by its owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Unique on this host.
+    pub id: String,
+    /// The Pod's name.
+    pub name: String,
+    /// What it was made from, as the user named it.
+    pub source: String,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// The owner's process id.
+    pub owner: u32,
+    /// Whether it runs without a terminal.
+    pub detached: bool,
+    /// How far it is.
+    pub phase: Phase,
+    /// Its containers, init containers first.
+    pub containers: BTreeMap<String, ContainerRecord>,
+    /// The exit code of the whole, once it has ended.
+    pub exit_code: Option<u8>,
+    /// Why it ended, where there is more to say.
+    pub message: Option<String>,
+}
+
+/// One container of a record.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerRecord {
+    /// The runtime it runs in.
+    pub runtime: Option<RuntimeKind>,
+    /// The host's process id, for kinds that have one.
+    pub pid: Option<u32>,
+    /// Whether its readiness probe passes; true for one without.
+    pub ready: bool,
+    /// How often it was restarted.
+    pub restarts: u32,
+    /// How it ended last.
+    pub last_exit: Option<Exit>,
+    /// Whether it runs.
+    pub running: bool,
+}
+
+/// How far a workload is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Its sandbox is being made.
+    Creating,
+    /// It runs.
+    Running,
+    /// It is being ended.
+    Stopping,
+    /// It has ended.
+    Exited,
+}
+
+/// A record with the truth about it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// What its owner wrote last.
+    #[serde(flatten)]
+    pub record: Record,
+    /// Whether the owner lives.
+    pub alive: bool,
+    /// Where it is.
+    #[serde(skip)]
+    pub directory: PathBuf,
+}
+
+impl Status {
+    /// One word: `creating`, `running`, `stopping`, `exited`, or `lost` where the owner died before the end; its
+    /// containers died with it.
+    pub fn word(&self) -> &'static str {
+        match (self.alive, self.record.phase) {
+            (_, Phase::Exited) => "exited",
+            (false, _) => "lost",
+            (true, Phase::Creating) => "creating",
+            (true, Phase::Running) => "running",
+            (true, Phase::Stopping) => "stopping",
+        }
+    }
+}
+
+/// A workload's directory, held by its owner.
+pub(crate) struct Owned {
+    directory: PathBuf,
+    record: std::sync::Mutex<Record>,
+    _lock: File,
+}
+
+impl Owned {
+    /// Makes the directory of a new workload and takes its lock.
+    pub(crate) fn create(home: &Home, record: Record) -> Result<Self> {
+        let workloads = home.workloads();
+        make_private(&workloads)?;
+        let directory = workloads.join(&record.id);
+        fs::create_dir(&directory).map_err(|error| cannot_write(&directory, error))?;
+        let owned = Self::take(directory, record)?;
+        owned.write()?;
+        Ok(owned)
+    }
+
+    fn take(directory: PathBuf, record: Record) -> Result<Self> {
+        let path = directory.join("lock");
+        let lock = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|error| cannot_write(&path, error))?;
+        rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(
+            |errno| {
+                Problem::storage("another process owns this workload")
+                    .at(path.display())
+                    .caused_by(std::io::Error::from(errno))
+            },
+        )?;
+        Ok(Self {
+            directory,
+            record: std::sync::Mutex::new(record),
+            _lock: lock,
+        })
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(crate) fn record(&self) -> Record {
+        self.record
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Changes the record, here and on disk.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Record)) -> Result<()> {
+        change(
+            &mut self
+                .record
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        );
+        self.write()
+    }
+
+    fn write(&self) -> Result<()> {
+        let text = serde_json::to_vec_pretty(&self.record())
+            .map_err(|error| Problem::internal("cannot write a record").caused_by(error))?;
+        let file = self.directory.join("record.json");
+        let temporary = self.directory.join(".record.json");
+        fs::write(&temporary, text)
+            .and_then(|()| fs::rename(&temporary, &file))
+            .map_err(|error| cannot_write(&file, error))
+    }
+}
+
+/// Every workload of this user, oldest first.
+///
+/// # Errors
+/// Storage, where the directory cannot be read.
+pub fn list(home: &Home) -> Result<Vec<Status>> {
+    let workloads = home.workloads();
+    let entries = match fs::read_dir(&workloads) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(cannot_write(&workloads, error)),
+    };
+    let mut found: Vec<Status> = entries.flatten().map(|entry| read(&entry.path())).collect();
+    found.sort_by(|a, b| {
+        (a.record.created_ms, &a.record.id).cmp(&(b.record.created_ms, &b.record.id))
+    });
+    Ok(found)
+}
+
+/// Finds a workload by its id or its name.
+///
+/// # Errors
+/// Not found, or invalid where a name fits several.
+pub fn find(home: &Home, name: &str) -> Result<Status> {
+    let all = list(home)?;
+    if let Some(exact) = all.iter().find(|status| status.record.id == name) {
+        return Ok(exact.clone());
+    }
+    let mut fitting: Vec<Status> = all
+        .into_iter()
+        .filter(|status| status.record.name == name)
+        .collect();
+    match fitting.len() {
+        0 => Err(Problem::not_found("no such workload")
+            .found(name)
+            .remedy("uc ps lists them")),
+        1 => Ok(fitting.remove(0)),
+        _ => {
+            let ids: Vec<&str> = fitting
+                .iter()
+                .map(|status| status.record.id.as_str())
+                .collect();
+            Err(Problem::invalid("several workloads have this name")
+                .found(ids.join(", "))
+                .remedy("name one by its id"))
+        }
+    }
+}
+
+/// Reads one directory. A directory without a record belongs to an owner that was killed in its first moments.
+fn read(directory: &Path) -> Status {
+    let id = directory
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    // The lock first: a record read afterwards is at least as new as the answer.
+    let alive = is_owned(directory);
+    let record = fs::read(directory.join("record.json"))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let record = record.unwrap_or_else(|| Record {
+        name: id
+            .rsplit_once('-')
+            .map_or(id.as_str(), |(name, _)| name)
+            .to_owned(),
+        id,
+        source: String::new(),
+        created_ms: 0,
+        owner: 0,
+        detached: false,
+        phase: Phase::Creating,
+        containers: BTreeMap::new(),
+        exit_code: None,
+        message: None,
+    });
+    Status {
+        record,
+        alive,
+        directory: directory.to_owned(),
+    }
+}
+
+fn is_owned(directory: &Path) -> bool {
+    let opened = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(directory.join("lock"));
+    opened.is_ok_and(|lock| {
+        rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive).is_err()
+    })
+}
+
+/// An id for a workload: its name and six digits of chance.
+pub(crate) fn new_id(name: &str) -> String {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    // The standard library seeds this with the system's randomness; an id must be unlikely, not secret.
+    let chance = std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish();
+    let name: String = name.chars().take(60).collect();
+    format!("{}-{:06x}", name.trim_end_matches('-'), chance & 0xff_ffff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(id: &str) -> Record {
+        Record {
+            id: id.into(),
+            name: "web".into(),
+            source: "web.yaml".into(),
+            created_ms: 1,
+            owner: std::process::id(),
+            detached: true,
+            phase: Phase::Running,
+            containers: BTreeMap::new(),
+            exit_code: None,
+            message: None,
+        }
+    }
+
+    #[test]
+    fn a_dead_owner_shows_as_lost_and_an_end_as_exited() {
+        let temporary = tempfile::tempdir().expect("a directory");
+        let home = Home::below(temporary.path());
+        let owned = Owned::create(&home, record("web-000001")).expect("made");
+        drop(owned);
+        let status = find(&home, "web").expect("found");
+        assert_eq!((status.alive, status.word()), (false, "lost"));
+        let owned = Owned::create(&home, record("web-000002")).expect("made");
+        owned
+            .update(|record| record.phase = Phase::Exited)
+            .expect("written");
+        assert_eq!(find(&home, "web-000002").expect("found").word(), "exited");
+        assert!(find(&home, "web").is_err(), "two have this name");
+    }
+
+    #[test]
+    fn a_directory_without_a_record_is_listed_too() {
+        let temporary = tempfile::tempdir().expect("a directory");
+        let home = Home::below(temporary.path());
+        fs::create_dir_all(home.workloads().join("web-abcdef")).expect("made");
+        let status = find(&home, "web").expect("found");
+        assert_eq!(status.word(), "lost");
+    }
+}

@@ -1,0 +1,260 @@
+//! One container from its start to its last end: waiting, probing, stopping, restarting.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::task::JoinHandle;
+use uc_model::{Problem, Result, workload::RestartPolicy};
+use uc_sandbox::{
+    CreateRequest, Exit, ExitReason, Limits, MountSource, Payload, RemoveRequest, Sandbox,
+    StartRequest, Stdio, StopRequest, WaitRequest,
+};
+
+use crate::{
+    environment,
+    lifecycle::{Pod, StopLevel},
+    output::{Sink, Stream},
+    probes,
+    resolve::Content,
+    volumes,
+};
+
+/// The most processes and threads of a container whose manifest sets no limit, where the host can enforce one.
+const DEFAULT_PIDS_LIMIT: u32 = 4096;
+
+/// First wait before a restart; it doubles each time. (Kubernetes starts at 10 s; one host can afford to be quicker.)
+const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
+/// Longest wait before a restart, as in Kubernetes.
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
+/// A container that ran for so long has recovered: the wait starts over, as in Kubernetes.
+const RECOVERED_AFTER: Duration = Duration::from_secs(600);
+/// How long output may still arrive after a container's end.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A container that has been created.
+pub(crate) struct Created {
+    /// Its name in the sandbox: that of the manifest, with a number behind it after a restart.
+    name: String,
+    sandbox: Arc<dyn Sandbox>,
+    relays: Vec<JoinHandle<Result<()>>>,
+}
+
+impl Pod {
+    /// Creates a container; `attempt` counts its restarts.
+    pub(crate) async fn create(&self, index: usize, attempt: u32) -> Result<Created> {
+        let (container, resolved) = self.container(index)?;
+        let sandbox = self.sandbox(index)?;
+        let name = if attempt == 0 {
+            container.name.clone()
+        } else {
+            format!("{}-r{attempt}", container.name)
+        };
+        let mut mounts = volumes::mounts(&self.workload, container, self.owned.directory())?;
+        let payload = match &resolved.content {
+            Content::Wasm { file, .. } => Payload::Wasm {
+                file: file.clone(),
+                http: self.http_grant(),
+            },
+            Content::Rootfs { layers } => {
+                let own_targets: Vec<String> =
+                    mounts.iter().map(|mount| mount.target.clone()).collect();
+                let given = self
+                    .network_mounts
+                    .iter()
+                    .filter(|mount| !own_targets.contains(&mount.target));
+                mounts.splice(0..0, given.cloned());
+                Payload::Rootfs {
+                    layers: layers.clone(),
+                }
+            }
+        };
+        let (stdio, relays) = self.connect(index)?;
+        let is_rootfs = matches!(payload, Payload::Rootfs { .. });
+        let request = CreateRequest {
+            container: name.clone(),
+            payload,
+            process: environment::process(&self.workload, container, resolved)?,
+            stdio,
+            mounts,
+            read_only_root: container.security.read_only_root,
+            limits: Limits {
+                memory: container.resources.memory_limit,
+                cpu: container.resources.cpu_limit,
+                cpu_weight: container.resources.cpu_request,
+                pids: container
+                    .resources
+                    .pids_limit
+                    .or((is_rootfs && self.can_limit_pids).then_some(DEFAULT_PIDS_LIMIT)),
+            },
+            seccomp_profile: self.seccomp_profile(container)?,
+        };
+        self.check_sources(&request)?;
+        let response = sandbox
+            .create(request)
+            .await
+            .map_err(|problem| problem.within(format!("container {}", container.name)))?;
+        for warning in response.warnings {
+            self.warn(&warning);
+        }
+        self.note(index, |record| record.pid = response.pid);
+        Ok(Created {
+            name,
+            sandbox,
+            relays,
+        })
+    }
+
+    /// A mount's source must not lead into our own directories.
+    fn check_sources(&self, request: &CreateRequest) -> Result<()> {
+        for mount in &request.mounts {
+            if let MountSource::Host(host) = &mount.source
+                && !host.owned
+                && self.is_ours(&host.path)
+                && !host.path.starts_with(self.owned.directory())
+            {
+                return Err(Problem::refused(
+                    "a container may not mount the files of Undercurrent itself",
+                )
+                .at(&mount.target)
+                .found(host.path.display()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Pipes for a container's streams, and the tasks that read them.
+    fn connect(&self, index: usize) -> Result<(Stdio, Vec<JoinHandle<Result<()>>>)> {
+        let (container, _) = self.container(index)?;
+        let sink = Arc::new(Sink::open(
+            &self.output,
+            &container.name,
+            Arc::clone(&self.first_output),
+        )?);
+        let no_pipe = |error: std::io::Error| Problem::host("cannot make a pipe").caused_by(error);
+        let (out_reader, out_writer) = std::io::pipe().map_err(no_pipe)?;
+        let (err_reader, err_writer) = std::io::pipe().map_err(no_pipe)?;
+        let stdin = if container.stdin && !self.detached {
+            Some(
+                rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)
+                    .map_err(|errno| no_pipe(errno.into()))?,
+            )
+        } else {
+            None
+        };
+        let relays = vec![
+            tokio::spawn(Arc::clone(&sink).relay(Stream::Stdout, out_reader.into())),
+            tokio::spawn(sink.relay(Stream::Stderr, err_reader.into())),
+        ];
+        Ok((
+            Stdio {
+                stdin,
+                stdout: out_writer.into(),
+                stderr: err_writer.into(),
+            },
+            relays,
+        ))
+    }
+
+    /// Starts a created container.
+    pub(crate) async fn start(&self, index: usize, created: &Created) -> Result<()> {
+        let (container, _) = self.container(index)?;
+        created
+            .sandbox
+            .start(StartRequest {
+                container: created.name.clone(),
+            })
+            .await
+            .map_err(|problem| problem.within(format!("container {}", container.name)))?;
+        let ready = container.readiness_probe.is_none() && container.startup_probe.is_none();
+        self.note(index, |record| {
+            (record.running, record.ready) = (true, ready)
+        });
+        Ok(())
+    }
+
+    /// Waits for the end of a started container, stopping it when the workload is stopped or a probe says so.
+    pub(crate) async fn run_to_end(&self, index: usize, created: Created) -> Result<Exit> {
+        let (container, _) = self.container(index)?;
+        let Created {
+            name,
+            sandbox,
+            relays,
+        } = created;
+        let grace = self.workload.termination_grace;
+        let ready = |ready| self.note(index, |record| record.ready = ready);
+        let exit = tokio::select! {
+            exit = sandbox.wait(WaitRequest { container: name.clone() }) => exit?,
+            () = self.stopper.reached(StopLevel::Graceful) => self.stop_container(&*sandbox, &name, grace).await?,
+            reason = probes::until_failure(&*sandbox, &name, container, ready) => {
+                self.warn(&format!("container {}: {reason}", container.name));
+                let exit = self.stop_container(&*sandbox, &name, grace).await?;
+                // Unhealthy counts as failed, whatever the program made of the signal.
+                Exit { code: exit.code.max(1), reason: ExitReason::Stopped }
+            }
+        };
+        for relay in relays {
+            let _ = tokio::time::timeout(DRAIN_PATIENCE, relay).await;
+        }
+        self.note(index, |record| {
+            record.running = false;
+            record.ready = false;
+            record.last_exit = Some(exit.clone());
+        });
+        sandbox.remove(RemoveRequest { container: name }).await?;
+        Ok(exit)
+    }
+
+    async fn stop_container(
+        &self,
+        sandbox: &dyn Sandbox,
+        name: &str,
+        grace: Duration,
+    ) -> Result<Exit> {
+        let request = |grace| StopRequest {
+            container: name.to_owned(),
+            grace,
+        };
+        tokio::select! {
+            exit = sandbox.stop(request(grace)) => exit,
+            () = self.stopper.reached(StopLevel::Now) => sandbox.stop(request(Duration::ZERO)).await,
+        }
+    }
+
+    /// Runs a container, which has been created and started once, until its policy lets it rest.
+    pub(crate) async fn supervise(
+        &self,
+        index: usize,
+        created: Created,
+        policy: RestartPolicy,
+    ) -> Result<Exit> {
+        let mut created = created;
+        let mut back_off = FIRST_BACK_OFF;
+        let mut attempt = 0;
+        loop {
+            let started = Instant::now();
+            let exit = self.run_to_end(index, created).await?;
+            let again = match policy {
+                RestartPolicy::Always => true,
+                RestartPolicy::OnFailure => exit.code != 0,
+                RestartPolicy::Never => false,
+            };
+            if !again || self.stopper.level() != StopLevel::None {
+                return Ok(exit);
+            }
+            if started.elapsed() > RECOVERED_AFTER {
+                back_off = FIRST_BACK_OFF;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(back_off) => {}
+                () = self.stopper.reached(StopLevel::Graceful) => return Ok(exit),
+            }
+            back_off = (back_off * 2).min(LONGEST_BACK_OFF);
+            attempt += 1;
+            self.note(index, |record| record.restarts = attempt);
+            created = self.create(index, attempt).await?;
+            self.start(index, &created).await?;
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Unpacking layers as the container's user, in a process that can harm nothing else.
+
+use std::{
+    os::fd::AsFd as _,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use uc_container::{IdMapping, userns};
+use uc_image::unpack::{
+    LayerUnpacker, Limits, Options, Ownership, UnpackJob, Unpacked, graft, unpack_layer,
+};
+use uc_model::{Problem, ProblemKind, Result};
+
+/// Unpacks in a forked worker that is user 0 of the containers' user namespace: a layer that got past every check
+/// would still write with ids that own nothing on the host.
+pub(crate) struct MappedUnpacker<'a> {
+    pub(crate) mapping: &'a IdMapping,
+}
+
+impl MappedUnpacker<'_> {
+    fn options(&self) -> Options {
+        let highest = self
+            .mapping
+            .uids
+            .iter()
+            .chain(&self.mapping.gids)
+            .map(|extent| extent.inside + (extent.count - 1))
+            .min();
+        let ownership = match highest {
+            Some(highest_id) if !self.mapping.is_own_id_only() => Ownership::Keep { highest_id },
+            _ => Ownership::Squash,
+        };
+        Options {
+            limits: Limits::default(),
+            ownership,
+            sync: false,
+        }
+    }
+
+    /// The directory becomes the containers' root's; only root must and can do this.
+    fn hand_over(&self, directory: &Path) -> Result<()> {
+        std::os::unix::fs::lchown(
+            directory,
+            self.mapping.host_uid(0),
+            self.mapping.host_gid(0),
+        )
+        .map_err(|error| {
+            Problem::storage("cannot hand a directory to the container's user")
+                .at(directory.display())
+                .caused_by(error)
+        })
+    }
+
+    fn work<T>(&self, directory: &Path, work: impl FnOnce() -> Result<T>) -> Result<T>
+    where
+        T: Serialize + for<'de> Deserialize<'de>,
+    {
+        let worker = userns::Worker::fork(self.mapping, directory, || {
+            let answer = match work() {
+                Ok(value) => Answer::Done(value),
+                Err(problem) => Answer::Failed(Telling::of(&problem)),
+            };
+            serde_json::to_vec(&answer).unwrap_or_default()
+        })?;
+        match serde_json::from_slice(&worker.finish()?) {
+            Ok(Answer::Done(value)) => Ok(value),
+            Ok(Answer::Failed(telling)) => Err(telling.into_problem()),
+            Err(error) => {
+                Err(Problem::internal("the unpacking worker sent nonsense").caused_by(error))
+            }
+        }
+    }
+}
+
+impl LayerUnpacker for MappedUnpacker<'_> {
+    fn unpack(&self, job: UnpackJob<'_>) -> Result<Unpacked> {
+        self.hand_over(job.target)?;
+        let options = self.options();
+        self.work(job.target, || {
+            let here = open_here()?;
+            unpack_layer(job.stream, here.as_fd(), Some(job.compression), &options)
+        })
+    }
+
+    fn graft(&self, layer: &Path, lowers: &[PathBuf], implied: &[Vec<u8>]) -> Result<()> {
+        let opened: Vec<std::fs::File> = lowers
+            .iter()
+            .map(|lower| open(lower))
+            .collect::<Result<_>>()?;
+        self.work(layer, || {
+            let here = open_here()?;
+            let lowers: Vec<_> = opened.iter().map(|lower| lower.as_fd()).collect();
+            graft(here.as_fd(), &lowers, implied)
+        })
+    }
+
+    fn remove(&self, directory: &Path) -> Result<()> {
+        userns::remove_tree(self.mapping, directory)
+    }
+}
+
+fn open_here() -> Result<std::fs::File> {
+    open(Path::new("."))
+}
+
+fn open(directory: &Path) -> Result<std::fs::File> {
+    std::fs::File::open(directory).map_err(|error| {
+        Problem::storage("cannot open a directory")
+            .at(directory.display())
+            .caused_by(error)
+    })
+}
+
+/// What a worker says.
+#[derive(Serialize, Deserialize)]
+enum Answer<T> {
+    Done(T),
+    Failed(Telling),
+}
+
+/// A problem on its way from one process to another.
+#[derive(Serialize, Deserialize)]
+struct Telling {
+    exit_code: u8,
+    what: String,
+    place: Option<String>,
+    limit: Option<String>,
+    found: Option<String>,
+    remedy: Option<String>,
+    causes: Vec<String>,
+}
+
+impl Telling {
+    fn of(problem: &Problem) -> Self {
+        let view = problem.to_view();
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Self {
+            exit_code: view.exit_code,
+            what: view.what.to_owned(),
+            place: owned(view.place),
+            limit: owned(view.limit),
+            found: owned(view.found),
+            remedy: owned(view.remedy),
+            causes: view.causes,
+        }
+    }
+
+    fn into_problem(self) -> Problem {
+        let kinds = [
+            ProblemKind::Invalid,
+            ProblemKind::NotFound,
+            ProblemKind::Unavailable,
+            ProblemKind::Storage,
+            ProblemKind::Refused,
+            ProblemKind::Host,
+        ];
+        let kind = kinds
+            .into_iter()
+            .find(|kind| kind.exit_code() == self.exit_code)
+            .unwrap_or(ProblemKind::Internal);
+        let mut problem = Problem::new(kind, self.what);
+        if let Some(place) = self.place {
+            problem = problem.at(place);
+        }
+        if let Some(limit) = self.limit {
+            problem = problem.limit(limit);
+        }
+        if let Some(found) = self.found {
+            problem = problem.found(found);
+        }
+        if let Some(remedy) = self.remedy {
+            problem = problem.remedy(remedy);
+        }
+        if !self.causes.is_empty() {
+            problem = problem.caused_by(self.causes.join(": "));
+        }
+        problem
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_survives_the_way_between_processes() {
+        let problem = Problem::refused("too big")
+            .at("layer 1")
+            .limit("1")
+            .found("2")
+            .remedy("less")
+            .caused_by("inner");
+        let told = Telling::of(&problem).into_problem();
+        assert_eq!(told.to_string(), problem.to_string());
+        assert_eq!(told.kind(), ProblemKind::Refused);
+        assert_eq!(told.to_view().causes, ["inner"]);
+    }
+}
