@@ -31,13 +31,21 @@ pub struct ContainerChoice {
 }
 
 impl ContainerChoice {
+    /// Refuses where a red line is crossed.
+    ///
+    /// # Errors
+    /// Refused, with the red line and the remedy.
+    pub fn red_lines_pass(&self) -> Result<()> {
+        uc_redline::require(&self.red_lines)
+            .map_err(|problem| problem.within(format!("container {}", self.container)))
+    }
+
     /// The runtime; a refusal where a red line is crossed or nothing is able.
     ///
     /// # Errors
     /// Refused, with reasons and remedies.
     pub fn runtime(&self) -> Result<RuntimeKind> {
-        uc_redline::require(&self.red_lines)
-            .map_err(|problem| problem.within(format!("container {}", self.container)))?;
+        self.red_lines_pass()?;
         self.decision
             .require()
             .map_err(|problem| problem.within(format!("container {}", self.container)))

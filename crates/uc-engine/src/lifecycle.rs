@@ -101,6 +101,8 @@ pub struct RunRequest {
     pub detached: bool,
     /// Whether lines of output carry the name of their container.
     pub named_output: bool,
+    /// Whether standard output of the containers goes to standard error, too.
+    pub output_to_stderr: bool,
     /// The clock, with the stages so far.
     pub timings: Timings,
     /// How to end it.
@@ -207,6 +209,7 @@ impl Engine {
         } else {
             Output::Terminal {
                 named: request.named_output,
+                to_stderr: request.output_to_stderr,
             }
         };
         let mut sandboxes: BTreeMap<RuntimeKind, Arc<dyn Sandbox>> = BTreeMap::new();

@@ -28,6 +28,8 @@ pub enum Output {
     Terminal {
         /// Whether lines carry the name of their container.
         named: bool,
+        /// Whether both streams go to standard error.
+        to_stderr: bool,
     },
     /// To a file for each container below this directory.
     Logs {
@@ -57,6 +59,7 @@ impl Stream {
 /// The output of one container.
 pub struct Sink {
     writer: Mutex<Writer>,
+    to_stderr: bool,
     first: Arc<OnceLock<Instant>>,
 }
 
@@ -73,8 +76,8 @@ impl Sink {
     /// Storage, for a log file that cannot be made.
     pub fn open(output: &Output, container: &str, first: Arc<OnceLock<Instant>>) -> Result<Self> {
         let writer = match output {
-            Output::Terminal { named: false } => Writer::Plain,
-            Output::Terminal { named: true } => {
+            Output::Terminal { named: false, .. } => Writer::Plain,
+            Output::Terminal { named: true, .. } => {
                 Writer::Named(container.to_owned(), Default::default())
             }
             Output::Logs { directory } => Writer::Log(
@@ -82,8 +85,16 @@ impl Sink {
                 Default::default(),
             ),
         };
+        let to_stderr = matches!(
+            output,
+            Output::Terminal {
+                to_stderr: true,
+                ..
+            }
+        );
         Ok(Self {
             writer: Mutex::new(writer),
+            to_stderr,
             first,
         })
     }
@@ -96,14 +107,19 @@ impl Sink {
     /// written is dropped.
     fn write(&self, stream: Stream, bytes: &[u8]) {
         let _ = self.first.set(Instant::now());
+        let target = if self.to_stderr {
+            Stream::Stderr
+        } else {
+            stream
+        };
         match &mut *self.lock() {
             Writer::Plain => {
-                let _ = write_terminal(stream, bytes);
+                let _ = write_terminal(target, bytes);
             }
             Writer::Named(name, pending) => {
                 each_line(&mut pending[stream as usize], bytes, |line, _| {
                     let _ =
-                        write_terminal(stream, &[name.as_bytes(), b" | ", line, b"\n"].concat());
+                        write_terminal(target, &[name.as_bytes(), b" | ", line, b"\n"].concat());
                 });
             }
             Writer::Log(log, pending) => {
@@ -121,8 +137,14 @@ impl Sink {
             Writer::Named(name, pending) => {
                 let rest = std::mem::take(&mut pending[stream as usize]);
                 if !rest.is_empty() {
-                    let _ =
-                        write_terminal(stream, &[name.as_bytes(), b" | ", &rest, b"\n"].concat());
+                    let _ = write_terminal(
+                        if self.to_stderr {
+                            Stream::Stderr
+                        } else {
+                            stream
+                        },
+                        &[name.as_bytes(), b" | ", &rest, b"\n"].concat(),
+                    );
                 }
             }
             Writer::Log(log, pending) => {

@@ -171,6 +171,28 @@ impl Engine {
         })
     }
 
+    /// Unpacks an image's layers, as running it would.
+    ///
+    /// # Errors
+    /// Those of unpacking.
+    pub fn unpack_image(&self, image: &Image, source: &dyn BlobSource) -> Result<()> {
+        match image.kind {
+            ImageKind::Rootfs => self.unpack(image, source).map(drop),
+            ImageKind::WasmArtifact { .. } => Ok(()),
+        }
+    }
+
+    /// Removes unpacked layers that no image of the store needs. Those of layouts that are used in place are unpacked
+    /// again when they are run.
+    ///
+    /// # Errors
+    /// Storage.
+    pub fn forget_layers(&self, store: &Store) -> Result<()> {
+        let mapping = IdMapping::for_caller()?;
+        let cache = LayerCache::open(&self.home().layers(&mapping.key()))?;
+        cache.remove_except(&store.images()?, &MappedUnpacker { mapping: &mapping })
+    }
+
     fn unpack(&self, image: &Image, source: &dyn BlobSource) -> Result<Vec<PathBuf>> {
         let mapping = IdMapping::for_caller()?;
         let cache = LayerCache::open(&self.home().layers(&mapping.key()))?;

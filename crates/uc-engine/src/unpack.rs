@@ -147,18 +147,7 @@ impl Telling {
     }
 
     fn into_problem(self) -> Problem {
-        let kinds = [
-            ProblemKind::Invalid,
-            ProblemKind::NotFound,
-            ProblemKind::Unavailable,
-            ProblemKind::Storage,
-            ProblemKind::Refused,
-            ProblemKind::Host,
-        ];
-        let kind = kinds
-            .into_iter()
-            .find(|kind| kind.exit_code() == self.exit_code)
-            .unwrap_or(ProblemKind::Internal);
+        let kind = ProblemKind::from_exit_code(self.exit_code).unwrap_or(ProblemKind::Internal);
         let mut problem = Problem::new(kind, self.what);
         if let Some(place) = self.place {
             problem = problem.at(place);

@@ -33,6 +33,24 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
+    /// Every class.
+    pub const ALL: [Self; 9] = [
+        Self::Invalid,
+        Self::NotFound,
+        Self::Unavailable,
+        Self::Internal,
+        Self::Storage,
+        Self::Refused,
+        Self::Host,
+        Self::NotExecutable,
+        Self::CommandNotFound,
+    ];
+
+    /// The class of an exit code.
+    pub fn from_exit_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.exit_code() == code)
+    }
+
     /// The exit code of `uc` for this class: sysexits(3) values where one fits, 126 and 127 as shells have them.
     pub fn exit_code(self) -> u8 {
         match self {

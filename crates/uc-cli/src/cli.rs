@@ -1,0 +1,57 @@
+//! The command line, defined once: parser, help, completions and man pages come from here.
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::commands;
+
+/// Exit codes, for the end of every help text.
+const EXIT_CODES: &str = "Exit codes:
+  0        success; `uc run` passes the workload's own code on
+  2        wrong usage
+  65 66    malformed input; input not found
+  69       a registry or an owner does not answer
+  70       a defect of uc
+  73       a file of uc's cannot be written
+  77       refused: a red line, a policy, or no sandbox both able and safe
+  78       this host lacks something (see `uc doctor`)
+  124      stopped after its deadline
+  126 127  the program cannot be executed; is not in the image
+  128+N    ended by signal N; 134 trapped (WebAssembly), 137 killed or out of memory";
+
+/// Run one workload file in the lightest sandbox that is safe for it.
+#[derive(Debug, Parser)]
+#[command(name = "uc", version, after_help = EXIT_CODES, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// How results are printed: for people, or as JSON on standard output
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Run(commands::run::RunArgs),
+    Explain(commands::explain::ExplainArgs),
+    Doctor(commands::doctor::DoctorArgs),
+    Ps(commands::ps::PsArgs),
+    Logs(commands::logs::LogsArgs),
+    Stats(commands::stats::StatsArgs),
+    Stop(commands::stop::StopArgs),
+    Rm(commands::rm::RmArgs),
+    Image(commands::image::ImageArgs),
+    Completions(commands::completions::CompletionsArgs),
+    Man(commands::man::ManArgs),
+    #[command(hide = true)]
+    Monitor(commands::monitor::MonitorArgs),
+}

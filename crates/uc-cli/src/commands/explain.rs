@@ -1,0 +1,106 @@
+//! `uc explain`: which runtime and why, nothing started.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+use uc_engine::ContainerChoice;
+use uc_model::{Result, RuntimeChoice, RuntimeKind};
+
+use super::{engine, run::parse_runtime};
+use crate::{
+    cli::Format,
+    printing::{self, Mark, json, marked},
+    progress::Bars,
+    target,
+};
+
+/// Say which runtime a workload would get and why, without starting anything
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  uc explain pod.yaml
+  uc explain ./module.wasm --format json
+  uc explain pod.yaml --runtime gvisor   why not this one?")]
+pub(crate) struct ExplainArgs {
+    /// A manifest, an image or a WebAssembly file, as for `uc run`
+    #[arg(value_name = "FILE|IMAGE|MODULE")]
+    target: String,
+    /// The runtime to ask about: auto, wasm, container, gvisor, microvm or fused
+    #[arg(long, default_value = "auto", value_parser = parse_runtime, value_name = "RUNTIME")]
+    runtime: RuntimeChoice,
+}
+
+/// One workload's explanation.
+#[derive(Serialize)]
+struct Explanation {
+    workload: String,
+    runtimes: Vec<Option<RuntimeKind>>,
+    containers: Vec<ContainerChoice>,
+    notes: Vec<String>,
+}
+
+/// Runs the command. The exit code is that of `uc run`'s refusal, if it would refuse.
+pub(crate) fn explain(args: &ExplainArgs, format: Format) -> Result<ExitCode> {
+    let target = target::read(&args.target, &[], args.runtime, None)?;
+    let engine = engine()?;
+    let bars = Bars::default();
+    let mut explanations = Vec::new();
+    let mut code = 0;
+    for workload in target.workloads {
+        let name = workload.name.clone();
+        let resolved = engine.resolve(workload, &bars)?;
+        let containers = engine.choose(&resolved, true);
+        let refusal = containers.iter().find_map(|choice| choice.runtime().err());
+        code = refusal.map_or(code, |problem| problem.kind().exit_code());
+        explanations.push(Explanation {
+            workload: name,
+            runtimes: containers
+                .iter()
+                .map(|choice| choice.runtime().ok())
+                .collect(),
+            containers,
+            notes: target.notes.clone(),
+        });
+    }
+    match format {
+        Format::Json => json(&explanations)?,
+        Format::Text => {
+            for explanation in &explanations {
+                printing::result(&words(explanation))?;
+            }
+            for note in &target.notes {
+                printing::say(&format!("note: {note}"));
+            }
+        }
+    }
+    Ok(ExitCode::from(code))
+}
+
+fn words(explanation: &Explanation) -> String {
+    let mut text = format!("{}\n", marked(Mark::Strong, &explanation.workload));
+    for choice in &explanation.containers {
+        text.push_str(&format!(
+            "  container {} ({})\n",
+            choice.container, choice.image
+        ));
+        for verdict in &choice.red_lines {
+            let (mark, word) = match verdict.level {
+                uc_redline::Level::Pass => (Mark::Good, "pass"),
+                uc_redline::Level::Warn => (Mark::Attention, "warn"),
+                uc_redline::Level::Refuse => (Mark::Bad, "refuse"),
+            };
+            text.push_str(&format!(
+                "    red line {} {}: {} (limit: {}; found: {})\n",
+                verdict.red_line,
+                marked(mark, word),
+                verdict.title,
+                verdict.limit,
+                verdict.found
+            ));
+        }
+        for line in choice.decision.to_string().lines() {
+            text.push_str(&format!("    {line}\n"));
+        }
+    }
+    text
+}

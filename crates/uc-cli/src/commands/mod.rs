@@ -1,0 +1,62 @@
+//! One file for each command.
+
+pub(crate) mod completions;
+pub(crate) mod doctor;
+pub(crate) mod explain;
+pub(crate) mod image;
+pub(crate) mod logs;
+pub(crate) mod man;
+pub(crate) mod monitor;
+pub(crate) mod ps;
+pub(crate) mod rm;
+pub(crate) mod run;
+pub(crate) mod stats;
+pub(crate) mod stop;
+
+use std::{process::ExitCode, sync::Arc};
+
+use uc_container::ContainerDriver;
+use uc_engine::{Engine, Home};
+use uc_model::{Problem, Result};
+use uc_wasm::WasmDriver;
+
+use crate::cli::{Cli, Command};
+
+/// Runs the command.
+pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
+    let format = cli.format;
+    match &cli.command {
+        Command::Run(args) => run::run(args, format),
+        Command::Explain(args) => explain::explain(args, format),
+        Command::Doctor(args) => doctor::doctor(args, format),
+        Command::Ps(args) => ps::ps(args, format),
+        Command::Logs(args) => logs::logs(args, format),
+        Command::Stats(args) => stats::stats(args, format),
+        Command::Stop(args) => stop::stop(args, format),
+        Command::Rm(args) => rm::rm(args, format),
+        Command::Image(args) => image::image(args, format),
+        Command::Completions(args) => completions::completions(args),
+        Command::Man(args) => man::man(args),
+        Command::Monitor(args) => monitor::monitor(args),
+    }
+}
+
+/// The engine with every driver of this binary.
+pub(crate) fn engine() -> Result<Engine> {
+    let home = Home::from_environment()?;
+    let wasm = WasmDriver::new(home.compiled());
+    Ok(Engine::new(
+        home,
+        vec![Arc::new(wasm), Arc::new(ContainerDriver)],
+    ))
+}
+
+/// The asynchronous runtime. One thread: containers die with the thread that made them.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Problem::internal("cannot start the asynchronous runtime").caused_by(error)
+        })
+}

@@ -1,0 +1,228 @@
+//! `uc run --detach` and the monitor behind it: a process of its own that owns one workload.
+//!
+//! The command resolves, checks and pulls with the user watching, then starts the monitor and hands it the workload on
+//! its standard input. The monitor answers with one line of JSON on its standard output when all containers run, or
+//! with what went wrong.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    process::{Command, ExitCode, Stdio},
+    time::Duration,
+};
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use uc_engine::{Engine, RunRequest, Stopper, record};
+use uc_model::{
+    Problem, ProblemKind, Result,
+    workload::{PullPolicy, Workload},
+};
+
+use super::{
+    engine,
+    run::{Checked, check_again},
+    runtime,
+};
+use crate::{
+    cli::Format,
+    printing::{self, json},
+    target::Target,
+};
+
+/// Largest workload that is handed over, in bytes: a manifest's limit and what projected files may add.
+const MAX_HANDOVER: u64 = 64 << 20;
+
+/// Own one workload (started by `uc run --detach`)
+#[derive(Debug, Args)]
+pub(crate) struct MonitorArgs {}
+
+/// What the monitor is given.
+#[derive(Serialize, Deserialize)]
+struct Handover {
+    workload: Workload,
+    source: String,
+}
+
+/// What the monitor answers.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Answer {
+    Started {
+        id: String,
+    },
+    Failed {
+        exit_code: u8,
+        words: String,
+        remedy: Option<String>,
+    },
+}
+
+/// Starts a monitor for each workload and prints their ids.
+pub(crate) fn detach(
+    engine: &Engine,
+    checked: Vec<Checked>,
+    source: &str,
+    format: Format,
+) -> Result<ExitCode> {
+    let mut ids = Vec::new();
+    for one in checked {
+        let mut workload = one.resolved.workload;
+        require_free_name(engine, &workload.name)?;
+        // What was pulled a moment ago is not pulled again.
+        for container in workload
+            .init_containers
+            .iter_mut()
+            .chain(&mut workload.containers)
+        {
+            container.pull_policy = PullPolicy::IfNotPresent;
+        }
+        ids.push(start(&Handover {
+            workload,
+            source: source.to_owned(),
+        })?);
+    }
+    match format {
+        Format::Json => json(&serde_json::json!({ "ids": ids }))?,
+        Format::Text => printing::result(&format!("{}\n", ids.join("\n")))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn require_free_name(engine: &Engine, name: &str) -> Result<()> {
+    let taken = record::list(engine.home())?
+        .into_iter()
+        .find(|status| status.alive && status.record.name == name);
+    match taken {
+        None => Ok(()),
+        Some(status) => Err(Problem::invalid("a workload of this name runs already")
+            .found(status.record.id)
+            .remedy(format!(
+                "choose another with --name, or end it: uc stop {name}"
+            ))),
+    }
+}
+
+fn start(handover: &Handover) -> Result<String> {
+    let failed = |error: std::io::Error| Problem::host("cannot start a monitor").caused_by(error);
+    let program = std::env::current_exe().map_err(failed)?;
+    let mut command = Command::new(program);
+    command
+        .arg("monitor")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().map_err(failed)?;
+    let text = serde_json::to_vec(handover)
+        .map_err(|error| Problem::internal("cannot write a workload").caused_by(error))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(&text).map_err(failed)?;
+    }
+    let mut line = String::new();
+    if let Some(stdout) = child.stdout.take() {
+        BufReader::new(stdout.take(MAX_HANDOVER))
+            .read_line(&mut line)
+            .map_err(failed)?;
+    }
+    match serde_json::from_str(&line) {
+        Ok(Answer::Started { id }) => Ok(id),
+        Ok(Answer::Failed {
+            exit_code,
+            words,
+            remedy,
+        }) => {
+            let kind = ProblemKind::from_exit_code(exit_code).unwrap_or(ProblemKind::Internal);
+            let problem = Problem::new(kind, words);
+            Err(match remedy {
+                Some(remedy) => problem.remedy(remedy),
+                None => problem,
+            })
+        }
+        Err(_) => Err(Problem::internal(
+            "the monitor died before the workload ran",
+        )),
+    }
+}
+
+/// Runs the monitor.
+pub(crate) fn monitor(_args: &MonitorArgs) -> Result<ExitCode> {
+    match own() {
+        Ok(code) => Ok(ExitCode::from(code)),
+        Err(problem) => {
+            let failed = Answer::Failed {
+                exit_code: problem.kind().exit_code(),
+                words: problem.to_string(),
+                remedy: problem.remedy_text().map(str::to_owned),
+            };
+            answer(&failed);
+            Ok(ExitCode::from(problem.kind().exit_code()))
+        }
+    }
+}
+
+fn own() -> Result<u8> {
+    // Signals of the terminal it was started from are not for it. It may lead a session already.
+    let _ = rustix::process::setsid();
+    let mut text = Vec::new();
+    std::io::stdin()
+        .lock()
+        .take(MAX_HANDOVER)
+        .read_to_end(&mut text)
+        .map_err(|error| Problem::internal("cannot read the workload").caused_by(error))?;
+    let Handover { workload, source } = serde_json::from_slice(&text)
+        .map_err(|error| Problem::internal("cannot read the workload").caused_by(error))?;
+    drop(text);
+    let engine = engine()?;
+    let target = Target {
+        workloads: vec![workload],
+        notes: Vec::new(),
+        source: source.clone(),
+    };
+    let Some(checked) = check_again(&engine, target)?.pop() else {
+        return Err(Problem::internal("the monitor was given no workload"));
+    };
+    let stopper = Stopper::default();
+    let request = RunRequest {
+        resolved: checked.resolved,
+        runtimes: checked.runtimes,
+        source,
+        detached: true,
+        named_output: false,
+        output_to_stderr: false,
+        timings: checked.timings,
+        stopper: stopper.clone(),
+        on_started: Some(Box::new(|id| {
+            answer(&Answer::Started { id: id.to_owned() });
+            let_go();
+        })),
+    };
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(async {
+        let signals = tokio::spawn(super::run::stop_on_signals(stopper));
+        let outcome = engine.run(request).await;
+        signals.abort();
+        outcome
+    });
+    // A name lookup or a probe may still wait on a thread; its workload is gone.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    Ok(outcome?.exit_code)
+}
+
+fn answer(answer: &Answer) {
+    if let Ok(text) = serde_json::to_string(answer) {
+        // Whoever started us may be gone; the workload is not.
+        let _ = printing::result(&format!("{text}\n"));
+    }
+}
+
+/// Lets go of the terminal and directory the monitor was started from.
+fn let_go() {
+    let _ = rustix::process::chdir("/");
+    if let Ok(null) = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+    {
+        let _ = rustix::stdio::dup2_stdin(&null);
+        let _ = rustix::stdio::dup2_stdout(&null);
+        let _ = rustix::stdio::dup2_stderr(&null);
+    }
+}

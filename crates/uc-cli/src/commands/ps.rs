@@ -1,0 +1,104 @@
+//! `uc ps`: the workloads of this user.
+
+use std::{
+    process::ExitCode,
+    time::{Duration, SystemTime},
+};
+
+use clap::Args;
+use uc_engine::{Status, record};
+use uc_model::Result;
+
+use super::engine;
+use crate::{
+    cli::Format,
+    printing::{self, Mark, json, marked},
+    table::Table,
+};
+
+/// List workloads: what runs, what has ended, what was lost
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  uc ps
+  uc ps --format json
+
+States: creating, running, stopping, exited; lost means that its monitor was killed, and the workload with it.")]
+pub(crate) struct PsArgs {}
+
+/// Runs the command.
+pub(crate) fn ps(_args: &PsArgs, format: Format) -> Result<ExitCode> {
+    let all = record::list(engine()?.home())?;
+    match format {
+        Format::Json => {
+            let views: Vec<_> = all
+                .iter()
+                .map(|status| serde_json::json!({ "state": status.word(), "workload": status }))
+                .collect();
+            json(&views)?;
+        }
+        Format::Text => printing::result(&words(&all))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn words(all: &[Status]) -> String {
+    let mut table = Table::new(&[
+        "ID", "NAME", "STATE", "READY", "RESTARTS", "AGE", "RUNTIME", "SOURCE",
+    ]);
+    for status in all {
+        let record = &status.record;
+        let containers = record.containers.values();
+        let ready = containers
+            .clone()
+            .filter(|container| container.ready && status.alive)
+            .count();
+        let restarts: u32 = containers.clone().map(|container| container.restarts).sum();
+        let mut runtimes: Vec<&str> = containers
+            .clone()
+            .filter_map(|container| container.runtime)
+            .map(|kind| kind.name())
+            .collect();
+        runtimes.sort_unstable();
+        runtimes.dedup();
+        table.row([
+            record.id.clone(),
+            record.name.clone(),
+            state(status),
+            format!("{ready}/{}", record.containers.len()),
+            restarts.to_string(),
+            age(record.created_ms),
+            runtimes.join(","),
+            record.source.clone(),
+        ]);
+    }
+    table.text()
+}
+
+fn state(status: &Status) -> String {
+    let word = status.word();
+    match (word, status.record.exit_code) {
+        ("exited", Some(0)) => marked(Mark::Quiet, "exited (0)"),
+        ("exited", Some(code)) => marked(Mark::Attention, &format!("exited ({code})")),
+        ("running", _) => marked(Mark::Good, word),
+        ("lost", _) => marked(Mark::Bad, word),
+        _ => word.to_owned(),
+    }
+}
+
+/// How long ago, in the largest unit that fits.
+fn age(created_ms: u64) -> String {
+    if created_ms == 0 {
+        return "?".into();
+    }
+    let created = SystemTime::UNIX_EPOCH + Duration::from_millis(created_ms);
+    let seconds = SystemTime::now()
+        .duration_since(created)
+        .unwrap_or_default()
+        .as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..86_400 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}

@@ -1,0 +1,276 @@
+//! `uc run`: check, choose, start; stream the output; exit with the workload's code.
+
+use std::{collections::BTreeMap, process::ExitCode, sync::Arc, time::Duration};
+
+use clap::Args;
+use serde::Serialize;
+use uc_engine::{ContainerChoice, Engine, Outcome, Resolved, RunRequest, Stage, Stopper, Timings};
+use uc_image::{NoProgress, Progress};
+use uc_model::{Problem, Result, RuntimeChoice, RuntimeKind};
+
+use super::{engine, monitor, runtime};
+use crate::{
+    cli::Format,
+    printing::{self, json},
+    progress::Bars,
+    table::Table,
+    target::{self, Target},
+};
+
+/// Check a workload, choose its sandbox, run it and exit with its code
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  uc run pod.yaml                      a Kubernetes Pod in the lightest sandbox that is safe for it
+  uc run ./hello.wasm -- --name you    a WebAssembly program with arguments
+  uc run oci:./layout:tag -- ls -l     an image from an OCI layout
+  uc run --detach --name web pod.yaml  in the background; then: uc ps, uc logs web, uc stop web
+  uc run --timings pod.yaml            and how long each stage took")]
+pub(crate) struct RunArgs {
+    /// A manifest (.yaml, .json or - for standard input), an image (reference, oci:DIR[:TAG], oci-archive:FILE[:TAG])
+    /// or a WebAssembly file (.wasm, .wat)
+    #[arg(value_name = "FILE|IMAGE|MODULE")]
+    pub(crate) target: String,
+    /// Arguments for an image or module
+    #[arg(last = true, value_name = "ARGS")]
+    arguments: Vec<String>,
+    /// The runtime: auto, wasm, container, gvisor, microvm or fused
+    #[arg(long, default_value = "auto", value_parser = parse_runtime, value_name = "RUNTIME")]
+    pub(crate) runtime: RuntimeChoice,
+    /// Print how long each stage took
+    #[arg(long)]
+    timings: bool,
+    /// Run in the background and print the workload's id
+    #[arg(long, short)]
+    detach: bool,
+    /// Name the workload (with --detach: unique among those that run)
+    #[arg(long)]
+    name: Option<String>,
+}
+
+/// Reads a runtime's name.
+pub(crate) fn parse_runtime(text: &str) -> Result<RuntimeChoice, String> {
+    text.parse().map_err(|problem: Problem| problem.to_string())
+}
+
+/// A workload that has passed every check.
+pub(crate) struct Checked {
+    pub(crate) resolved: Resolved,
+    pub(crate) choices: Vec<ContainerChoice>,
+    pub(crate) runtimes: Vec<RuntimeKind>,
+    pub(crate) timings: Timings,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &RunArgs, format: Format) -> Result<ExitCode> {
+    let timings = Timings::start();
+    let target = target::read(
+        &args.target,
+        &args.arguments,
+        args.runtime,
+        args.name.as_deref(),
+    )?;
+    let source = target.source.clone();
+    let engine = engine()?;
+    let bars = Bars::default();
+    let mut checked = Vec::new();
+    for workload in target.workloads {
+        checked.push(check(&engine, workload, &bars, timings.clone())?);
+    }
+    if args.detach {
+        return monitor::detach(&engine, checked, &source, format);
+    }
+    run_here(engine, checked, &source, args.timings, format)
+}
+
+/// Resolves a workload, judges it and chooses its runtimes.
+fn check(
+    engine: &Engine,
+    workload: uc_model::workload::Workload,
+    progress: &dyn Progress,
+    mut timings: Timings,
+) -> Result<Checked> {
+    let resolved = engine.resolve(workload, progress)?;
+    timings.end(Stage::Resolve);
+    let choices = engine.choose(&resolved, false);
+    for choice in &choices {
+        choice.red_lines_pass()?;
+    }
+    timings.end(Stage::Verify);
+    let runtimes = choices
+        .iter()
+        .map(ContainerChoice::runtime)
+        .collect::<Result<_>>()?;
+    timings.end(Stage::Choose);
+    Ok(Checked {
+        resolved,
+        choices,
+        runtimes,
+        timings,
+    })
+}
+
+/// Checks a workload again in the monitor, where everything is at hand.
+pub(crate) fn check_again(engine: &Engine, target: Target) -> Result<Vec<Checked>> {
+    target
+        .workloads
+        .into_iter()
+        .map(|workload| check(engine, workload, &NoProgress, Timings::start()))
+        .collect()
+}
+
+fn run_here(
+    engine: Engine,
+    checked: Vec<Checked>,
+    source: &str,
+    show_timings: bool,
+    format: Format,
+) -> Result<ExitCode> {
+    let containers: usize = checked.iter().map(|one| one.runtimes.len()).sum();
+    let engine = Arc::new(engine);
+    let stopper = Stopper::default();
+    let mut reports = Vec::new();
+    let outcomes = runtime()?.block_on(async {
+        let signals = tokio::spawn(stop_on_signals(stopper.clone()));
+        let mut tasks = Vec::new();
+        for one in checked {
+            let request = RunRequest {
+                resolved: one.resolved,
+                runtimes: one.runtimes,
+                source: source.to_owned(),
+                detached: false,
+                named_output: containers > 1,
+                output_to_stderr: format == Format::Json,
+                timings: one.timings,
+                stopper: stopper.clone(),
+                on_started: None,
+            };
+            reports.push(one.choices);
+            let engine = Arc::clone(&engine);
+            let stopper = stopper.clone();
+            tasks.push(tokio::spawn(async move {
+                let outcome = engine.run(request).await;
+                if outcome.is_err() {
+                    // What cannot start takes the others of its file with it.
+                    stopper.ask(uc_engine::StopLevel::Graceful);
+                }
+                outcome
+            }));
+        }
+        let mut outcomes = Vec::new();
+        for task in tasks {
+            outcomes.push(
+                task.await
+                    .map_err(|error| Problem::internal("a run failed").caused_by(error))?,
+            );
+        }
+        signals.abort();
+        Ok::<_, Problem>(outcomes)
+    })?;
+    report(outcomes, reports, show_timings, format)
+}
+
+/// SIGINT, SIGTERM and SIGHUP ask for a graceful end; a second one ends at once.
+pub(crate) async fn stop_on_signals(stopper: Stopper) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let kinds = [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ];
+    let mut tasks = tokio::task::JoinSet::new();
+    for kind in kinds {
+        // A handler that cannot be set leaves the default: the signal then ends us, and the containers with us.
+        let Ok(mut stream) = signal(kind) else {
+            continue;
+        };
+        let stopper = stopper.clone();
+        tasks.spawn(async move {
+            while stream.recv().await.is_some() {
+                stopper.ask_again();
+            }
+        });
+    }
+    while tasks.join_next().await.is_some() {}
+}
+
+/// One workload in the JSON report.
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    outcome: Outcome,
+    choices: Vec<ContainerChoice>,
+    timings_ms: BTreeMap<&'static str, f64>,
+}
+
+fn report(
+    outcomes: Vec<Result<Outcome>>,
+    choices: Vec<Vec<ContainerChoice>>,
+    show_timings: bool,
+    format: Format,
+) -> Result<ExitCode> {
+    let mut code = 0;
+    let mut reports = Vec::new();
+    for (outcome, choices) in outcomes.into_iter().zip(choices) {
+        let outcome = outcome?;
+        if code == 0 {
+            code = outcome.exit_code;
+        }
+        if format == Format::Text {
+            if let Some(message) = &outcome.message {
+                printing::say(&format!("{}: {message}", outcome.id));
+            }
+            if show_timings {
+                print_timings(&outcome);
+            }
+        }
+        let timings_ms = outcome
+            .timings
+            .stages()
+            .into_iter()
+            .map(|(stage, duration)| (stage.name(), milliseconds(duration)))
+            .collect();
+        reports.push(Report {
+            outcome,
+            choices,
+            timings_ms,
+        });
+    }
+    if format == Format::Json {
+        json(&reports)?;
+    }
+    Ok(ExitCode::from(code))
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn print_timings(outcome: &Outcome) {
+    let runtimes: Vec<String> = outcome
+        .containers
+        .iter()
+        .map(|(name, record)| {
+            format!(
+                "{name} in {}",
+                record.runtime.map_or("?", RuntimeKind::name)
+            )
+        })
+        .collect();
+    let mut table = Table::new(&["STAGE", "MS (measured)"]);
+    for (stage, duration) in outcome.timings.stages() {
+        table.row([
+            stage.name().to_owned(),
+            format!("{:>10.3}", milliseconds(duration)),
+        ]);
+    }
+    table.row([
+        "total".to_owned(),
+        format!("{:>10.3}", milliseconds(outcome.timings.total())),
+    ]);
+    printing::say(&format!(
+        "\n{}: {}\n{}",
+        outcome.id,
+        runtimes.join(", "),
+        table.text().trim_end()
+    ));
+}

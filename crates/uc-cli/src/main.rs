@@ -1,0 +1,23 @@
+//! The command `uc`: arguments in, exit code out. Everything else is in `commands` and the crates below.
+
+mod cli;
+mod commands;
+mod printing;
+mod progress;
+mod table;
+mod target;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match commands::run(&cli) {
+        Ok(code) => code,
+        Err(problem) => {
+            printing::problem(&problem, cli.format);
+            ExitCode::from(problem.kind().exit_code())
+        }
+    }
+}
