@@ -86,6 +86,9 @@ impl<'a> Registry<'a> {
             .unwrap_or_default()
             .trim()
             .to_owned();
+        // Registries that serve plain files say text or octets: then the document speaks for itself.
+        let known = media::is_index(&media_type) || media::is_manifest(&media_type);
+        let media_type = if known { media_type } else { String::new() };
         let bytes = response.bytes(bounds::MANIFEST_BYTES)?;
         let mut hasher = expected
             .as_ref()

@@ -21,6 +21,7 @@
 //! depend on the layer.
 
 mod apply;
+mod attributes;
 mod cache;
 mod decompress;
 mod directories;

@@ -1,5 +1,10 @@
 //! Layers made to harm: each is refused by name, and nothing outside the layer's directory changes.
 
+#![allow(
+    clippy::expect_used,
+    reason = "helpers of tests fail by panicking, like the tests themselves"
+)]
+
 mod support;
 
 use std::{fs, path::Path};
@@ -276,7 +281,7 @@ fn bombs_stop_at_their_limits() {
 fn oversized_headers_are_not_read() {
     let scene = Scene::new();
     let archive = Archive::default().entry_with(EntryType::XHeader, "x", "", b"", |header| {
-        header.set_size(1 << 40)
+        header.set_size(1 << 40);
     });
     let problem =
         unpack(&archive.unterminated(), &scene.layer()).expect_err("a header of a tebibyte");

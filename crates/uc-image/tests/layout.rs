@@ -1,5 +1,10 @@
 //! Layouts as directories and archives: what is found, and what is told when it is not.
 
+#![allow(
+    clippy::expect_used,
+    reason = "helpers of tests fail by panicking, like the tests themselves"
+)]
+
 use std::{fs, path::Path};
 
 use uc_image::{

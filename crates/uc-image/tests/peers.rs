@@ -1,11 +1,18 @@
 //! Together with the tools that people use: docker-registry, skopeo, umoci.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests fail by panicking, like the tests themselves"
+)]
+
 #[path = "support/peers.rs"]
 mod peers;
 
 use std::{
     fs,
-    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -450,14 +457,85 @@ fn a_full_disk_is_told_with_what_is_free() {
     assert_eq!(left, 1, "only the lock file stays");
 }
 
+/// Set for the copy of this test that runs in a user namespace: where to unpack.
+const INSIDE: &str = "UC_IMAGE_TEST_INSIDE";
+
+/// What the kernel makes of the layers, both unpacked and mounted by a process without any privilege on the host.
 #[test]
-fn devices_in_a_stack_are_whiteouts_only() {
+fn a_user_namespace_can_unpack_and_the_kernel_stacks_the_result() {
+    if let Some(base) = std::env::var_os(INSIDE).map(PathBuf::from) {
+        let source = LayoutDirectory::open(&base.join("layout")).expect("opens");
+        let image = source.image(Some("v1")).expect("resolves");
+        let mut layers = unpacked(&image, &source, &base.join("cache"));
+        layers.reverse();
+        let lower: Vec<String> = layers
+            .iter()
+            .map(|layer| layer.display().to_string())
+            .collect();
+        let options = format!("userxattr,lowerdir={}", lower.join(":"));
+        let mount = base.join("merged");
+        run(
+            "mount",
+            &[
+                "-t",
+                "overlay",
+                "-o",
+                &options,
+                "overlay",
+                &mount.display().to_string(),
+            ],
+        );
+        let exists = |name: &str| mount.join(name).symlink_metadata().is_ok();
+        for name in [
+            "usr/bin/sh",
+            "usr/bin/tool",
+            "bin/tool",
+            "tmp/note",
+            "var/cache/new",
+            "etc/passwd",
+        ] {
+            assert!(exists(name), "{name} is missing");
+        }
+        for name in ["etc/motd", "var/cache/old", "opt"] {
+            assert!(!exists(name), "{name} must be hidden");
+        }
+        let mode = |name: &str| fs::metadata(mount.join(name)).expect("there").mode() & 0o7777;
+        assert_eq!(
+            (mode("tmp"), mode("var/cache"), mode("bin/tool")),
+            (0o1777, 0o700, 0o4755)
+        );
+        return;
+    }
+    if !present(&["unshare", "mount"]) {
+        return;
+    }
+    let possible = std::process::Command::new("unshare")
+        .args(["-Urm", "true"])
+        .status()
+        .expect("starts");
+    if !possible.success() {
+        println!("skipped: user namespaces cannot be made here");
+        return;
+    }
     let base = tempfile::tempdir().expect("makes a directory");
-    let directory = base.path().join("layout");
-    layout(&directory);
-    let source = LayoutDirectory::open(&directory).expect("opens");
-    let image = source.image(Some("v1")).expect("resolves");
-    let layers = unpacked(&image, &source, &base.path().join("cache"));
-    let whiteout = fs::symlink_metadata(layers[1].join("etc/motd")).expect("there");
-    assert!(whiteout.file_type().is_char_device() && whiteout.rdev() == 0);
+    layout(&base.path().join("layout"));
+    fs::create_dir(base.path().join("merged")).expect("makes");
+    let program = std::env::current_exe().expect("has a path");
+    let output = std::process::Command::new("unshare")
+        .arg("-Urm")
+        .arg(program)
+        .args([
+            "--exact",
+            "a_user_namespace_can_unpack_and_the_kernel_stacks_the_result",
+            "--nocapture",
+        ])
+        .env(INSIDE, base.path())
+        .output()
+        .expect("starts");
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

@@ -1,5 +1,10 @@
 //! The client against a registry that misbehaves as real ones do: retries, ranges, redirects, tokens, lies.
 
+#![allow(
+    clippy::expect_used,
+    reason = "helpers of tests fail by panicking, like the tests themselves"
+)]
+
 #[path = "support/http.rs"]
 mod http;
 
@@ -465,4 +470,22 @@ fn pulls_at_the_same_time_share_what_they_fetch() {
         .count();
     assert_eq!(layers, 1, "one of them downloads, the others wait");
     assert!(scene.store.find(&reference).expect("reads").is_some());
+}
+
+#[test]
+fn a_registry_that_does_not_say_the_type_is_understood() {
+    let scene = Scene::new();
+    let server = scene.serve(|fixture, request, _| {
+        let mut answer = fixture.answer(request);
+        answer.headers.retain(|(name, _)| *name != "Content-Type");
+        answer.header("Content-Type", "application/octet-stream")
+    });
+    scene.pull(&server, &Credentials::none()).expect("pulls");
+    assert!(
+        scene
+            .store
+            .find(&reference(&server))
+            .expect("reads")
+            .is_some()
+    );
 }

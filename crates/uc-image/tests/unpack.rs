@@ -1,5 +1,10 @@
 //! What layers become on disk: contents, metadata, links, whiteouts.
 
+#![allow(
+    clippy::expect_used,
+    reason = "helpers of tests fail by panicking, like the tests themselves"
+)]
+
 mod support;
 
 use std::{

@@ -3,14 +3,15 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::{
-    fs::{self, AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags},
+    fs::{self, AtFlags, FileType, Mode, OFlags},
     io::Errno,
 };
 use uc_model::{Bytes, Digest, Problem, Result};
 
 use super::{
-    Options, Ownership, Unpacked,
-    directories::{Directories, OPAQUE, is_whiteout, open_below, set_opaque},
+    Options, Unpacked,
+    attributes::{self, Dropped, failed_owner, timestamps},
+    directories::{Directories, is_whiteout, open_below, set_opaque},
     entry::{Entry, Kind},
     name::{check_symlink_target, normalise, shown, split},
     remove::remove_tree,
@@ -23,8 +24,9 @@ const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE_WHITEOUT: &[u8] = b".wh..wh..opq";
 /// Names of the storage driver that invented whiteouts; nothing of an image.
 const WHITEOUT_METADATA: &[u8] = b".wh..wh.";
-/// The most bytes that remembered directories may take.
-const DIRECTORY_BYTES: usize = 48 << 20;
+/// The most bytes that remembered directories may take. Beyond it they get their modes and times early, and those that
+/// something is made in afterwards lose their times.
+const PENDING_BYTES: usize = 8 << 20;
 
 /// What was unpacked, but for the digest that only the other thread knows.
 pub(super) struct Applied {
@@ -38,8 +40,7 @@ struct Counts {
     entries: u64,
     whiteouts: u64,
     skipped_devices: u64,
-    dropped_xattrs: u64,
-    dropped_capabilities: u64,
+    dropped: Dropped,
 }
 
 impl Applied {
@@ -51,8 +52,8 @@ impl Applied {
             entries: counts.entries,
             whiteouts: counts.whiteouts,
             skipped_devices: counts.skipped_devices,
-            dropped_xattrs: counts.dropped_xattrs,
-            dropped_capabilities: counts.dropped_capabilities,
+            dropped_xattrs: counts.dropped.xattrs,
+            dropped_capabilities: counts.dropped.capabilities,
             implied: self.implied,
         }
     }
@@ -105,28 +106,28 @@ impl<'root> Applier<'root> {
 
     /// Gives directories their modes and times, last of all.
     pub(super) fn finish(mut self) -> Result<Applied> {
+        self.settle_directories()?;
+        Ok(Applied {
+            counts: self.counts,
+            implied: self.directories.into_implied(),
+        })
+    }
+
+    fn settle_directories(&mut self) -> Result<()> {
+        self.pending_bytes = 0;
         for pending in std::mem::take(&mut self.pending) {
             // It may have been replaced by something else since.
             let Ok(directory) = open_itself(self.root, &pending.path) else {
                 continue;
             };
             let times = timestamps(pending.modified);
+            let mode = Mode::from_raw_mode(pending.mode);
             // The time first: without the right to search it, "." cannot be found any more.
             fs::utimensat(&directory, c".", &times, AtFlags::empty())
-                .and_then(|()| {
-                    fs::chmodat(
-                        &directory,
-                        c".",
-                        Mode::from_raw_mode(pending.mode),
-                        AtFlags::empty(),
-                    )
-                })
+                .and_then(|()| fs::chmodat(&directory, c".", mode, AtFlags::empty()))
                 .map_err(|error| self.failed(error).at(shown(&pending.path)))?;
         }
-        Ok(Applied {
-            counts: self.counts,
-            implied: self.directories.into_implied(),
-        })
+        Ok(())
     }
 
     fn apply(&mut self, path: &[u8], entry: &Entry, entries: &mut Entries) -> Result<()> {
@@ -217,9 +218,9 @@ impl<'root> Applier<'root> {
     /// Owner and attributes of a directory now, mode and time at the end.
     fn describe_directory(&mut self, path: &[u8], entry: &Entry) -> Result<()> {
         let directory = open_itself(self.root, path).map_err(|error| self.failed(error))?;
-        if let Some((uid, gid)) = self.owner(entry)? {
+        if let Some((uid, gid)) = attributes::owner(entry, self.options.ownership)? {
             fs::chownat(&directory, c".", Some(uid), Some(gid), AtFlags::empty())
-                .map_err(|error| self.failed_owner(error, entry))?;
+                .map_err(|error| failed_owner(error, entry))?;
         }
         if !entry.xattrs.is_empty() {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -228,9 +229,8 @@ impl<'root> Applier<'root> {
             self.xattrs(&readable, entry)?;
         }
         self.pending_bytes += path.len() + size_of::<Pending>();
-        if self.pending_bytes > DIRECTORY_BYTES {
-            return Err(Problem::refused("the layer has too many directories")
-                .limit(format!("{} of names", Bytes(DIRECTORY_BYTES as u64))));
+        if self.pending_bytes > PENDING_BYTES {
+            self.settle_directories()?;
         }
         self.pending.push(Pending {
             path: path.into(),
@@ -270,9 +270,8 @@ impl<'root> Applier<'root> {
                 }
             }
         }
-        if let Some((uid, gid)) = self.owner(entry)? {
-            fs::fchown(&file, Some(uid), Some(gid))
-                .map_err(|error| self.failed_owner(error, entry))?;
+        if let Some((uid, gid)) = attributes::owner(entry, self.options.ownership)? {
+            fs::fchown(&file, Some(uid), Some(gid)).map_err(|error| failed_owner(error, entry))?;
         }
         // After the owner: changing it takes the set-user-id bit away.
         fs::fchmod(&file, Mode::from_raw_mode(entry.mode)).map_err(|error| self.failed(error))?;
@@ -335,8 +334,8 @@ impl<'root> Applier<'root> {
 
     /// Owner and time of what has just been made and has no descriptor.
     fn describe(&mut self, path: &[u8], entry: &Entry) -> Result<()> {
-        self.counts_of_dropped(entry);
-        let owner = self.owner(entry)?;
+        self.counts.dropped.count(entry);
+        let owner = attributes::owner(entry, self.options.ownership)?;
         let (parent, name) = split(path);
         let directory = self.directories.get_or_make(parent)?;
         if let Some((uid, gid)) = owner {
@@ -422,54 +421,13 @@ impl<'root> Applier<'root> {
         Ok(was_whiteout)
     }
 
-    fn owner(&self, entry: &Entry) -> Result<Option<(Uid, Gid)>> {
-        let Ownership::Keep { highest_id } = self.options.ownership else {
-            return Ok(None);
-        };
-        let id = |id: u64| u32::try_from(id).ok().filter(|id| *id <= highest_id);
-        match (id(entry.uid), id(entry.gid)) {
-            (Some(uid), Some(gid)) => Ok(Some((Uid::from_raw(uid), Gid::from_raw(gid)))),
-            _ => Err(Problem::host(
-                "the entry belongs to a user or group that this process cannot give it to",
-            )
-            .limit(format!("ids up to {highest_id}"))
-            .found(format!("{}:{}", entry.uid, entry.gid))
-            .remedy("enlarge your ranges in /etc/subuid and /etc/subgid")),
-        }
-    }
-
     fn xattrs(&mut self, file: &OwnedFd, entry: &Entry) -> Result<()> {
-        for (name, value) in entry.xattrs.iter().filter(|(name, _)| is_kept(name)) {
-            match fs::fsetxattr(file, name.as_slice(), value, XattrFlags::empty()) {
-                Ok(()) => {}
-                Err(Errno::NOTSUP | Errno::PERM) => self.counts.dropped_xattrs += 1,
-                Err(error) => {
-                    return Err(self
-                        .failed(error)
-                        .found(format!("extended attribute {}", shown(name))));
-                }
-            }
-        }
-        self.counts_of_dropped(entry);
-        Ok(())
-    }
-
-    fn counts_of_dropped(&mut self, entry: &Entry) {
-        for (name, _) in entry.xattrs.iter().filter(|(name, _)| !is_kept(name)) {
-            if name == b"security.capability" {
-                self.counts.dropped_capabilities += 1;
-            } else {
-                self.counts.dropped_xattrs += 1;
-            }
-        }
+        attributes::set_xattrs(file, entry, &mut self.counts.dropped)
+            .map_err(|error| self.failed(error).found("an extended attribute"))
     }
 
     fn failed(&self, error: Errno) -> Problem {
         self.failed_write(error, 0)
-    }
-
-    fn failed_owner(&self, error: Errno, entry: &Entry) -> Problem {
-        failed_owner(error, entry)
     }
 
     fn failed_write(&self, error: Errno, needed: u64) -> Problem {
@@ -493,23 +451,6 @@ impl<'root> Applier<'root> {
     }
 }
 
-/// `user.*` belongs to programs; what overlayfs keeps there steers mounts and is not the image's to say.
-fn is_kept(name: &[u8]) -> bool {
-    let overlay = OPAQUE
-        .0
-        .as_bytes()
-        .strip_suffix(b"opaque")
-        .unwrap_or_default();
-    name.starts_with(b"user.") && !name.starts_with(overlay) && !name.contains(&0)
-}
-
-fn failed_owner(error: Errno, entry: &Entry) -> Problem {
-    Problem::host("cannot give the entry to its user and group")
-        .found(format!("{}:{}", entry.uid, entry.gid))
-        .remedy("enlarge your ranges in /etc/subuid and /etc/subgid")
-        .caused_by(error)
-}
-
 /// Opens the directory at a path, not one that a link at its end points to.
 fn open_itself(root: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     let (parent, name) = split(path);
@@ -521,15 +462,4 @@ fn open_itself(root: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
         OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
         Mode::empty(),
     )
-}
-
-fn timestamps((seconds, nanoseconds): (i64, u32)) -> Timestamps {
-    let time = Timespec {
-        tv_sec: seconds,
-        tv_nsec: nanoseconds.into(),
-    };
-    Timestamps {
-        last_access: time,
-        last_modification: time,
-    }
 }

@@ -13,7 +13,7 @@ use super::name::{shown, split};
 /// Open directories that are kept: archives list neighbours together.
 const KEPT: usize = 64;
 /// The most bytes that names of implied directories may take.
-const IMPLIED_BYTES: usize = 16 << 20;
+const IMPLIED_BYTES: usize = 8 << 20;
 /// Marks a directory that hides what lower layers have under its name.
 pub(super) const OPAQUE: (&str, &[u8]) = ("user.overlay.opaque", b"y");
 
