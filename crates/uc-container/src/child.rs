@@ -639,6 +639,11 @@ fn connect_streams(program: &Program) -> Done {
     Ok(())
 }
 
+const NO_CORE: rustix::process::Rlimit = rustix::process::Rlimit {
+    current: Some(0),
+    maximum: Some(0),
+};
+
 fn drop_privileges(program: &Program) -> Done {
     const HIGHEST_CAPABILITY: u64 = 63;
     sys::join_new_session_keyring()
@@ -656,6 +661,9 @@ fn drop_privileges(program: &Program) -> Done {
     }
     sys::set_group(program.gid).during(Step::DropPrivileges)?;
     sys::set_user(program.uid).during(Step::DropPrivileges)?;
+    // A core would be handed to a program of the host's, with the host's privileges.
+    rustix::process::setrlimit(rustix::process::Resource::Core, NO_CORE)
+        .during(Step::DropPrivileges)?;
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).during(Step::DropPrivileges)?;
     sys::clear_capabilities().during(Step::DropPrivileges)?;
     // A change of ids cancels it.

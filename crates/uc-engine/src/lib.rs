@@ -13,6 +13,7 @@ pub mod output;
 pub mod owner;
 mod probe_memory;
 mod probes;
+mod process;
 pub mod record;
 pub mod resolve;
 mod supervise;

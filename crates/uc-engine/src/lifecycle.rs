@@ -22,8 +22,8 @@ use crate::{
     home::make_private,
     network,
     output::Output,
-    owner,
-    record::{ContainerRecord, Owned, Phase, Record, new_id},
+    owner, process,
+    record::{self, ContainerRecord, Owned, Phase, Record, new_id},
     resolve::{Resolved, ResolvedContainer},
     timing::{Stage, Timings},
     volumes,
@@ -265,6 +265,9 @@ impl Engine {
     /// # Errors
     /// Storage and host, naming what could not be removed; calling it again goes on where it stopped.
     pub fn erase(&self, directory: &Path) -> Result<()> {
+        for (pid, began) in record::processes(directory) {
+            process::kill_if_same(pid, began)?;
+        }
         for driver in &self.drivers {
             let sandbox = sandbox_directory(directory, driver.kind());
             if sandbox.exists() {
@@ -349,7 +352,7 @@ impl Pod {
     pub(crate) fn note(&self, index: usize, change: impl FnOnce(&mut ContainerRecord)) {
         if let Ok((container, _)) = self.container(index) {
             let _ = self.owned.update(|record| {
-                change(record.containers.entry(container.name.clone()).or_default())
+                change(record.containers.entry(container.name.clone()).or_default());
             });
         }
     }

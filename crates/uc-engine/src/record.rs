@@ -49,6 +49,8 @@ pub struct ContainerRecord {
     pub runtime: Option<RuntimeKind>,
     /// The host's process id, for kinds that have one.
     pub pid: Option<u32>,
+    /// When that process began, in the kernel's clock ticks since boot: with it a process id is never mistaken.
+    pub pid_began: Option<u64>,
     /// Whether its readiness probe passes; true for one without.
     pub ready: bool,
     /// How often it was restarted.
@@ -221,6 +223,15 @@ pub fn find(home: &Home, name: &str) -> Result<Status> {
                 .remedy("name one by its id"))
         }
     }
+}
+
+/// The containers' processes that a directory's record names, each with the moment it began.
+pub(crate) fn processes(directory: &Path) -> Vec<(u32, u64)> {
+    let containers = read(directory).record.containers;
+    containers
+        .values()
+        .filter_map(|container| container.pid.zip(container.pid_began))
+        .collect()
 }
 
 /// Reads one directory. A directory without a record belongs to an owner that was killed in its first moments.

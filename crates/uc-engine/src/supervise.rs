@@ -16,7 +16,7 @@ use crate::{
     environment,
     lifecycle::{Pod, StopLevel},
     output::{Sink, Stream},
-    probes,
+    probes, process,
     resolve::Content,
     volumes,
 };
@@ -98,7 +98,10 @@ impl Pod {
         for warning in response.warnings {
             self.warn(&warning);
         }
-        self.note(index, |record| record.pid = response.pid);
+        self.note(index, |record| {
+            record.pid = response.pid;
+            record.pid_began = response.pid.and_then(process::began);
+        });
         Ok(Created {
             name,
             sandbox,
@@ -169,7 +172,7 @@ impl Pod {
             .map_err(|problem| problem.within(format!("container {}", container.name)))?;
         let ready = container.readiness_probe.is_none() && container.startup_probe.is_none();
         self.note(index, |record| {
-            (record.running, record.ready) = (true, ready)
+            (record.running, record.ready) = (true, ready);
         });
         Ok(())
     }

@@ -24,6 +24,9 @@ pub(super) const ABSENT: &[c_long] = &[
     libc::SYS_io_uring_register,
 ];
 
+/// The newest call that was considered for the list: mseal(2) of Linux 6.10, numbered alike on all architectures.
+pub(super) const NEWEST_CONSIDERED: u32 = 462;
+
 macro_rules! calls {
     ($($name:ident)*) => { &[$(libc::$name),*] };
 }

@@ -26,7 +26,8 @@ fn boxed(error: &impl std::fmt::Display) -> Box<dyn std::error::Error + Send + S
 }
 
 /// The built-in filters: first the allow-list (anything else fails with EPERM), then a few calls that must look
-/// absent, so that libraries fall back to older ones whose arguments can be checked (ENOSYS).
+/// absent, so that libraries fall back to older ones whose arguments can be checked (ENOSYS), last all calls that are
+/// newer than the allow-list, which must look absent for the same reason. Of equal verdicts the last filter's counts.
 pub(crate) fn built_in() -> Result<&'static [BpfProgram]> {
     static FILTERS: OnceLock<Vec<BpfProgram>> = OnceLock::new();
     if let Some(filters) = FILTERS.get() {
@@ -43,8 +44,43 @@ pub(crate) fn built_in() -> Result<&'static [BpfProgram]> {
             SeccompAction::Allow,
             SeccompAction::Errno(libc::ENOSYS as u32),
         )?,
+        newer_calls_are_absent(),
     ];
     Ok(FILTERS.get_or_init(|| filters))
+}
+
+/// A filter of four instructions: a call numbered beyond the newest one that the allow-list was made with does not
+/// exist. (The filter compiler has no comparison of call numbers.)
+fn newer_calls_are_absent() -> BpfProgram {
+    const NUMBER_OFFSET: u32 = 0;
+    let instruction =
+        |code: u32, jump_if_true: u8, jump_if_false: u8, operand: u32| seccompiler::sock_filter {
+            code: code as u16,
+            jt: jump_if_true,
+            jf: jump_if_false,
+            k: operand,
+        };
+    vec![
+        instruction(
+            libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
+            0,
+            0,
+            NUMBER_OFFSET,
+        ),
+        instruction(
+            libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K,
+            0,
+            1,
+            allowlist::NEWEST_CONSIDERED,
+        ),
+        instruction(
+            libc::BPF_RET | libc::BPF_K,
+            0,
+            0,
+            libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32,
+        ),
+        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ]
 }
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
@@ -151,7 +187,7 @@ mod tests {
     #[test]
     fn the_built_in_filters_compile_and_fit_the_kernel() {
         let filters = built_in().expect("compiles");
-        assert_eq!(filters.len(), 2);
+        assert_eq!(filters.len(), 3);
         // The kernel takes at most 4096 instructions a filter (BPF_MAXINSNS).
         assert!(filters.iter().all(|filter| filter.len() < 4096));
     }
