@@ -69,7 +69,8 @@ impl Candidate {
             kind,
             unavailable: Some(Unavailable {
                 what: "no driver in this version".into(),
-                remedy: "choose auto or a runtime that `uc doctor` lists as ready".into(),
+                // Nothing the user could install would help.
+                remedy: String::new(),
             }),
             formats: BTreeSet::new(),
             networks: BTreeSet::new(),
