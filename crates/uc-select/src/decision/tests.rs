@@ -188,7 +188,6 @@ not chosen:
   wasm: the workload is a Linux root file system; it runs WebAssembly module, WebAssembly component
     remedy: use an image of a format that it runs; containers of several formats go into several Pods
   fused: not available: no driver in this version
-    remedy: choose auto or a runtime that `uc doctor` lists as ready
 "
     );
     let json = serde_json::to_value(&decision).expect("serialises");
