@@ -4,7 +4,10 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Instant, SystemTime},
 };
 
@@ -396,17 +399,18 @@ impl Pod {
         let Some(deadline) = deadline else {
             return work.await;
         };
+        let overran = AtomicBool::new(false);
         let overrun = async {
             tokio::time::sleep(deadline).await;
+            overran.store(true, Ordering::Relaxed);
             self.stopper.ask(StopLevel::Graceful);
             std::future::pending::<()>().await;
         };
-        let started = Instant::now();
         let result = tokio::select! {
             result = work => result?,
             () = overrun => return Err(Problem::internal("a deadline that never passes has passed")),
         };
-        if started.elapsed() >= deadline {
+        if overran.load(Ordering::Relaxed) {
             return Ok((
                 124,
                 Some(format!(
