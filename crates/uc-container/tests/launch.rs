@@ -1,4 +1,9 @@
 //! Real containers from a real root file system (Debian's static busybox).
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test says what it expects, and why it cannot run"
+)]
 
 use std::{
     fs,

@@ -313,7 +313,7 @@ mod tests {
         let long = vec![b'x'; LONGEST_LINE + 3];
         let text = [b"one\ntw".as_slice(), b"o\n", &long, b"\nrest"].concat();
         each_line(&mut pending, &text, |line, whole| {
-            lines.push((line.len(), whole))
+            lines.push((line.len(), whole));
         });
         assert_eq!(
             lines,
