@@ -443,7 +443,7 @@ fn a_full_disk_is_told_with_what_is_free() {
     let outcome =
         LayerCache::open(&mount).and_then(|cache| cache.prepare(&image, &source, &IN_PROCESS));
     let left = fs::read_dir(&mount).expect("lists").count();
-    run("umount", &[&mount.display().to_string()]);
+    run("umount", &["--lazy", &mount.display().to_string()]);
     let problem = outcome.expect_err("the disk is full");
     assert_eq!(problem.kind(), ProblemKind::Storage);
     assert!(
