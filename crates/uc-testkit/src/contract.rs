@@ -124,6 +124,7 @@ macro_rules! driver_contract {
             two_containers_share_a_sandbox
             unknown_containers_are_problems
             a_name_is_given_once
+            removing_an_ended_container_frees_its_name
             a_missing_program_is_command_not_found
             the_memory_limit_ends_a_hog
             stats_are_plausible

@@ -14,7 +14,8 @@ use tempfile::TempDir;
 use uc_model::{Problem, workload::Network};
 use uc_sandbox::{
     CreateRequest, DestroyRequest, Driver, Exit, HostMount, Limits, Mount, MountSource,
-    PrepareRequest, Process, Sandbox, StartRequest, Stdio, StopRequest, User, WaitRequest,
+    PrepareRequest, Process, RemoveRequest, Sandbox, StartRequest, Stdio, StopRequest, User,
+    WaitRequest,
 };
 
 use super::{Fixtures, Program, Task};
@@ -226,6 +227,12 @@ impl Prepared {
             grace: Duration::from_millis(200),
         };
         self.sandbox.stop(request).await.expect("an end")
+    }
+
+    /// Removes a container.
+    pub async fn remove(&self, container: &str) -> Result<(), Problem> {
+        let container = container.to_owned();
+        self.sandbox.remove(RemoveRequest { container }).await
     }
 
     /// Ends the sandbox and checks that its directory is as empty as it was.

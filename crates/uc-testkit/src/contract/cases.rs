@@ -293,6 +293,21 @@ pub async fn a_name_is_given_once(bench: &Bench) {
     prepared.destroy().await;
 }
 
+/// A container that has ended can be removed, and its name is free again; one that runs cannot.
+pub async fn removing_an_ended_container_frees_its_name(bench: &Bench) {
+    let prepared = bench.prepare().await;
+    let running = prepared.start("main", bench.plan(Task::Sleep)).await;
+    assert!(prepared.remove("main").await.is_err(), "it runs");
+    prepared.stop("main").await;
+    running.finish();
+    prepared.remove("main").await.expect("removed");
+    assert!(prepared.remove("main").await.is_err(), "it is gone");
+    let running = prepared.start("main", bench.plan(Task::Exit(4))).await;
+    assert_eq!(prepared.wait("main").await.code, 4);
+    running.finish();
+    prepared.destroy().await;
+}
+
 /// A program that is not there is a problem of its own kind, at `create` or `start`.
 pub async fn a_missing_program_is_command_not_found(bench: &Bench) {
     let prepared = bench.prepare().await;
