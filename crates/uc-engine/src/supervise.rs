@@ -169,7 +169,7 @@ impl Pod {
             .map_err(|problem| problem.within(format!("container {}", container.name)))?;
         let ready = container.readiness_probe.is_none() && container.startup_probe.is_none();
         self.note(index, |record| {
-            (record.running, record.ready) = (true, ready)
+            (record.running, record.ready) = (true, ready);
         });
         Ok(())
     }

@@ -37,7 +37,7 @@ pub(crate) fn make(workload: &Workload, directory: &Path) -> Result<()> {
             }
             VolumeSource::Files { files } => write_files(files, &place)?,
             VolumeSource::HostPath { path, must_be } => {
-                check_host_path(&volume.name, path, *must_be)?
+                check_host_path(&volume.name, path, *must_be)?;
             }
             VolumeSource::Memory { .. } => check_not_shared(workload, &volume.name)?,
         }
