@@ -81,6 +81,7 @@ fn from_manifest(text: &str) -> Result<Target> {
         let file = fs::File::open(text).map_err(|error| {
             let problem = if error.kind() == std::io::ErrorKind::NotFound {
                 Problem::not_found("no such file")
+                    .remedy("check the path: it is relative to the working directory")
             } else {
                 Problem::invalid("cannot read the file").found(&error)
             };

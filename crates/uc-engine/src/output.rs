@@ -103,23 +103,26 @@ impl Sink {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes output. A reader of ours that has gone away, or a full disk, must not stop the workload: what cannot be
-    /// written is dropped.
-    fn write(&self, stream: Stream, bytes: &[u8]) {
+    /// Takes output. A full disk must not stop the workload: what cannot be written is dropped.
+    ///
+    /// # Errors
+    /// Broken pipe, where nobody reads the caller's stream any more.
+    fn write(&self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
         let _ = self.first.set(Instant::now());
         let target = if self.to_stderr {
             Stream::Stderr
         } else {
             stream
         };
+        let mut written = Ok(());
         match &mut *self.lock() {
-            Writer::Plain => {
-                let _ = write_terminal(target, bytes);
-            }
+            Writer::Plain => written = write_terminal(target, bytes),
             Writer::Named(name, pending) => {
                 each_line(&mut pending[stream as usize], bytes, |line, _| {
-                    let _ =
-                        write_terminal(target, &[name.as_bytes(), b" | ", line, b"\n"].concat());
+                    let text = [name.as_bytes(), b" | ", line, b"\n"].concat();
+                    if written.is_ok() {
+                        written = write_terminal(target, &text);
+                    }
                 });
             }
             Writer::Log(log, pending) => {
@@ -128,6 +131,10 @@ impl Sink {
                 });
             }
         }
+        written.or_else(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(()),
+        })
     }
 
     /// Writes what is left of the last line.
@@ -156,7 +163,8 @@ impl Sink {
         }
     }
 
-    /// Reads a pipe to its end.
+    /// Reads a pipe to its end, or until nobody reads what it is relayed to: the pipe is closed then, so that the
+    /// program sees what it would see without `uc` in between (SIGPIPE, EPIPE) and `uc run ... | head` ends.
     pub(crate) async fn relay(self: Arc<Self>, stream: Stream, pipe: OwnedFd) -> Result<()> {
         let mut pipe = pipe::Receiver::from_owned_fd(pipe).map_err(|error| {
             Problem::internal("cannot read a container's output").caused_by(error)
@@ -165,7 +173,11 @@ impl Sink {
         loop {
             match pipe.read(&mut buffer).await {
                 Ok(0) | Err(_) => break,
-                Ok(length) => self.write(stream, &buffer[..length]),
+                Ok(length) => {
+                    if self.write(stream, &buffer[..length]).is_err() {
+                        break;
+                    }
+                }
             }
         }
         self.finish(stream);
