@@ -35,7 +35,7 @@ pub fn parse_image(text: &str, base: &Path) -> Result<ImageSource> {
         return Ok(ImageSource::OciArchive { file, tag });
     }
     if text.ends_with(".wasm") || text.ends_with(".wat") {
-        let file = base.join(text);
+        let file = joined(base, text);
         return Ok(ImageSource::WasmFile { file });
     }
     if text.starts_with(['/', '.']) {
@@ -80,7 +80,7 @@ fn path_and_tag(text: &str, base: &Path) -> Result<(PathBuf, Option<String>)> {
                 .found(shortened(tag)));
         }
     }
-    Ok((base.join(path), tag.map(str::to_owned)))
+    Ok((joined(base, path), tag.map(str::to_owned)))
 }
 
 /// Normalises a registry reference as docker does: `busybox` is `docker.io/library/busybox:latest`.
@@ -191,6 +191,11 @@ fn is_component(text: &str) -> bool {
     ends && bytes
         .split(|byte| alphanumeric(*byte))
         .all(|joint| matches!(joint, b"" | b"." | b"_" | b"__") || joint.iter().all(|b| *b == b'-'))
+}
+
+/// A path below the manifest's directory, without the `.` that `./name` brings along.
+fn joined(base: &Path, path: &str) -> PathBuf {
+    base.join(path).components().collect()
 }
 
 #[cfg(test)]

@@ -152,12 +152,12 @@ fn offer(engine_ms: f64) -> Offer {
         start_ms: Figure::modelled(
             0.3 + engine_ms,
             "ms",
-            "the engine's start, measured in this probe, and 0.3 ms for loading and linking a cached program",
+            "the engine's start, measured in this probe, and an assumed 0.3 ms for loading and linking a cached program",
         ),
-        overhead_mib: Figure::modelled(
+        overhead_mib: Figure::assumed(
             0.2,
             "MiB",
-            "resident part of one thread, its stack and its store; the engine is shared",
+            "an estimate: the resident part of one thread, its stack and its store; the engine is shared",
         ),
     }
 }
