@@ -349,7 +349,7 @@ impl Pod {
     pub(crate) fn note(&self, index: usize, change: impl FnOnce(&mut ContainerRecord)) {
         if let Ok((container, _)) = self.container(index) {
             let _ = self.owned.update(|record| {
-                change(record.containers.entry(container.name.clone()).or_default())
+                change(record.containers.entry(container.name.clone()).or_default());
             });
         }
     }

@@ -127,7 +127,7 @@ impl Sink {
             }
             Writer::Log(log, pending) => {
                 each_line(&mut pending[stream as usize], bytes, |line, whole| {
-                    log.write(stream, line, whole)
+                    log.write(stream, line, whole);
                 });
             }
         }
