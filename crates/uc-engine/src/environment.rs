@@ -34,7 +34,7 @@ pub(crate) fn process(
         .or_else(|| resolved.config.working_dir.clone());
     Ok(Process {
         argv: argv(container, resolved),
-        env: environment(workload, container, resolved, home),
+        env: environment(workload, container, resolved, home.as_deref()),
         cwd: cwd.unwrap_or_else(|| "/".into()),
         user,
     })
@@ -67,7 +67,7 @@ fn environment(
     workload: &Workload,
     container: &Container,
     resolved: &ResolvedContainer,
-    home: Option<String>,
+    home: Option<&str>,
 ) -> Vec<(String, String)> {
     let mut env: Vec<(String, String)> = Vec::new();
     let mut set = |name: &str, value: &str| match env.iter_mut().find(|(known, _)| known == name) {
@@ -77,7 +77,7 @@ fn environment(
     if matches!(resolved.content, Content::Rootfs { .. }) {
         set("PATH", DEFAULT_PATH);
         set("HOSTNAME", &workload.hostname);
-        set("HOME", home.as_deref().unwrap_or("/"));
+        set("HOME", home.unwrap_or("/"));
     }
     for variable in &resolved.config.env {
         if let Some((name, value)) = variable.split_once('=') {
