@@ -118,7 +118,8 @@ fn every_attempt_fails_as_expected_and_the_host_stays_as_it_was() {
             &pod("all", more).replace("{name: escape}", "{name: all-escapes}"),
         );
         let ended = support::Ended::of(
-            host.uc()
+            &host
+                .uc()
                 .env("UC_ESCAPE_SENTINEL", "host")
                 .args(["run", "pod.yaml"])
                 .output()

@@ -21,7 +21,7 @@ use uc_model::{
 };
 use uc_wasm::WasmFacts;
 
-use crate::{Engine, home::make_private, unpack::MappedUnpacker};
+use crate::{Engine, environment, home::make_private, unpack::MappedUnpacker};
 
 /// A workload with the content of its containers at hand.
 pub struct Resolved {
@@ -86,6 +86,9 @@ impl Engine {
                 let resolved = self
                     .resolve_container(container, progress)
                     .map_err(|problem| problem.within(format!("{field}[{index}].image")))?;
+                // A user that does not exist, or is root against the manifest's word, is known here.
+                environment::process(&workload, container, &resolved)
+                    .map_err(|problem| problem.within(format!("{field}[{index}]")))?;
                 containers.push(resolved);
             }
         }

@@ -210,14 +210,14 @@ mod tests {
     fn forms_are_told_apart() {
         let hex = "a".repeat(64);
         for (text, normal) in [
-            ("oci:./layout:v1", "oci:/base/./layout:v1"),
+            ("oci:./layout:v1", "oci:/base/layout:v1"),
             ("oci:/abs/layout", "oci:/abs/layout"),
             (
                 "oci:l:docker.io/library/busybox:1.36",
                 "oci:/base/l:docker.io/library/busybox:1.36",
             ),
             ("oci-archive:img.tar", "oci-archive:/base/img.tar"),
-            ("./x.wat", "/base/./x.wat"),
+            ("./x.wat", "/base/x.wat"),
             ("/abs/x.wasm", "/abs/x.wasm"),
             ("dir/x.wasm", "/base/dir/x.wasm"),
             ("busybox", "docker.io/library/busybox:latest"),

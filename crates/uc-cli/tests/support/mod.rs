@@ -96,7 +96,7 @@ impl Host {
 
     /// Runs it to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
-        Ended::of(self.uc().args(arguments).output().expect("runs"))
+        Ended::of(&self.uc().args(arguments).output().expect("runs"))
     }
 
     /// Runs a manifest to its end.
@@ -130,7 +130,7 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    pub(crate) fn of(output: Output) -> Self {
+    pub(crate) fn of(output: &Output) -> Self {
         use std::os::unix::process::ExitStatusExt as _;
         Self {
             code: output
