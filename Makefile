@@ -34,7 +34,8 @@ deny: setup ## Check licences, advisories and owners of dependencies (needs carg
 
 bench: setup ## Measure cold starts beside the peers found on PATH
 	$(CARGO) build --release --package uc-cli
-	target/release/uc bench
+	$(CARGO) build --release --package uc-wasm --example bare_wasmtime
+	target/release/uc bench --wasm-peer target/release/examples/bare_wasmtime
 
 fuzz-smoke: setup ## Fuzz each target for FUZZ_SECONDS (needs cargo-fuzz and a nightly compiler)
 	@command -v cargo-fuzz >/dev/null || { \

@@ -49,6 +49,7 @@ pub(crate) enum Command {
     Stats(commands::stats::StatsArgs),
     Stop(commands::stop::StopArgs),
     Rm(commands::rm::RmArgs),
+    Bench(commands::bench::BenchArgs),
     Image(commands::image::ImageArgs),
     Completions(commands::completions::CompletionsArgs),
     Man(commands::man::ManArgs),

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod explain;
@@ -34,6 +35,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Stats(args) => stats::stats(args, format),
         Command::Stop(args) => stop::stop(args, format),
         Command::Rm(args) => rm::rm(args, format),
+        Command::Bench(args) => bench::bench(args, format),
         Command::Image(args) => image::image(args, format),
         Command::Completions(args) => completions::completions(args),
         Command::Man(args) => man::man(args),

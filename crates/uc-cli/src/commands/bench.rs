@@ -1,0 +1,196 @@
+//! `uc bench`: the same workload here and under the other runtimes found on PATH, timed in turns.
+
+mod fixture;
+mod measure;
+mod memory;
+mod statistics;
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use uc_model::{Problem, Result};
+
+use self::{
+    fixture::Fixture,
+    measure::{Contender, Measured},
+};
+use crate::{
+    cli::Format,
+    printing::{self, json},
+    table::Table,
+};
+
+/// Measure cold starts beside crun, runc, podman and wasmtime where they are on PATH
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  uc bench
+  uc bench --only container --runs 50 --format json
+
+Whole processes, in turns, after warm-ups that are discarded. A ratio is our median divided by the other's.")]
+pub(crate) struct BenchArgs {
+    /// Runs of each contender that count
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000), value_name = "N")]
+    runs: u16,
+    /// One kind of workload
+    #[arg(long, value_enum)]
+    only: Option<Only>,
+    /// The static busybox that the containers run
+    #[arg(long, default_value = "/bin/busybox", value_name = "FILE")]
+    busybox: PathBuf,
+    /// A bare embedding of wasmtime to compare with: takes `compile IN OUT` and `run OUT`
+    #[arg(long, value_name = "PROGRAM")]
+    wasm_peer: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Only {
+    Wasm,
+    Container,
+}
+
+/// Everything that was measured.
+#[derive(Serialize)]
+struct Report {
+    provenance: &'static str,
+    container: Vec<Measured>,
+    wasm: Vec<Measured>,
+    monitor: Option<memory::Monitor>,
+}
+
+/// Runs the command.
+pub(crate) fn bench(args: &BenchArgs, format: Format) -> Result<ExitCode> {
+    let fixture = Fixture::new()?;
+    let bar = ProgressBar::new(0).with_style(
+        ProgressStyle::with_template("{bar:30}  {pos}/{len}  {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let measure = |contenders: Vec<Contender>| {
+        bar.inc_length(contenders.len() as u64 * u64::from(args.runs));
+        measure::in_turns(&contenders, usize::from(args.runs), &bar)
+    };
+    let mut report = Report {
+        provenance: "measured",
+        container: Vec::new(),
+        wasm: Vec::new(),
+        monitor: None,
+    };
+    let uc = std::env::current_exe()
+        .map_err(|error| Problem::host("cannot find this program").caused_by(error))?
+        .display()
+        .to_string();
+    if args.only != Some(Only::Wasm) {
+        fixture.containers(&args.busybox)?;
+        report.container = measure(containers(&fixture, &uc));
+        report.monitor = Some(memory::monitor(&fixture, &uc)?);
+    }
+    if args.only != Some(Only::Container) {
+        report.wasm = measure(modules(&fixture, &uc, args.wasm_peer.as_deref())?);
+    }
+    bar.finish_and_clear();
+    match format {
+        Format::Json => json(&report)?,
+        Format::Text => printing::result(&words(&report))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn contender(fixture: &Fixture, name: &'static str, command: &[&str]) -> Contender {
+    Contender {
+        name,
+        command: command.iter().map(|&word| word.to_owned()).collect(),
+        environment: vec![("UC_HOME".into(), fixture.home())],
+        without_unified: name == "crun" && Path::new("/sys/fs/cgroup/unified").exists(),
+    }
+}
+
+fn containers(fixture: &Fixture, uc: &str) -> Vec<Contender> {
+    let (image, bundle) = (fixture.image(), fixture.file("bundle"));
+    let root = fixture.file("bundle/rootfs");
+    let id = format!("uc-bench-{}", std::process::id());
+    vec![
+        contender(fixture, "uc", &[uc, "run", &image, "--", "true"]),
+        contender(fixture, "crun", &["crun", "run", "--bundle", &bundle, &id]),
+        contender(fixture, "runc", &["runc", "run", "--bundle", &bundle, &id]),
+        contender(
+            fixture,
+            "podman",
+            &[
+                "podman",
+                "run",
+                "--rm",
+                "--network=none",
+                "--rootfs",
+                &root,
+                "/bin/true",
+            ],
+        ),
+    ]
+}
+
+fn modules(fixture: &Fixture, uc: &str, peer: Option<&Path>) -> Result<Vec<Contender>> {
+    let module = fixture.module()?;
+    let mut all = vec![contender(fixture, "uc", &[uc, "run", &module])];
+    if let Some(peer) = peer {
+        let (program, compiled) = (peer.display().to_string(), fixture.file("hello.cwasm"));
+        let failed = || Problem::host("the bare embedding cannot compile").at(&program);
+        let status = Command::new(peer)
+            .args(["compile", &module, &compiled])
+            .status();
+        match status {
+            Ok(status) if status.success() => {}
+            Ok(status) => return Err(failed().found(status)),
+            Err(error) => return Err(failed().caused_by(error)),
+        }
+        all.push(contender(fixture, "bare", &[&program, "run", &compiled]));
+    }
+    all.push(contender(
+        fixture,
+        "wasmtime",
+        &["wasmtime", "run", &module],
+    ));
+    Ok(all)
+}
+
+fn words(report: &Report) -> String {
+    let mut text = String::new();
+    for (title, all) in [
+        (
+            "Container `true`, image unpacked, whole process",
+            &report.container,
+        ),
+        ("WebAssembly hello, cached, whole process", &report.wasm),
+    ] {
+        if all.is_empty() {
+            continue;
+        }
+        let mut table = Table::new(&["RUNTIME", "MEDIAN", "±MAD", "MIN", "UC / IT", "COMMAND"]);
+        for one in all {
+            let command = match &one.skipped {
+                Some(reason) => format!("skipped: {reason}"),
+                None => one.command.clone(),
+            };
+            let cell = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.2}"));
+            table.row([
+                one.name.to_owned(),
+                cell(one.summary_ms.map(|summary| summary.median)),
+                cell(one.summary_ms.map(|summary| summary.deviation)),
+                cell(one.summary_ms.map(|summary| summary.minimum)),
+                cell(one.ratio),
+                command,
+            ]);
+        }
+        text.push_str(&format!("{title} (ms, measured)\n{}\n", table.text()));
+    }
+    if let Some(monitor) = &report.monitor {
+        text.push_str(&format!(
+            "Monitor of a detached workload: {:.2} MB PSS (measured; promise: {:.1} MB)\n",
+            monitor.pss_mb, monitor.promise_mb
+        ));
+    }
+    text
+}
