@@ -4,6 +4,8 @@
 //! its standard input. The monitor answers with one line of JSON on its standard output when all containers run, or
 //! with what went wrong.
 
+mod memory;
+
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     process::{Command, ExitCode, Stdio},
@@ -192,6 +194,7 @@ fn own() -> Result<u8> {
         on_started: Some(Box::new(|id| {
             answer(&Answer::Started { id: id.to_owned() });
             let_go();
+            memory::release_startup_code();
         })),
     };
     let runtime = runtime()?;
