@@ -50,7 +50,8 @@ fn program() -> &'static Path {
     })
 }
 
-/// A host with an image that holds the program, a set-user-id copy, and one with a file capability.
+/// A host with an image that holds the program and a set-user-id copy. (File capabilities never get into a layer's
+/// directory: unpacking drops them.)
 fn host() -> Option<Host> {
     let host = Host::new()?;
     host.image(

@@ -277,8 +277,11 @@ impl Engine {
                 driver.reclaim(&sandbox)?;
             }
         }
-        if fs::remove_dir_all(directory).is_ok() {
-            return Ok(());
+        match fs::remove_dir_all(directory) {
+            Ok(()) => return Ok(()),
+            // Somebody else was quicker.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(_) => {}
         }
         uc_container::userns::remove_tree(&uc_container::IdMapping::for_caller()?, directory)
     }

@@ -2,20 +2,28 @@
 //!
 //! A workload has a directory `workloads/ID` with `record.json`, replaced atomically, and `lock`, which its owner
 //! holds for as long as it lives. A record alone proves nothing: whoever reads it tries the lock. The lock is a POSIX
-//! record lock, which forked children do not inherit, so only the owner's own death releases it.
+//! record lock, which forked children do not inherit, so only the owner's own death releases it. (It would also go with
+//! any other descriptor of that file in the owner's process, so an owner must not list workloads.)
 
 use std::{
     collections::BTreeMap,
     fs::{self, File},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use rustix::fs::FlockOperation;
+use rustix::{
+    fs::FlockOperation,
+    process::{Flock, FlockType},
+};
 use serde::{Deserialize, Serialize};
 use uc_model::{Problem, Result, RuntimeKind};
 use uc_sandbox::Exit;
 
 use crate::home::{Home, cannot_write, make_private};
+
+/// How long a workload's directory may take to get its name; one that is older was left by an owner that was killed.
+const LONGEST_MAKING: Duration = Duration::from_secs(60);
 
 /// A workload as written down by its owner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,10 +122,15 @@ impl Owned {
     pub(crate) fn create(home: &Home, record: Record) -> Result<Self> {
         let workloads = home.workloads();
         make_private(&workloads)?;
+        // It gets its name once it is locked and recorded: nobody ever finds a half-made one under it.
+        let unfinished = workloads.join(format!(".{}", record.id));
+        fs::create_dir(&unfinished).map_err(|error| cannot_write(&unfinished, error))?;
         let directory = workloads.join(&record.id);
-        fs::create_dir(&directory).map_err(|error| cannot_write(&directory, error))?;
-        let owned = Self::take(directory, record)?;
+        let mut owned = Self::take(unfinished, record)?;
         owned.write()?;
+        fs::rename(&owned.directory, &directory)
+            .map_err(|error| cannot_write(&directory, error))?;
+        owned.directory = directory;
         Ok(owned)
     }
 
@@ -188,11 +201,27 @@ pub fn list(home: &Home) -> Result<Vec<Status>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(cannot_write(&workloads, error)),
     };
-    let mut found: Vec<Status> = entries.flatten().map(|entry| read(&entry.path())).collect();
+    let paths = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| !is_being_made(path));
+    let mut found: Vec<Status> = paths.map(|path| read(&path)).collect();
     found.sort_by(|a, b| {
         (a.record.created_ms, &a.record.id).cmp(&(b.record.created_ms, &b.record.id))
     });
     Ok(found)
+}
+
+/// Whether a directory is not yet a workload: it has no name, and nobody can have left it so long ago.
+fn is_being_made(path: &Path) -> bool {
+    let hidden = path
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    let age = fs::metadata(path)
+        .and_then(|metadata| metadata.modified())
+        .ok()
+        .and_then(|made| made.elapsed().ok());
+    hidden && age.is_none_or(|age| age < LONGEST_MAKING)
 }
 
 /// Finds a workload by its id or its name.
@@ -268,14 +297,13 @@ fn read(directory: &Path) -> Status {
     }
 }
 
+/// Asks who holds the lock without taking it: a question must not get in an owner's way.
 fn is_owned(directory: &Path) -> bool {
-    let opened = fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(directory.join("lock"));
-    opened.is_ok_and(|lock| {
-        rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive).is_err()
-    })
+    let Ok(lock) = File::open(directory.join("lock")) else {
+        return false;
+    };
+    let wanted = Flock::from(FlockType::WriteLock);
+    rustix::process::fcntl_getlk(&lock, &wanted).is_ok_and(|holder| holder.is_some())
 }
 
 /// An id for a workload: its name and six digits of chance.

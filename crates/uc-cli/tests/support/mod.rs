@@ -116,7 +116,7 @@ impl Host {
         )
     }
 
-    /// No workload, control group or process of this host is left.
+    /// No workload's directory is left.
     pub(crate) fn assert_nothing_left(&self) {
         assert!(self.workloads().is_empty(), "left: {:?}", self.workloads());
     }
