@@ -281,13 +281,17 @@ fn reap(pid: u32) {
 
 fn launched(pid: u32, pair: ControlPair) -> Result<Launched> {
     drop(pair.child);
-    let pidfd = sys::pidfd_open(pid).map_err(|errno| {
-        Problem::host("cannot watch a process").caused_by(std::io::Error::from(errno))
-    })?;
     Ok(Launched {
         pid,
-        pidfd,
+        pidfd: watchable(pid)?,
         control: Control::new(pair.launcher)?,
+    })
+}
+
+/// A descriptor of a child process, to wait for its end and to signal it.
+pub(crate) fn watchable(pid: u32) -> Result<OwnedFd> {
+    sys::pidfd_open(pid).map_err(|errno| {
+        Problem::host("cannot watch a process").caused_by(std::io::Error::from(errno))
     })
 }
 
@@ -295,16 +299,11 @@ async fn adopt(pair: ControlPair) -> Result<Launched> {
     drop(pair.child);
     let control = Control::new(pair.launcher)?;
     match control.receive().await? {
-        Some(Report::Sibling(pid)) => {
-            let pidfd = sys::pidfd_open(pid).map_err(|errno| {
-                Problem::host("cannot watch a process").caused_by(std::io::Error::from(errno))
-            })?;
-            Ok(Launched {
-                pid,
-                pidfd,
-                control,
-            })
-        }
+        Some(Report::Sibling(pid)) => Ok(Launched {
+            pid,
+            pidfd: watchable(pid)?,
+            control,
+        }),
         Some(Report::Failed { step, index, errno }) => {
             Err(Subjects::default().problem(step, index, errno))
         }

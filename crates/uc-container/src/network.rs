@@ -18,7 +18,7 @@ use uc_sandbox::{PortForward, TcpConnectRequest};
 use crate::{
     exit::Ending,
     idmap::find_program,
-    launch::Namespaces,
+    launch::{self, Namespaces},
     sys::{self, Cloned},
 };
 
@@ -152,9 +152,7 @@ pub(crate) async fn tcp_connect(namespaces: &Namespaces, request: TcpConnectRequ
             );
         }
     };
-    let pidfd = sys::pidfd_open(pid).map_err(|errno| {
-        Problem::host("cannot watch a process").caused_by(std::io::Error::from(errno))
-    })?;
+    let pidfd = launch::watchable(pid)?;
     match Ending::new(pidfd)?.wait().await?.code {
         0 => Ok(()),
         errno => Err(
