@@ -48,8 +48,14 @@ fn judge(facts: &Facts, import: &str, needed: Network) -> Verdict {
     if facts.network >= needed {
         return Verdict::pass(&RAW_SOCKETS, facts, found, limit);
     }
+    // The Wasm sandbox shares the host's sockets or has none: it cannot give a network of its own.
+    let grant = if needed == Network::Http {
+        Network::Http
+    } else {
+        Network::Host
+    };
     let remedy = format!(
-        "build the program without it, or grant the network with the annotation undercurrent.dev/network: {needed}"
+        "build the program without it, or grant the network with the annotation undercurrent.dev/network: {grant}"
     );
     Verdict::refuse(&RAW_SOCKETS, facts, found, limit, &remedy)
 }
