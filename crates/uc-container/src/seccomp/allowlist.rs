@@ -7,13 +7,13 @@
 use libc::c_long;
 
 /// Flags of clone(2) that make namespaces.
-pub(super) const NAMESPACE_FLAGS: u64 = (libc::CLONE_NEWNS
+pub(super) const NAMESPACE_FLAGS: u32 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP
     | libc::CLONE_NEWUTS
     | libc::CLONE_NEWIPC
     | libc::CLONE_NEWUSER
     | libc::CLONE_NEWPID
-    | libc::CLONE_NEWNET) as u64;
+    | libc::CLONE_NEWNET) as u32;
 
 /// Calls that answer ENOSYS: their arguments lie behind a pointer where a filter cannot look (`clone3`), and their
 /// users fall back to an older call; io_uring would run operations past the filter.

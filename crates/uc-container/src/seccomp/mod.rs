@@ -1,15 +1,14 @@
 //! The system-call filter: an allow-list, compiled for the processor this runs on.
 
 mod allowlist;
+mod filter;
 mod profile;
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
+use filter::{Condition, Verdict};
 pub(crate) use profile::compile_profile;
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
-};
+use seccompiler::{BpfProgram, TargetArch};
 use uc_model::{Problem, Result};
 
 /// The processor this binary runs on.
@@ -21,175 +20,172 @@ fn architecture() -> Result<TargetArch> {
     })
 }
 
+/// Its number in the kernel's audit.h.
+fn audit_architecture() -> Result<u32> {
+    Ok(match architecture()? {
+        TargetArch::x86_64 => 0xc000_003e,
+        TargetArch::aarch64 => 0xc000_00b7,
+        TargetArch::riscv64 => 0xc000_00f3,
+    })
+}
+
 fn boxed(error: &impl std::fmt::Display) -> Box<dyn std::error::Error + Send + Sync> {
     error.to_string().into()
 }
 
-/// The built-in filters: first the allow-list (anything else fails with EPERM), then a few calls that must look
-/// absent, so that libraries fall back to older ones whose arguments can be checked (ENOSYS), last all calls that are
-/// newer than the allow-list, which must look absent for the same reason. Of equal verdicts the last filter's counts.
-pub(crate) fn built_in() -> Result<&'static [BpfProgram]> {
-    static FILTERS: OnceLock<Vec<BpfProgram>> = OnceLock::new();
-    if let Some(filters) = FILTERS.get() {
-        return Ok(filters);
+/// The filter that every program gets: what is not on the list fails with EPERM; a few calls must look absent
+/// (ENOSYS), so that libraries fall back to older ones whose arguments can be checked; all calls that are newer than
+/// the list must look absent for the same reason.
+pub(crate) fn built_in() -> Result<&'static BpfProgram> {
+    static FILTER: OnceLock<BpfProgram> = OnceLock::new();
+    if let Some(filter) = FILTER.get() {
+        return Ok(filter);
     }
-    let filters = vec![
-        compile(
-            allow_rules()?,
-            SeccompAction::Errno(libc::EPERM as u32),
-            SeccompAction::Allow,
-        )?,
-        compile(
-            absent_rules(),
-            SeccompAction::Allow,
-            SeccompAction::Errno(libc::ENOSYS as u32),
-        )?,
-        newer_calls_are_absent(),
+    let filter = filter::compile(
+        audit_architecture()?,
+        &verdicts(),
+        allowlist::NEWEST_CONSIDERED,
+    );
+    Ok(FILTER.get_or_init(|| filter))
+}
+
+fn verdicts() -> BTreeMap<u32, Verdict> {
+    let allowed = allowlist::ALLOWED
+        .iter()
+        .map(|&call| (call, Verdict::Allow));
+    let absent = allowlist::ABSENT
+        .iter()
+        .map(|&call| (call, Verdict::Fail(libc::ENOSYS)));
+    let checked = [
+        (
+            libc::SYS_clone,
+            vec![vec![Condition::masked(0, allowlist::NAMESPACE_FLAGS, 0)]],
+        ),
+        (libc::SYS_socket, socket_rules()),
+        (
+            libc::SYS_socketpair,
+            vec![vec![Condition::equals(0, libc::AF_UNIX as u32)]],
+        ),
+        (libc::SYS_personality, personality_rules()),
+        (
+            libc::SYS_ioctl,
+            // Both put characters into a terminal's input.
+            vec![vec![
+                Condition::differs(1, libc::TIOCSTI as u32),
+                Condition::differs(1, libc::TIOCLINUX as u32),
+            ]],
+        ),
     ];
-    Ok(FILTERS.get_or_init(|| filters))
-}
-
-/// A filter of four instructions: a call numbered beyond the newest one that the allow-list was made with does not
-/// exist. (The filter compiler has no comparison of call numbers.)
-fn newer_calls_are_absent() -> BpfProgram {
-    const NUMBER_OFFSET: u32 = 0;
-    let instruction =
-        |code: u32, jump_if_true: u8, jump_if_false: u8, operand: u32| seccompiler::sock_filter {
-            code: code as u16,
-            jt: jump_if_true,
-            jf: jump_if_false,
-            k: operand,
-        };
-    vec![
-        instruction(
-            libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
-            0,
-            0,
-            NUMBER_OFFSET,
-        ),
-        instruction(
-            libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K,
-            0,
-            1,
-            allowlist::NEWEST_CONSIDERED,
-        ),
-        instruction(
-            libc::BPF_RET | libc::BPF_K,
-            0,
-            0,
-            libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32,
-        ),
-        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ]
-}
-
-type Rules = BTreeMap<i64, Vec<SeccompRule>>;
-
-fn compile(rules: Rules, otherwise: SeccompAction, on_match: SeccompAction) -> Result<BpfProgram> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Problem::internal("the system-call filter does not compile")
-            .caused_by(boxed(&error.to_string()))
-    };
-    SeccompFilter::new(rules, otherwise, on_match, architecture()?)
-        .map_err(|error| failed(&error))?
-        .try_into()
-        .map_err(|error: seccompiler::BackendError| failed(&error))
-}
-
-fn absent_rules() -> Rules {
-    allowlist::ABSENT
-        .iter()
-        .map(|&call| (call, Vec::new()))
+    let checked = checked.map(|(call, rules)| (call, Verdict::AllowIf(rules)));
+    allowed
+        .chain(absent)
+        .chain(checked)
+        .filter_map(|(call, verdict)| Some((u32::try_from(call).ok()?, verdict)))
         .collect()
-}
-
-fn allow_rules() -> Result<Rules> {
-    let mut rules: Rules = allowlist::ALLOWED
-        .iter()
-        .map(|&call| (call, Vec::new()))
-        .collect();
-    // These reach the absent filter, which answers ENOSYS; the stricter of two verdicts counts.
-    rules.extend(allowlist::ABSENT.iter().map(|&call| (call, Vec::new())));
-    rules.insert(
-        libc::SYS_clone,
-        vec![without_flags(0, allowlist::NAMESPACE_FLAGS)?],
-    );
-    rules.insert(libc::SYS_socket, socket_rules()?);
-    rules.insert(libc::SYS_socketpair, vec![equals(0, libc::AF_UNIX as u64)?]);
-    rules.insert(libc::SYS_personality, personality_rules()?);
-    rules.insert(
-        libc::SYS_ioctl,
-        vec![differs(1, &[libc::TIOCSTI, libc::TIOCLINUX])?],
-    );
-    Ok(rules)
 }
 
 /// Families and types of sockets: no raw ones, no packet, vsock, kernel-crypto or other families.
-fn socket_rules() -> Result<Vec<SeccompRule>> {
-    let mut rules = vec![equals(0, libc::AF_UNIX as u64)?];
-    for family in [libc::AF_INET, libc::AF_INET6] {
+fn socket_rules() -> Vec<Vec<Condition>> {
+    let family = |family: i32| Condition::equals(0, family as u32);
+    let mut rules = vec![vec![family(libc::AF_UNIX)]];
+    for internet in [libc::AF_INET, libc::AF_INET6] {
         for kind in [libc::SOCK_STREAM, libc::SOCK_DGRAM] {
-            rules.push(rule(vec![
-                condition(0, SeccompCmpOp::Eq, family as u64)?,
-                // The type's low four bits; above them are SOCK_NONBLOCK and SOCK_CLOEXEC.
-                condition(1, SeccompCmpOp::MaskedEq(0xf), kind as u64)?,
-            ])?);
+            // The type's low four bits; above them are SOCK_NONBLOCK and SOCK_CLOEXEC.
+            rules.push(vec![
+                family(internet),
+                Condition::masked(1, 0xf, kind as u32),
+            ]);
         }
     }
     // Only routing: other netlink families reach audit, connectors and the like.
-    rules.push(rule(vec![
-        condition(0, SeccompCmpOp::Eq, libc::AF_NETLINK as u64)?,
-        condition(2, SeccompCmpOp::Eq, libc::NETLINK_ROUTE as u64)?,
-    ])?);
-    Ok(rules)
+    rules.push(vec![
+        family(libc::AF_NETLINK),
+        Condition::equals(2, libc::NETLINK_ROUTE as u32),
+    ]);
+    rules
 }
 
 /// Personalities that containers need: the default, a query, and 32-bit or old-kernel pretences.
-fn personality_rules() -> Result<Vec<SeccompRule>> {
+fn personality_rules() -> Vec<Vec<Condition>> {
     [0, 0x0008, 0x0002_0000, 0x0002_0008, 0xffff_ffff]
         .into_iter()
-        .map(|value| equals(0, value))
+        .map(|value| vec![Condition::equals(0, value)])
         .collect()
-}
-
-fn rule(conditions: Vec<SeccompCondition>) -> Result<SeccompRule> {
-    SeccompRule::new(conditions)
-        .map_err(|error| Problem::internal("an invalid system-call rule").caused_by(boxed(&error)))
-}
-
-fn condition(argument: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompCondition> {
-    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value).map_err(|error| {
-        Problem::internal("an invalid system-call condition").caused_by(boxed(&error))
-    })
-}
-
-fn equals(argument: u8, value: u64) -> Result<SeccompRule> {
-    rule(vec![condition(argument, SeccompCmpOp::Eq, value)?])
-}
-
-fn differs(argument: u8, values: &[u64]) -> Result<SeccompRule> {
-    rule(
-        values
-            .iter()
-            .map(|&value| condition(argument, SeccompCmpOp::Ne, value))
-            .collect::<Result<_>>()?,
-    )
-}
-
-fn without_flags(argument: u8, flags: u64) -> Result<SeccompRule> {
-    rule(vec![condition(argument, SeccompCmpOp::MaskedEq(flags), 0)?])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn verdict(call: i64, arguments: [u32; 6]) -> u32 {
+        let architecture = audit_architecture().expect("known");
+        let filter = built_in().expect("compiles");
+        let (verdict, steps) = filter::tests::run(filter, architecture, call as u32, arguments);
+        assert!(steps < 40, "call {call} takes {steps} instructions");
+        verdict
+    }
+
+    const EPERM: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    const ENOSYS: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+    const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+
     #[test]
-    fn the_built_in_filters_compile_and_fit_the_kernel() {
-        let filters = built_in().expect("compiles");
-        assert_eq!(filters.len(), 3);
+    fn the_filter_says_what_the_lists_say() {
+        let filter = built_in().expect("compiles");
         // The kernel takes at most 4096 instructions a filter (BPF_MAXINSNS).
-        assert!(filters.iter().all(|filter| filter.len() < 4096));
+        assert!(filter.len() < 4096, "{}", filter.len());
+        let checked = [
+            libc::SYS_clone,
+            libc::SYS_socket,
+            libc::SYS_socketpair,
+            libc::SYS_personality,
+            libc::SYS_ioctl,
+        ];
+        for call in (0..1000).filter(|call| !checked.contains(call)) {
+            let expected = if allowlist::ALLOWED.contains(&call) {
+                ALLOW
+            } else if allowlist::ABSENT.contains(&call)
+                || call > i64::from(allowlist::NEWEST_CONSIDERED)
+            {
+                ENOSYS
+            } else {
+                EPERM
+            };
+            assert_eq!(verdict(call, [0; 6]), expected, "call {call}");
+        }
+        // The x32 numbers of x86-64.
+        assert_eq!(verdict(0x4000_0000, [0; 6]), ENOSYS);
+    }
+
+    #[test]
+    fn arguments_decide_where_they_matter() {
+        let socket = |family: i32, kind: i32, protocol: i32| {
+            let arguments = [family as u32, kind as u32, protocol as u32, 0, 0, 0];
+            verdict(libc::SYS_socket, arguments)
+        };
+        let stream = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+        assert_eq!(socket(libc::AF_INET, stream, 0), ALLOW);
+        assert_eq!(socket(libc::AF_INET, libc::SOCK_RAW, 0), EPERM);
+        assert_eq!(socket(libc::AF_UNIX, libc::SOCK_SEQPACKET, 0), ALLOW);
+        assert_eq!(socket(libc::AF_PACKET, libc::SOCK_DGRAM, 0), EPERM);
+        assert_eq!(
+            socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE),
+            ALLOW
+        );
+        assert_eq!(
+            socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_AUDIT),
+            EPERM
+        );
+        let clone = |flags: i32| verdict(libc::SYS_clone, [flags as u32, 0, 0, 0, 0, 0]);
+        assert_eq!(clone(libc::CLONE_VM | libc::CLONE_THREAD), ALLOW);
+        assert_eq!(clone(libc::CLONE_VM | libc::CLONE_NEWUSER), EPERM);
+        let ioctl = |request: u64| verdict(libc::SYS_ioctl, [0, request as u32, 0, 0, 0, 0]);
+        assert_eq!(ioctl(libc::TIOCSTI), EPERM);
+        assert_eq!(ioctl(libc::TCGETS), ALLOW);
+        assert_eq!(
+            verdict(libc::SYS_personality, [0x40000, 0, 0, 0, 0, 0]),
+            EPERM
+        );
     }
 
     #[test]
