@@ -164,6 +164,19 @@ impl IdMapping {
     }
 }
 
+impl IdMapping {
+    /// Checks that the container's processes can be in these groups.
+    pub fn require_groups(&self, groups: &[u32]) -> Result<()> {
+        let foreign = |group: &&u32| self.host_gid(**group).is_none();
+        match groups.iter().find(foreign) {
+            None => Ok(()),
+            Some(group) => self
+                .require(0, *group)
+                .map_err(|problem| problem.within("supplementalGroups and fsGroup")),
+        }
+    }
+}
+
 fn outside(extents: &[Extent], inside: u32) -> Option<u32> {
     extents.iter().find_map(|extent| {
         let offset = inside.checked_sub(extent.inside)?;

@@ -17,6 +17,7 @@ mod driver;
 mod exit;
 pub mod idmap;
 mod launch;
+mod mount_points;
 mod network;
 mod plan;
 mod probe;

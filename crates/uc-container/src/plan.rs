@@ -16,8 +16,8 @@ use crate::report::Subjects;
 
 /// Most mounts of a container, the built-in ones left out.
 const MAX_MOUNTS: usize = 256;
-/// Most layers of an image; overlayfs options must fit in one page.
-const MAX_LAYERS: usize = 128;
+/// Most layers, that of the mount points included; overlayfs options must fit in one page.
+const MAX_LAYERS: usize = 129;
 
 /// Numbers left free below the planned ones, for descriptors the child holds for a moment.
 const TEMPORARY_FDS: RawFd = 16;
@@ -236,10 +236,11 @@ pub(crate) struct Filesystem {
     /// Layers, opened under consecutive numbers from `first_layer_fd`.
     pub(crate) layers: Vec<CString>,
     pub(crate) first_layer_fd: RawFd,
-    /// The directory with `root`, `upper` and `work`, opened as `scratch_fd`.
+    /// The directory with `upper` and `work`, opened as `scratch_fd`.
     pub(crate) scratch: CString,
     pub(crate) scratch_fd: RawFd,
-    /// `/proc/self/fd/<scratch_fd>/root`.
+    /// Where the root is mounted: `/proc/self/fd/<scratch_fd>/upper`, which needs no directory of its own. The overlay
+    /// holds on to what it covers.
     pub(crate) root_path: CString,
     pub(crate) overlay_options: CString,
     pub(crate) volumes: Vec<VolumeMount>,
@@ -302,7 +303,7 @@ impl Plan {
             first_layer_fd,
             scratch: path_c_string(request.scratch)?,
             scratch_fd,
-            root_path: c_string(&format!("/proc/self/fd/{scratch_fd}/root"))?,
+            root_path: c_string(&format!("/proc/self/fd/{scratch_fd}/upper"))?,
             overlay_options: overlay_options(first_layer_fd, request.layers.len(), scratch_fd)?,
             volumes,
             read_only_root: request.read_only_root,
@@ -338,8 +339,10 @@ fn overlay_options(first_layer_fd: RawFd, layers: usize, scratch_fd: RawFd) -> R
         .map(|index| format!("/proc/self/fd/{}", first_layer_fd as usize + index))
         .collect();
     let scratch = format!("/proc/self/fd/{scratch_fd}");
+    // What is written ends with the container. Without `volatile` its end would wait until everything that anybody wrote
+    // to that file system is on disk.
     c_string(&format!(
-        "lowerdir={},upperdir={scratch}/upper,workdir={scratch}/work,userxattr",
+        "lowerdir={},upperdir={scratch}/upper,workdir={scratch}/work,userxattr,volatile",
         lower.join(":")
     ))
 }
@@ -423,7 +426,7 @@ mod tests {
         let options = overlay_options(10, 2, 5).expect("fits");
         assert_eq!(
             options.to_str().expect("ascii"),
-            "lowerdir=/proc/self/fd/11:/proc/self/fd/10,upperdir=/proc/self/fd/5/upper,workdir=/proc/self/fd/5/work,userxattr"
+            "lowerdir=/proc/self/fd/11:/proc/self/fd/10,upperdir=/proc/self/fd/5/upper,workdir=/proc/self/fd/5/work,userxattr,volatile"
         );
     }
 

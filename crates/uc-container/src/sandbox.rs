@@ -24,7 +24,7 @@ use uc_sandbox::{
 use crate::{
     cgroup::{Cgroup, Layout},
     exit::Ending,
-    idmap::IdMapping,
+    idmap::{IdMapping, MapWriter},
     launch::{self, Control, ControlPair, Namespaces},
     network::{self, Link},
     plan::{Plan, PlanRequest, Program, Streams},
@@ -37,6 +37,8 @@ pub(crate) struct ContainerSandbox {
     request: PrepareRequest,
     mapping: IdMapping,
     layout: Layout,
+    /// The lowest layer of each root file system.
+    mount_points: PathBuf,
     /// Made with the first container; the lock also keeps two from being first.
     shared: AsyncMutex<Option<Shared>>,
     containers: Mutex<BTreeMap<String, Arc<Container>>>,
@@ -62,11 +64,17 @@ struct Container {
 }
 
 impl ContainerSandbox {
-    pub(crate) fn new(request: PrepareRequest, mapping: IdMapping, layout: Layout) -> Self {
+    pub(crate) fn new(
+        request: PrepareRequest,
+        mapping: IdMapping,
+        layout: Layout,
+        mount_points: PathBuf,
+    ) -> Self {
         Self {
             request,
             mapping,
             layout,
+            mount_points,
             shared: AsyncMutex::new(None),
             containers: Mutex::new(BTreeMap::new()),
         }
@@ -91,7 +99,7 @@ impl ContainerSandbox {
     }
 
     fn scratch(&self, container: &str) -> PathBuf {
-        self.request.directory.join("containers").join(container)
+        self.request.directory.join(container)
     }
 
     /// Makes the directories of the writable layer, owned by the container's root.
@@ -103,35 +111,34 @@ impl ContainerSandbox {
                 .remedy("free some space, or choose another place with UC_HOME")
                 .caused_by(error)
         };
-        fs::create_dir_all(self.request.directory.join("containers")).map_err(failed)?;
-        fs::create_dir(&scratch).map_err(failed)?;
-        for part in ["root", "upper", "work"] {
+        fs::create_dir_all(&scratch).map_err(failed)?;
+        for part in ["upper", "work"] {
             let directory = scratch.join(part);
             fs::create_dir(&directory).map_err(failed)?;
             set_mode(&directory, 0o755).map_err(failed)?;
-            self.give(&directory).map_err(failed)?;
+            self.give(&directory, 0).map_err(failed)?;
         }
-        self.give(&scratch).map_err(failed)?;
+        self.give(&scratch, 0).map_err(failed)?;
         Ok(scratch)
     }
 
-    /// Hands a file of the caller's over to the container's root. Only root can, and only root needs to: others
-    /// already are user 0 inside.
-    fn give(&self, path: &Path) -> std::io::Result<()> {
-        std::os::unix::fs::lchown(path, self.mapping.host_uid(0), self.mapping.host_gid(0))
+    /// Hands a file of the caller's over to the container's root and a group. Only root can; others already are user 0
+    /// inside.
+    fn give(&self, path: &Path, group: u32) -> std::io::Result<()> {
+        std::os::unix::fs::lchown(path, self.mapping.host_uid(0), self.mapping.host_gid(group))
     }
 
-    fn give_tree(&self, path: &Path) -> std::io::Result<()> {
+    fn give_tree(&self, path: &Path, group: u32) -> std::io::Result<()> {
         use std::os::unix::fs::MetadataExt as _;
         let owner = fs::symlink_metadata(path)?.uid();
         if owner != rustix::process::geteuid().as_raw() {
             // Given already; what containers made of it since is theirs.
             return Ok(());
         }
-        self.give(path)?;
+        self.give(path, group)?;
         if fs::symlink_metadata(path)?.is_dir() {
             for entry in fs::read_dir(path)? {
-                self.give_tree(&entry?.path())?;
+                self.give_tree(&entry?.path(), group)?;
             }
         }
         Ok(())
@@ -143,7 +150,13 @@ impl ContainerSandbox {
             if let MountSource::Host(host) = &mount.source
                 && host.owned
             {
-                self.give_tree(&host.path).map_err(|error| {
+                self.mapping.require_groups(&[host.group])?;
+                if self.mapping.writer == MapWriter::Helper && host.group != 0 {
+                    // What is there already is the user's own; only the group is for root inside to give.
+                    userns::give_to_group(&self.mapping, &host.path, host.group)?;
+                    continue;
+                }
+                self.give_tree(&host.path, host.group).map_err(|error| {
                     Problem::storage("cannot hand a volume to the container")
                         .at(host.path.display())
                         .caused_by(error)
@@ -151,6 +164,20 @@ impl ContainerSandbox {
             }
         }
         Ok(())
+    }
+
+    /// Where only the caller's own ids can be mapped, a program is in no further groups, which its image may have
+    /// asked for: that is said. Otherwise a group must be within the mapping.
+    fn check_groups(&self, groups: &[u32]) -> Result<Option<String>> {
+        if !self.mapping.is_own_id_only() {
+            return self.mapping.require_groups(groups).map(|()| None);
+        }
+        let further = groups.iter().any(|group| *group != 0);
+        Ok(further.then(|| {
+            format!(
+                "supplementary groups {groups:?} cannot be set without a range in /etc/subgid; the program runs without"
+            )
+        }))
     }
 
     async fn create_container(&self, request: CreateRequest) -> Result<CreateResponse> {
@@ -162,16 +189,18 @@ impl ContainerSandbox {
         }
         self.mapping
             .require(request.process.user.uid, request.process.user.gid)?;
+        let without_groups = self.check_groups(&request.process.user.groups)?;
         self.give_mounts(&request)?;
         let scratch = self.make_scratch(&name)?;
         let group = format!("undercurrent-{}-{name}", self.request.id);
-        let (cgroup, warnings) = Cgroup::create(
+        let (cgroup, mut warnings) = Cgroup::create(
             &self.layout,
             &group,
             &self.request.directory,
             &request.limits,
             self.request.ignore_unenforceable_limits,
         )?;
+        warnings.extend(without_groups);
         let created = self.launch(request, &scratch, &cgroup).await;
         match created {
             Ok((launched, parts)) => {
@@ -212,7 +241,11 @@ impl ContainerSandbox {
                     .found("a WebAssembly program"),
             );
         };
-        let mut filters = seccomp::built_in()?.to_vec();
+        let layers: Vec<PathBuf> = std::iter::once(&self.mount_points)
+            .chain(layers)
+            .cloned()
+            .collect();
+        let mut filters = vec![seccomp::built_in()?.clone()];
         if let Some(profile) = &request.seccomp_profile {
             filters.extend(seccomp::compile_profile(profile)?);
         }
@@ -226,7 +259,7 @@ impl ContainerSandbox {
             !self.mapping.is_own_id_only(),
         )?;
         let plan_request = PlanRequest {
-            layers,
+            layers: &layers,
             scratch,
             mounts: &request.mounts,
             read_only_root: request.read_only_root,
@@ -386,7 +419,7 @@ impl ContainerSandbox {
         }
         *self.shared.lock().await = None;
         crate::cgroup::reclaim(&self.request.directory)?;
-        userns::remove_tree(&self.mapping, &self.request.directory.join("containers"))
+        userns::remove_tree(&self.mapping, &self.request.directory)
     }
 }
 

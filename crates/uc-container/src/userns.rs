@@ -148,6 +148,42 @@ pub fn remove_tree(mapping: &IdMapping, directory: &Path) -> Result<()> {
     std::fs::remove_dir_all(directory).map_err(|error| not_removed(directory, error))
 }
 
+/// Hands a directory tree of the caller's to a group of the container, unless it has it already.
+///
+/// # Errors
+/// [`uc_model::ProblemKind::Storage`] if the group cannot be set.
+pub(crate) fn give_to_group(mapping: &IdMapping, directory: &Path, group: u32) -> Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let given = std::fs::metadata(directory)
+        .is_ok_and(|found| Some(found.gid()) == mapping.host_gid(group));
+    if given {
+        return Ok(());
+    }
+    let failure = Worker::fork(mapping, directory, || {
+        let given = set_group(Path::new("."), group);
+        given.map_or_else(|error| error.to_string().into_bytes(), |()| Vec::new())
+    })?
+    .finish()?;
+    if failure.is_empty() {
+        return Ok(());
+    }
+    Err(
+        Problem::storage("cannot hand a volume to the group of the container")
+            .at(directory.display())
+            .found(String::from_utf8_lossy(&failure)),
+    )
+}
+
+fn set_group(path: &Path, group: u32) -> std::io::Result<()> {
+    if std::fs::symlink_metadata(path)?.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            set_group(&entry?.path(), group)?;
+        }
+    }
+    // Last, as it tells the next container that all of it is done.
+    std::os::unix::fs::lchown(path, None, Some(group))
+}
+
 fn remove_children(directory: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;

@@ -15,6 +15,7 @@ const APPLETS: [&str; 6] = ["cat", "env", "false", "printf", "sh", "sleep"];
 
 struct ContainerFixtures {
     layer: PathBuf,
+    driver: ContainerDriver,
     _directory: tempfile::TempDir,
 }
 
@@ -35,7 +36,7 @@ impl ContainerFixtures {
 
 impl Fixtures for ContainerFixtures {
     fn driver(&self) -> &dyn Driver {
-        &ContainerDriver
+        &self.driver
     }
 
     fn program(&self, task: Task) -> Program {
@@ -76,6 +77,7 @@ fn fixtures() -> Made {
     }
     Ok(Box::new(ContainerFixtures {
         layer,
+        driver: ContainerDriver::new(directory.path().join("mount-points")),
         _directory: directory,
     }))
 }

@@ -43,13 +43,13 @@ fn layer(directory: &Path) -> Option<std::path::PathBuf> {
 }
 
 async fn sandbox(directory: &Path) -> Box<dyn Sandbox> {
-    ContainerDriver
+    ContainerDriver::new(directory.join("mount-points"))
         .prepare(PrepareRequest {
             id: format!("test-{}", std::process::id()),
             hostname: "inside".into(),
             network: Network::None,
             ports: Vec::new(),
-            directory: directory.to_owned(),
+            directory: directory.join("sandbox"),
             ignore_unenforceable_limits: true,
         })
         .await

@@ -77,9 +77,19 @@ impl Home {
         self.state.join("workloads")
     }
 
+    /// The lock under which detached workloads take their names.
+    pub(crate) fn names_lock(&self) -> PathBuf {
+        self.state.join("names.lock")
+    }
+
     /// Compiled WebAssembly.
     pub fn compiled(&self) -> PathBuf {
         self.cache.join("wasm")
+    }
+
+    /// Places in which containers get something mounted, as a layer.
+    pub fn mount_points(&self) -> PathBuf {
+        self.cache.join("mount-points")
     }
 
     /// Results of probing this host.

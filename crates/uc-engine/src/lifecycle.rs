@@ -5,14 +5,14 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use serde::Serialize;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{net::UnixListener, sync::watch, task::JoinSet};
 use uc_model::{
     Problem, Result, RuntimeKind,
     workload::{Container, Network, RestartPolicy, Workload},
@@ -106,6 +106,8 @@ pub struct RunRequest {
     pub named_output: bool,
     /// Whether standard output of the containers goes to standard error, too.
     pub output_to_stderr: bool,
+    /// Whether the moment of the first output is wanted. It is seen where output passes through us, which costs time.
+    pub time_output: bool,
     /// The clock, with the stages so far.
     pub timings: Timings,
     /// How to end it.
@@ -141,8 +143,10 @@ pub(crate) struct Pod {
     pub(crate) detached: bool,
     pub(crate) network_mounts: Vec<Mount>,
     pub(crate) can_limit_pids: bool,
+    pub(crate) time_output: bool,
     pub(crate) first_output: Arc<OnceLock<Instant>>,
     pub(crate) stopper: Stopper,
+    announced: AtomicBool,
     own_directories: Vec<PathBuf>,
 }
 
@@ -158,7 +162,9 @@ impl Engine {
         let directory = owned.directory().to_owned();
         let detached = request.detached;
         let outcome = self.run_owned(owned, request).await;
-        if outcome.is_err() || !detached {
+        // Sandboxes that ended well leave nothing but this directory.
+        let emptied = outcome.is_ok() && !detached && fs::remove_dir_all(&directory).is_ok();
+        if !emptied && (outcome.is_err() || !detached) {
             self.erase(&directory)?;
         }
         outcome
@@ -168,18 +174,27 @@ impl Engine {
         let mut timings = request.timings.clone();
         let on_started = request.on_started.take();
         let pod = Arc::new(self.prepare(owned, request).await?);
-        let control = owner::listen(&pod)?;
+        let weak = Arc::downgrade(&pod);
+        let announcement = if pod.detached {
+            let listener = pod.announce()?;
+            tokio::spawn(async move { owner::answer_all(&listener, &weak).await })
+        } else {
+            tokio::spawn(announce_later(weak))
+        };
         let ran = pod.run(&mut timings, on_started).await;
-        control.abort();
+        announcement.abort();
         let destroyed = pod.destroy().await;
         let (exit_code, message) = ran?;
         destroyed?;
         timings.end(Stage::Exit);
-        pod.owned.update(|record| {
+        pod.owned.change(|record| {
             record.phase = Phase::Exited;
             record.exit_code = Some(exit_code);
             record.message.clone_from(&message);
-        })?;
+        });
+        if pod.detached {
+            pod.owned.save()?;
+        }
         let record = pod.owned.record();
         Ok(Outcome {
             id: record.id,
@@ -235,8 +250,10 @@ impl Engine {
             detached: request.detached,
             network_mounts,
             can_limit_pids,
+            time_output: request.time_output,
             first_output: Arc::new(OnceLock::new()),
             stopper: request.stopper,
+            announced: AtomicBool::new(false),
             own_directories: vec![self.home().workloads(), self.home().images()],
         })
     }
@@ -250,14 +267,12 @@ impl Engine {
         let driver = self.driver(kind).ok_or_else(|| {
             Problem::internal("a runtime without a driver was chosen").found(kind)
         })?;
-        let directory = sandbox_directory(owned.directory(), kind);
-        make_private(&directory)?;
         let request = PrepareRequest {
             id: owned.record().id,
             hostname: workload.hostname.clone(),
             network: workload.network,
             ports: network::forwards(workload),
-            directory,
+            directory: sandbox_directory(owned.directory(), kind),
             ignore_unenforceable_limits: workload.ignore_unenforceable_limits,
         };
         Ok(Arc::from(driver.prepare(request).await?))
@@ -284,6 +299,22 @@ impl Engine {
             Err(_) => {}
         }
         uc_container::userns::remove_tree(&uc_container::IdMapping::for_caller()?, directory)
+    }
+}
+
+/// How long a workload in the foreground lives before others can follow and stop it by its id. Many have ended by then,
+/// and have been spared the files.
+const UNNOTICED: Duration = Duration::from_millis(10);
+
+async fn announce_later(pod: Weak<Pod>) {
+    tokio::time::sleep(UNNOTICED).await;
+    let Some(alive) = pod.upgrade() else { return };
+    match alive.announce() {
+        Ok(listener) => {
+            drop(alive);
+            owner::answer_all(&listener, &pod).await;
+        }
+        Err(problem) => alive.warn(&format!("it can be stopped from here only: {problem}")),
     }
 }
 
@@ -353,14 +384,33 @@ impl Pod {
             .any(|own| fs::canonicalize(own).is_ok_and(|own| path.starts_with(own)))
     }
 
-    /// Changes a container's entry in the record. The record is for others to read: failing to write it must not end
-    /// the workload.
+    /// Changes a container's entry in the record, for the next [`Pod::save`].
     pub(crate) fn note(&self, index: usize, change: impl FnOnce(&mut ContainerRecord)) {
         if let Ok((container, _)) = self.container(index) {
-            let _ = self.owned.update(|record| {
+            self.owned.change(|record| {
                 change(record.containers.entry(container.name.clone()).or_default());
             });
         }
+    }
+
+    /// Shows the record to others, once they know the workload at all. Failing to must not end it.
+    pub(crate) fn save(&self) {
+        if self.announced.load(Ordering::Relaxed) {
+            let _ = self.owned.save();
+        }
+    }
+
+    /// Lets others follow and stop it.
+    fn announce(&self) -> Result<UnixListener> {
+        let listener = owner::listen(self.owned.directory())?;
+        self.announced.store(true, Ordering::Relaxed);
+        self.save();
+        Ok(listener)
+    }
+
+    /// Whether the record stays after the end of a container: that of a lone one in the foreground goes with it.
+    pub(crate) fn outlives_its_containers(&self) -> bool {
+        self.detached || self.contents.len() > 1
     }
 
     /// Tells the user something that is no error.
@@ -450,7 +500,8 @@ impl Pod {
             self.start(*index, container).await?;
         }
         timings.end(Stage::Start);
-        self.owned.update(|record| record.phase = Phase::Running)?;
+        self.owned.change(|record| record.phase = Phase::Running);
+        self.save();
         if let Some(tell) = on_started {
             tell(&self.owned.record().id);
         }
@@ -470,6 +521,7 @@ impl Pod {
     ) -> Result<Option<(u8, Option<String>)>> {
         let created = self.create(index, 0).await?;
         self.start(index, &created).await?;
+        self.save();
         // Success is the end of an init container, whatever the policy for others.
         let policy = if policy == RestartPolicy::Never {
             policy

@@ -38,6 +38,19 @@ pub enum Output {
     },
 }
 
+impl Output {
+    /// Whether what programs write reaches the caller's streams as it is.
+    pub(crate) fn is_untouched(&self) -> bool {
+        matches!(
+            self,
+            Self::Terminal {
+                named: false,
+                to_stderr: false
+            }
+        )
+    }
+}
+
 /// Standard output or standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {

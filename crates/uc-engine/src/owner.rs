@@ -5,15 +5,14 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::net::UnixStream as StdUnixStream,
     path::Path,
-    sync::Arc,
-    time::Duration,
+    sync::Weak,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _},
     net::{UnixListener, UnixStream},
-    task::JoinHandle,
 };
 use uc_model::{Problem, Result};
 use uc_sandbox::{Stats, StatsRequest};
@@ -51,19 +50,19 @@ fn with_short_path<T>(
     open(&format!("/proc/self/fd/{}/control", opened.as_raw_fd()))
 }
 
-/// Answers requests about a workload until the task is aborted.
-pub(crate) fn listen(pod: &Arc<Pod>) -> Result<JoinHandle<()>> {
-    let directory = pod.owned.directory();
-    let listener = with_short_path(directory, |path| UnixListener::bind(path))
-        .map_err(|error| cannot_write(&directory.join("control"), error))?;
-    let pod = Arc::downgrade(pod);
-    Ok(tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let Some(pod) = pod.upgrade() else { break };
-            // One at a time: an owner has one user, and no answer takes long.
-            let _ = tokio::time::timeout(PATIENCE, answer(&pod, stream)).await;
-        }
-    }))
+/// Opens the line to the owner of the workload in a directory.
+pub(crate) fn listen(directory: &Path) -> Result<UnixListener> {
+    with_short_path(directory, |path| UnixListener::bind(path))
+        .map_err(|error| cannot_write(&directory.join("control"), error))
+}
+
+/// Answers requests about a workload for as long as it is there.
+pub(crate) async fn answer_all(listener: &UnixListener, pod: &Weak<Pod>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let Some(pod) = pod.upgrade() else { break };
+        // One at a time: an owner has one user, and no answer takes long.
+        let _ = tokio::time::timeout(PATIENCE, answer(&pod, stream)).await;
+    }
 }
 
 async fn answer(pod: &Pod, stream: UnixStream) -> std::io::Result<()> {
@@ -114,6 +113,23 @@ async fn usage(pod: &Pod) -> Usage {
     usage
 }
 
+/// Connects to an owner, which may have begun a moment ago and not listen yet.
+fn connect(directory: &Path) -> std::io::Result<StdUnixStream> {
+    let begun = Instant::now();
+    loop {
+        match with_short_path(directory, |path| StdUnixStream::connect(path)) {
+            Err(error)
+                if error.kind() == std::io::ErrorKind::NotFound
+                    && directory.exists()
+                    && begun.elapsed() < Duration::from_secs(1) =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            other => return other,
+        }
+    }
+}
+
 fn ask(status: &Status, request: &Request) -> Result<String> {
     let lost = |error: std::io::Error| {
         Problem::unavailable("the workload's owner does not answer")
@@ -121,8 +137,7 @@ fn ask(status: &Status, request: &Request) -> Result<String> {
             .remedy("uc ps shows whether it lives")
             .caused_by(error)
     };
-    let mut stream =
-        with_short_path(&status.directory, |path| StdUnixStream::connect(path)).map_err(lost)?;
+    let mut stream = connect(&status.directory).map_err(lost)?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(lost)?;
     let text = serde_json::to_string(request)
         .map_err(|error| Problem::internal("cannot write a request").caused_by(error))?;

@@ -3,7 +3,7 @@
 //! A probe tries things, which takes longer than starting a container. What it finds changes with the kernel, the user,
 //! the control group and the programs on PATH, so these are the key; `uc doctor` and `uc explain` always try anew.
 
-use std::{env, fs};
+use std::{env, fs, sync::OnceLock};
 
 use serde::{Deserialize, Serialize};
 use uc_sandbox::{Availability, Driver, Probe};
@@ -21,7 +21,7 @@ pub(crate) fn fresh(home: &Home, driver: &dyn Driver) -> Probe {
     let probe = driver.probe();
     // Memory is a convenience: if it cannot be written, the next run tries again.
     if let Ok(text) = serde_json::to_vec(&Memory {
-        key: key(),
+        key: key().to_owned(),
         probe: probe.clone(),
     }) && make_private(&home.probes()).is_ok()
     {
@@ -48,7 +48,13 @@ pub(crate) fn remembered(home: &Home, driver: &dyn Driver) -> Probe {
     }
 }
 
-fn key() -> String {
+/// What a probe's result depends on; it stays as it is while this process lives.
+fn key() -> &'static str {
+    static KEY: OnceLock<String> = OnceLock::new();
+    KEY.get_or_init(read_key)
+}
+
+fn read_key() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     format!(
         "{} {} {} {} {}",

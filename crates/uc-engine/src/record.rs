@@ -8,7 +8,9 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    io::Write as _,
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -113,25 +115,47 @@ impl Status {
 /// A workload's directory, held by its owner.
 pub(crate) struct Owned {
     directory: PathBuf,
-    record: std::sync::Mutex<Record>,
+    record: Mutex<Written>,
     _lock: File,
 }
 
+/// A record, and the text of it that is on disk.
+struct Written {
+    record: Record,
+    text: Vec<u8>,
+}
+
 impl Owned {
-    /// Makes the directory of a new workload and takes its lock.
+    /// Makes the directory of a new workload and takes its lock. The name of a detached one must be free, since `uc
+    /// stop` and its like go by it.
     pub(crate) fn create(home: &Home, record: Record) -> Result<Self> {
         let workloads = home.workloads();
         make_private(&workloads)?;
         // It gets its name once it is locked and recorded: nobody ever finds a half-made one under it.
         let unfinished = workloads.join(format!(".{}", record.id));
         fs::create_dir(&unfinished).map_err(|error| cannot_write(&unfinished, error))?;
-        let directory = workloads.join(&record.id);
-        let mut owned = Self::take(unfinished, record)?;
-        owned.write()?;
-        fs::rename(&owned.directory, &directory)
-            .map_err(|error| cannot_write(&directory, error))?;
-        owned.directory = directory;
-        Ok(owned)
+        let owned = Self::take(unfinished.clone(), record).and_then(|owned| owned.publish(home));
+        if owned.is_err() {
+            let _ = fs::remove_dir_all(&unfinished);
+        }
+        owned
+    }
+
+    fn publish(mut self, home: &Home) -> Result<Self> {
+        let record = self.record();
+        let text = as_text(&record)?;
+        let file = self.directory.join("record.json");
+        fs::write(&file, &text).map_err(|error| cannot_write(&file, error))?;
+        self.written().text = text;
+        // Of two that want one name at the same moment, the second finds the first.
+        let _naming = record.detached.then(|| lock_names(home)).transpose()?;
+        if record.detached {
+            require_free_name(home, &record.name)?;
+        }
+        let directory = home.workloads().join(&record.id);
+        fs::rename(&self.directory, &directory).map_err(|error| cannot_write(&directory, error))?;
+        self.directory = directory;
+        Ok(self)
     }
 
     fn take(directory: PathBuf, record: Record) -> Result<Self> {
@@ -152,7 +176,10 @@ impl Owned {
         )?;
         Ok(Self {
             directory,
-            record: std::sync::Mutex::new(record),
+            record: Mutex::new(Written {
+                record,
+                text: Vec::new(),
+            }),
             _lock: lock,
         })
     }
@@ -161,32 +188,85 @@ impl Owned {
         &self.directory
     }
 
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn record(&self) -> Record {
-        self.record
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone()
+        self.written().record.clone()
     }
 
-    /// Changes the record, here and on disk.
-    pub(crate) fn update(&self, change: impl FnOnce(&mut Record)) -> Result<()> {
-        change(
-            &mut self
-                .record
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner),
-        );
-        self.write()
+    /// Changes the record; others see it after the next [`Owned::save`].
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Record)) {
+        change(&mut self.written().record);
     }
 
-    fn write(&self) -> Result<()> {
-        let text = serde_json::to_vec_pretty(&self.record())
-            .map_err(|error| Problem::internal("cannot write a record").caused_by(error))?;
-        let file = self.directory.join("record.json");
-        let temporary = self.directory.join(".record.json");
-        fs::write(&temporary, text)
-            .and_then(|()| fs::rename(&temporary, &file))
-            .map_err(|error| cannot_write(&file, error))
+    /// Puts the record on disk, unless it is there already.
+    pub(crate) fn save(&self) -> Result<()> {
+        let mut written = self.written();
+        let text = as_text(&written.record)?;
+        if text != written.text {
+            replace(&self.directory, &text)
+                .map_err(|error| cannot_write(&self.directory.join("record.json"), error))?;
+            written.text = text;
+        }
+        Ok(())
+    }
+}
+
+fn as_text(record: &Record) -> Result<Vec<u8>> {
+    serde_json::to_vec_pretty(record)
+        .map_err(|error| Problem::internal("cannot write a record").caused_by(error))
+}
+
+/// Puts a new record in the old one's place, atomically for readers. The two files change places: a rename over an
+/// existing file, or emptying one, would make ext4 write the content out at once, for a durability that a record does
+/// not need, since what it tells of does not outlive the kernel.
+fn replace(directory: &Path, text: &[u8]) -> std::io::Result<()> {
+    let current = directory.join("record.json");
+    let spare = directory.join(".record.json");
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&spare)?;
+    file.write_all(text)?;
+    file.set_len(text.len() as u64)?;
+    let exchanged = rustix::fs::renameat_with(
+        rustix::fs::CWD,
+        &spare,
+        rustix::fs::CWD,
+        &current,
+        rustix::fs::RenameFlags::EXCHANGE,
+    );
+    match exchanged {
+        Ok(()) => Ok(()),
+        // Not every file system can exchange.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => fs::rename(&spare, &current),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Held while a name is looked for and taken.
+fn lock_names(home: &Home) -> Result<File> {
+    let path = home.names_lock();
+    let lock = File::create(&path).map_err(|error| cannot_write(&path, error))?;
+    rustix::fs::flock(&lock, FlockOperation::LockExclusive)
+        .map_err(|errno| cannot_write(&path, errno.into()))?;
+    Ok(lock)
+}
+
+fn require_free_name(home: &Home, name: &str) -> Result<()> {
+    let taken = list(home)?
+        .into_iter()
+        .find(|status| status.alive && status.record.name == name);
+    match taken {
+        None => Ok(()),
+        Some(status) => Err(Problem::invalid("a workload of this name runs already")
+            .found(status.record.id)
+            .remedy(format!(
+                "choose another with --name, or end it: uc stop {name}"
+            ))),
     }
 }
 
@@ -345,11 +425,25 @@ mod tests {
         let status = find(&home, "web").expect("found");
         assert_eq!((status.alive, status.word()), (false, "lost"));
         let owned = Owned::create(&home, record("web-000002")).expect("made");
-        owned
-            .update(|record| record.phase = Phase::Exited)
-            .expect("written");
+        for phase in [Phase::Stopping, Phase::Exited] {
+            owned.change(|record| record.phase = phase);
+            owned.save().expect("written");
+        }
         assert_eq!(find(&home, "web-000002").expect("found").word(), "exited");
         assert!(find(&home, "web").is_err(), "two have this name");
+    }
+
+    #[test]
+    fn a_record_may_grow_and_shrink() {
+        let temporary = tempfile::tempdir().expect("a directory");
+        let home = Home::below(temporary.path());
+        let owned = Owned::create(&home, record("web-000001")).expect("made");
+        for length in [500, 3, 40, 0] {
+            owned.change(|record| record.message = Some("m".repeat(length)));
+            owned.save().expect("written");
+            let read = find(&home, "web").expect("found").record;
+            assert_eq!(read, owned.record());
+        }
     }
 
     #[test]

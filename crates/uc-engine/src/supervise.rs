@@ -1,6 +1,7 @@
 //! One container from its start to its last end: waiting, probing, stopping, restarting.
 
 use std::{
+    os::fd::{BorrowedFd, OwnedFd},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -127,25 +128,31 @@ impl Pod {
         Ok(())
     }
 
-    /// Pipes for a container's streams, and the tasks that read them.
+    /// A container's streams, and the tasks that pass their content on.
     fn connect(&self, index: usize) -> Result<(Stdio, Vec<JoinHandle<Result<()>>>)> {
-        let (container, _) = self.container(index)?;
+        let (container, resolved) = self.container(index)?;
+        let no_pipe = |error: std::io::Error| Problem::host("cannot make a pipe").caused_by(error);
+        let stdin = (container.stdin && !self.detached)
+            .then(|| duplicate(rustix::stdio::stdin()))
+            .transpose()
+            .map_err(no_pipe)?;
+        // A WebAssembly program can write to a stream and do nothing else with it, so it may have the caller's own.
+        let is_wasm = matches!(resolved.content, Content::Wasm { .. });
+        if is_wasm && !self.time_output && self.output.is_untouched() {
+            let stdio = Stdio {
+                stdin,
+                stdout: duplicate(rustix::stdio::stdout()).map_err(no_pipe)?,
+                stderr: duplicate(rustix::stdio::stderr()).map_err(no_pipe)?,
+            };
+            return Ok((stdio, Vec::new()));
+        }
         let sink = Arc::new(Sink::open(
             &self.output,
             &container.name,
             Arc::clone(&self.first_output),
         )?);
-        let no_pipe = |error: std::io::Error| Problem::host("cannot make a pipe").caused_by(error);
         let (out_reader, out_writer) = std::io::pipe().map_err(no_pipe)?;
         let (err_reader, err_writer) = std::io::pipe().map_err(no_pipe)?;
-        let stdin = if container.stdin && !self.detached {
-            Some(
-                rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)
-                    .map_err(|errno| no_pipe(errno.into()))?,
-            )
-        } else {
-            None
-        };
         let relays = vec![
             tokio::spawn(Arc::clone(&sink).relay(Stream::Stdout, out_reader.into())),
             tokio::spawn(sink.relay(Stream::Stderr, err_reader.into())),
@@ -186,7 +193,10 @@ impl Pod {
             relays,
         } = created;
         let grace = self.workload.termination_grace;
-        let ready = |ready| self.note(index, |record| record.ready = ready);
+        let ready = |ready| {
+            self.note(index, |record| record.ready = ready);
+            self.save();
+        };
         let exit = tokio::select! {
             exit = sandbox.wait(WaitRequest { container: name.clone() }) => exit?,
             () = self.stopper.reached(StopLevel::Graceful) => self.stop_container(&*sandbox, &name, grace).await?,
@@ -205,6 +215,9 @@ impl Pod {
             record.ready = false;
             record.last_exit = Some(exit.clone());
         });
+        if self.outlives_its_containers() {
+            self.save();
+        }
         sandbox.remove(RemoveRequest { container: name }).await?;
         Ok(exit)
     }
@@ -249,6 +262,7 @@ impl Pod {
             if started.elapsed() > RECOVERED_AFTER {
                 back_off = FIRST_BACK_OFF;
             }
+            self.save();
             tokio::select! {
                 () = tokio::time::sleep(back_off) => {}
                 () = self.stopper.reached(StopLevel::Graceful) => return Ok(exit),
@@ -258,6 +272,12 @@ impl Pod {
             self.note(index, |record| record.restarts = attempt);
             created = self.create(index, attempt).await?;
             self.start(index, &created).await?;
+            self.save();
         }
     }
+}
+
+/// The same open file under a number above those of the standard streams.
+fn duplicate(stream: BorrowedFd<'_>) -> std::io::Result<OwnedFd> {
+    Ok(rustix::io::fcntl_dupfd_cloexec(stream, 3)?)
 }

@@ -32,10 +32,10 @@ pub(crate) fn make(workload: &Workload, directory: &Path) -> Result<()> {
             VolumeSource::EmptyDir => {
                 make_private(&directory.join("volumes"))?;
                 fs::create_dir(&place)
-                    .and_then(|()| fs::set_permissions(&place, fs::Permissions::from_mode(0o777)))
+                    .and_then(|()| set_mode(&place, 0o777 | shared_directory(workload)))
                     .map_err(|error| cannot_write(&place, error))?;
             }
-            VolumeSource::Files { files } => write_files(files, &place)?,
+            VolumeSource::Files { files } => write_files(files, &place, workload)?,
             VolumeSource::HostPath { path, must_be } => {
                 check_host_path(&volume.name, path, *must_be)?;
             }
@@ -49,8 +49,19 @@ fn place(directory: &Path, volume: &Volume) -> PathBuf {
     directory.join("volumes").join(&volume.name)
 }
 
-fn write_files(files: &[ProjectedFile], place: &Path) -> Result<()> {
-    let open_to_all = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o755));
+/// What a group that shares a volume adds to a directory's mode: what is made in it belongs to the group, too.
+fn shared_directory(workload: &Workload) -> u32 {
+    workload.fs_group.map_or(0, |_| 0o2070)
+}
+
+fn set_mode(path: &Path, mode: u32) -> std::io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+fn write_files(files: &[ProjectedFile], place: &Path, workload: &Workload) -> Result<()> {
+    let open_to_all = |path: &Path| set_mode(path, 0o755 | shared_directory(workload));
+    // As in Kubernetes, the group may read whatever the mode says.
+    let shared_file = workload.fs_group.map_or(0, |_| 0o440);
     fs::create_dir_all(place)
         .and_then(|()| open_to_all(place))
         .map_err(|error| cannot_write(place, error))?;
@@ -75,7 +86,7 @@ fn write_files(files: &[ProjectedFile], place: &Path) -> Result<()> {
             .open(&path)
             .and_then(|mut opened| {
                 opened.write_all(&file.content)?;
-                opened.set_permissions(fs::Permissions::from_mode(file.mode))
+                opened.set_permissions(fs::Permissions::from_mode(file.mode | shared_file))
             })
             .map_err(|error| cannot_write(&path, error))?;
     }
@@ -132,7 +143,7 @@ fn make_sub_paths(workload: &Workload, directory: &Path) -> Result<()> {
             fs::create_dir_all(&path).map_err(|error| cannot_write(&path, error))?;
             let mut below = path.as_path();
             while below != place(directory, volume) {
-                fs::set_permissions(below, fs::Permissions::from_mode(0o777))
+                set_mode(below, 0o777 | shared_directory(workload))
                     .map_err(|error| cannot_write(below, error))?;
                 below = below.parent().unwrap_or(directory);
             }
@@ -166,6 +177,7 @@ pub(crate) fn mounts(
                     path,
                     sub_path: sub_path.clone(),
                     owned,
+                    group: workload.fs_group.unwrap_or(0),
                 })
             };
             let source = match &volume.source {
@@ -202,6 +214,7 @@ pub(crate) fn network_files(workload: &Workload, directory: &Path) -> Result<Vec
             path,
             sub_path: None,
             owned: false,
+            group: 0,
         }),
         target: target.into(),
         read_only: true,

@@ -51,6 +51,7 @@ pub fn workload_for_image(
         init_containers: Vec::new(),
         containers: vec![container],
         volumes: Vec::new(),
+        fs_group: None,
         restart_policy: Some(RestartPolicy::Never),
         active_deadline: None,
         termination_grace: Duration::from_secs(30),

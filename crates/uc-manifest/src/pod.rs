@@ -55,6 +55,7 @@ pub(crate) fn read(pod: &View<'_>, classes: &RuntimeClasses, data: &DataSets) ->
         init_containers,
         containers,
         volumes,
+        fs_group: crate::security::fs_group(spec.object("securityContext").as_ref())?,
         restart_policy: restart_policy(&spec)?,
         active_deadline: seconds(&spec, "activeDeadlineSeconds", 1)?,
         termination_grace: seconds(&spec, "terminationGracePeriodSeconds", 0)?

@@ -9,6 +9,11 @@ use crate::{name::shortened, view::View, yaml::as_integer};
 /// Largest user or group id that Kubernetes accepts.
 const MAX_ID: u32 = i32::MAX as u32;
 
+/// `fsGroup` of the Pod's security context.
+pub(crate) fn fs_group(pod: Option<&View<'_>>) -> Result<Option<u32>> {
+    pod.map_or(Ok(None), |view| view.unsigned("fsGroup", 0..=MAX_ID))
+}
+
 /// The effective security context of a container.
 pub(crate) fn merge(pod: Option<&View<'_>>, own: Option<&View<'_>>) -> Result<Security> {
     let id = |name: &str| -> Result<Option<u32>> {

@@ -34,6 +34,8 @@ pub struct Workload {
     pub containers: Vec<Container>,
     /// What containers mount.
     pub volumes: Vec<Volume>,
+    /// `securityContext.fsGroup`: the group that shares the volumes made for the workload.
+    pub fs_group: Option<u32>,
     /// `spec.restartPolicy`; `None` where the file is silent: never in the foreground, always when detached.
     pub restart_policy: Option<RestartPolicy>,
     /// `spec.activeDeadlineSeconds`.

@@ -20,7 +20,8 @@ pub struct PrepareRequest {
     pub network: Network,
     /// Ports forwarded from the host.
     pub ports: Vec<PortForward>,
-    /// An existing directory that is the sandbox's own until `destroy`; private to the caller (0700).
+    /// A directory for the sandbox alone. It makes it if it needs it, in a parent that is private to the caller (0700),
+    /// and has removed it after `destroy`.
     pub directory: PathBuf,
     /// Skip limits that cannot be enforced here instead of refusing.
     pub ignore_unenforceable_limits: bool,
@@ -168,6 +169,8 @@ pub struct HostMount {
     pub sub_path: Option<PathBuf>,
     /// Whether it was made for this workload, and so may be handed to the sandbox's user.
     pub owned: bool,
+    /// The group inside the sandbox that an owned one is handed to; 0 for the sandbox's own.
+    pub group: u32,
 }
 
 /// What a container may use.

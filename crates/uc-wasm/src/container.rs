@@ -10,13 +10,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, watch};
 use uc_model::{Bytes, Problem, Result};
 use uc_sandbox::{Exit, ExitReason, Stats};
 
 use crate::{
     ending,
-    job::{Job, Prepared},
+    job::{Job, Prepared, cannot_make_thread},
     meter::Usage,
     throttle::thread_cpu,
     ticker::Ticker,
@@ -45,56 +45,53 @@ pub(crate) struct Container {
     control: Arc<Control>,
     ticker: Ticker,
     memory_limit: Option<Bytes>,
+    name: String,
     /// Taken by the start, or by a stop before it.
-    go: Mutex<Option<oneshot::Sender<()>>>,
+    prepared: Mutex<Option<Prepared>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     directory: PathBuf,
 }
 
-/// Resolves when the container is ready to start, to what the user should know.
-pub(crate) type Ready = oneshot::Receiver<Result<Vec<String>>>;
-
 impl Container {
-    /// Makes a container on a new thread.
-    pub(crate) fn spawn(job: Job, ticker: Ticker) -> Result<(Arc<Self>, Ready)> {
+    /// Makes a container that is ready to start; also says what the user should know.
+    pub(crate) async fn new(job: Job) -> Result<(Self, Vec<String>)> {
         let control = Arc::new(Control::default());
-        let (ready_sender, ready) = oneshot::channel();
-        let (go_sender, go) = oneshot::channel();
         let memory_limit = job.limits.memory;
         let directory = job.scratch.directory.clone();
-        let thread = std::thread::Builder::new()
-            .name(format!("wasm-{}", job.container))
-            .spawn({
-                let control = Arc::clone(&control);
-                move || live(job, &control, ready_sender, go)
-            })
-            .map_err(|error| {
-                Problem::host("cannot make a thread for a WebAssembly program")
-                    .found(error.to_string())
-                    .remedy("raise the limit on threads (ulimit -u), or run fewer programs")
-                    .caused_by(error)
-            })?;
+        let (name, ticker) = (job.container.clone(), job.ticker.clone());
+        let program = job.load().await?;
+        let (prepared, warnings) = Prepared::new(job, program, &control).inspect_err(|_| {
+            // What was made before the failure goes; the failure itself is what the user needs to hear.
+            let _ = std::fs::remove_dir_all(&directory);
+        })?;
         let container = Self {
             control,
             ticker,
             memory_limit,
-            go: Mutex::new(Some(go_sender)),
-            thread: Mutex::new(Some(thread)),
+            name,
+            prepared: Mutex::new(Some(prepared)),
+            thread: Mutex::new(None),
             directory,
         };
-        Ok((Arc::new(container), ready))
+        Ok((container, warnings))
     }
 
-    /// Lets the program run.
+    /// Lets the program run, on a new thread.
     pub(crate) fn start(&self) -> Result<()> {
-        let started = self.take_go().is_some_and(|go| go.send(()).is_ok());
-        if started {
-            return Ok(());
-        }
-        Err(
-            Problem::invalid("the container has been started or stopped before")
-                .remedy("create another container"),
-        )
+        let Some(prepared) = self.take_prepared() else {
+            return Err(
+                Problem::invalid("the container has been started or stopped before")
+                    .remedy("create another container"),
+            );
+        };
+        // Without a thread the end is announced as well.
+        let ending = Ending(Arc::clone(&self.control));
+        let thread = std::thread::Builder::new()
+            .name(format!("wasm-{}", self.name))
+            .spawn(move || live(prepared, ending))
+            .map_err(cannot_make_thread)?;
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok(())
     }
 
     /// Waits for the end.
@@ -117,8 +114,12 @@ impl Container {
     /// Asks the program to end, without waiting. Epochs advance until the answer is dropped: a program that has just
     /// looked up must look up again.
     pub(crate) fn request_stop(&self) -> crate::ticker::Hold {
-        drop(self.take_go());
         self.control.stop.store(true, Ordering::SeqCst);
+        if let Some(prepared) = self.take_prepared() {
+            // Streams close before the end is announced.
+            drop(prepared);
+            self.control.announce(ending::stopped());
+        }
         self.control.stopping.notify_one();
         self.ticker.hold()
     }
@@ -180,8 +181,8 @@ impl Container {
         }
     }
 
-    fn take_go(&self) -> Option<oneshot::Sender<()>> {
-        self.go
+    fn take_prepared(&self) -> Option<Prepared> {
+        self.prepared
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
@@ -208,30 +209,8 @@ impl Drop for Container {
 }
 
 /// The whole life of a container's thread.
-fn live(
-    job: Job,
-    control: &Arc<Control>,
-    ready: oneshot::Sender<Result<Vec<String>>>,
-    go: oneshot::Receiver<()>,
-) {
-    let ending = Ending(control);
-    let prepared = match Prepared::new(job, control) {
-        Ok((prepared, warnings)) => {
-            // Nobody hears it where the creation was given up; then nobody starts it either.
-            let _ = ready.send(Ok(warnings));
-            prepared
-        }
-        Err(problem) => {
-            let _ = ready.send(Err(problem));
-            return;
-        }
-    };
-    if go.blocking_recv().is_err() || control.stop.load(Ordering::SeqCst) {
-        // Streams close before the end is announced.
-        drop(prepared);
-        ending.announce(ending::stopped());
-        return;
-    }
+fn live(prepared: Prepared, ending: Ending) {
+    let control = &ending.0;
     let cpu_before = thread_cpu();
     control
         .cpu_before_us
@@ -244,23 +223,23 @@ fn live(
     let cpu = thread_cpu().saturating_sub(cpu_before);
     control.cpu_final_us.store(micros(cpu), Ordering::Relaxed);
     control.thread_id.store(0, Ordering::Release);
-    ending.announce(exit);
+    control.announce(exit);
 }
 
-/// Announces an end whatever happens to the thread.
-struct Ending<'a>(&'a Control);
-
-impl Ending<'_> {
+impl Control {
     fn announce(&self, exit: Exit) {
-        self.0.exit.send_replace(Some(exit));
+        self.exit.send_replace(Some(exit));
     }
 }
 
-impl Drop for Ending<'_> {
+/// Announces an end whatever happens to the thread.
+struct Ending(Arc<Control>);
+
+impl Drop for Ending {
     fn drop(&mut self) {
         if self.0.exit.borrow().is_none() {
             self.0.thread_id.store(0, Ordering::Release);
-            self.announce(ending::broken());
+            self.0.announce(ending::broken());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What one thread does: everything that can fail first, then the program.
+//! A program's life: first everything that can fail, then, on a thread of its own, the program.
 
 use std::{
     path::PathBuf,
@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use tokio::runtime::Runtime;
+use tokio::{runtime, sync::oneshot};
 use uc_model::{MilliCpu, Problem, Result};
 use uc_sandbox::{Exit, Limits, Mount, Process, Stdio};
 use wasmtime::{Store, UpdateDeadline};
@@ -45,6 +45,39 @@ pub(crate) struct Job {
     pub(crate) ticker: Ticker,
 }
 
+/// What a program's host functions run on. A name look-up in progress has a thread of its own, which nothing can
+/// interrupt; nobody waits for it at the end.
+struct Runtime(Option<runtime::Runtime>);
+
+impl Runtime {
+    fn new() -> Result<Self> {
+        runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .max_blocking_threads(HELPER_THREADS_MAX)
+            .build()
+            .map(|runtime| Self(Some(runtime)))
+            .map_err(|error| {
+                Problem::host("cannot watch the streams of a WebAssembly program")
+                    .found(error.to_string())
+                    .remedy("raise the limit on open files (ulimit -n)")
+                    .caused_by(error)
+            })
+    }
+
+    fn block_on<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.0.as_ref().map(|runtime| runtime.block_on(work))
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 /// A program that only has to be let go.
 pub(crate) struct Prepared {
     program: Program,
@@ -54,21 +87,45 @@ pub(crate) struct Prepared {
     ticker: Ticker,
 }
 
+impl Job {
+    /// Loads and links the program: here where that is quick, else on a thread, so that the caller can do other things
+    /// meanwhile.
+    pub(crate) async fn load(&self) -> Result<Program> {
+        let (grants, memory_limit) = (self.grants, self.limits.memory);
+        if let Some(program) = self.loader.load_cached(&self.file, grants, memory_limit)? {
+            return Ok(program);
+        }
+        let (sender, loaded) = oneshot::channel();
+        let (loader, file) = (Arc::clone(&self.loader), self.file.clone());
+        std::thread::Builder::new()
+            .name("wasm-compiler".into())
+            .spawn(move || {
+                // Nobody hears it where the creation was given up; the result is in the cache.
+                let _ = sender.send(loader.load(&file, grants, memory_limit));
+            })
+            .map_err(cannot_make_thread)?;
+        loaded
+            .await
+            .unwrap_or_else(|_| Err(Problem::internal("the WebAssembly compiler failed")))
+    }
+}
+
+/// A thread that cannot be made, with its remedy.
+pub(crate) fn cannot_make_thread(error: std::io::Error) -> Problem {
+    Problem::host("cannot make a thread for a WebAssembly program")
+        .found(error.to_string())
+        .remedy("raise the limit on threads (ulimit -u), or run fewer programs")
+        .caused_by(error)
+}
+
 impl Prepared {
-    /// Loads, links, and opens everything; also says what the user should know.
-    pub(crate) fn new(job: Job, control: &Arc<Control>) -> Result<(Self, Vec<String>)> {
-        let program = job.loader.load(&job.file, job.grants, job.limits.memory)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .max_blocking_threads(HELPER_THREADS_MAX)
-            .build()
-            .map_err(|error| {
-                Problem::host("cannot watch the streams of a WebAssembly program")
-                    .found(error.to_string())
-                    .remedy("raise the limit on open files (ulimit -n)")
-                    .caused_by(error)
-            })?;
+    /// Opens everything that a loaded program needs; also says what the user should know.
+    pub(crate) fn new(
+        job: Job,
+        program: Program,
+        control: &Control,
+    ) -> Result<(Self, Vec<String>)> {
+        let runtime = Runtime::new()?;
         let limits = job.limits;
         let ticker = job.ticker.clone();
         let engine = job.loader.engine().clone();
@@ -110,9 +167,8 @@ impl Prepared {
             }
         });
         drop(store);
-        // A name look-up in progress has a thread of its own, which nothing can interrupt; nobody waits for it.
-        runtime.shutdown_background();
-        match result {
+        drop(runtime);
+        match result.flatten() {
             Some(Err(_)) | None if control.stop.load(Ordering::SeqCst) => ending::stopped(),
             Some(result) => ending::of(result, control.usage.denied.load(Ordering::Relaxed)),
             None => ending::broken(),

@@ -63,7 +63,7 @@ impl Loader {
         })
     }
 
-    /// Loads and links a program.
+    /// Loads and links a program, compiling it first if need be, which can take seconds.
     ///
     /// # Errors
     /// The file is missing, too large, malformed, asks for what is not granted, or starts above the memory limit.
@@ -76,6 +76,24 @@ impl Loader {
         let bytes = read_package(file)?;
         self.code(&bytes)
             .and_then(|code| self.link(&code, grants, memory_limit))
+            .map_err(|problem| problem.within(file.display()))
+    }
+
+    /// The same for a program that has been compiled before, which takes less than handing it to another thread;
+    /// `None` for others.
+    ///
+    /// # Errors
+    /// As those of [`Loader::load`].
+    pub(crate) fn load_cached(
+        &self,
+        file: &Path,
+        grants: Grants,
+        memory_limit: Option<Bytes>,
+    ) -> Result<Option<Program>> {
+        let digest = digest_of(&read_package(file)?);
+        self.cached(self.cache()?, &digest)
+            .map(|code| self.link(&code, grants, memory_limit))
+            .transpose()
             .map_err(|problem| problem.within(file.display()))
     }
 
@@ -104,7 +122,7 @@ impl Loader {
     /// The compiled code of a package, from the cache where it is there.
     fn code(&self, bytes: &[u8]) -> Result<Code> {
         let cache = self.cache()?;
-        let digest = Digest::from_sha256(&Sha256::digest(bytes).into());
+        let digest = digest_of(bytes);
         if let Some(code) = self.cached(cache, &digest) {
             return Ok(code);
         }
@@ -147,6 +165,10 @@ impl Loader {
             None => Err(wasmtime::Error::msg("not compiled code")),
         }
     }
+}
+
+fn digest_of(bytes: &[u8]) -> Digest {
+    Digest::from_sha256(&Sha256::digest(bytes).into())
 }
 
 /// Compiles a package, after the checks that need its bytes.

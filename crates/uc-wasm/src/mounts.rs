@@ -232,6 +232,7 @@ mod tests {
                 path: path.to_owned(),
                 sub_path: sub_path.map(PathBuf::from),
                 owned: false,
+                group: 0,
             }),
             target: "/data".into(),
             read_only: true,

@@ -50,47 +50,36 @@ impl WasmSandbox {
 
     async fn create(&self, request: CreateRequest) -> Result<CreateResponse> {
         let name = request.container.clone();
+        let place = format!("container {name}");
+        self.check_room(&self.lock(), &name)?;
         let job = self.job(request)?;
-        let (container, ready) = {
-            let mut containers = self.lock();
-            if containers.contains_key(&name) {
-                return Err(
-                    Problem::invalid("the sandbox has a container of this name already")
-                        .at(format!("container {name}"))
-                        .remedy("give each container its own name"),
-                );
-            }
-            if containers.len() >= CONTAINERS_MAX {
-                return Err(
-                    Problem::refused("too many containers in one sandbox").limit(CONTAINERS_MAX)
-                );
-            }
-            let (container, ready) = Container::spawn(job, self.ticker.clone())?;
-            containers.insert(name.clone(), Arc::clone(&container));
-            (container, ready)
-        };
-        let unfinished = Unfinished {
-            sandbox: self,
-            name: &name,
-        };
-        let made = ready
+        let (container, warnings) = Container::new(job)
             .await
-            .unwrap_or_else(|_| Err(Problem::internal("the WebAssembly engine failed")));
-        match made {
-            Ok(warnings) => {
-                std::mem::forget(unfinished);
-                Ok(CreateResponse {
-                    pid: None,
-                    warnings,
-                })
-            }
-            Err(problem) => {
-                drop(unfinished);
-                // What was made before the failure goes; the failure itself is what the user needs to hear.
-                let _ = container.remove();
-                Err(problem.within(format!("container {name}")))
-            }
+            .map_err(|problem| problem.within(&place))?;
+        let mut containers = self.lock();
+        // Another of this name may have been quicker.
+        self.check_room(&containers, &name)?;
+        containers.insert(name, Arc::new(container));
+        Ok(CreateResponse {
+            pid: None,
+            warnings,
+        })
+    }
+
+    fn check_room(&self, containers: &HashMap<String, Arc<Container>>, name: &str) -> Result<()> {
+        if containers.contains_key(name) {
+            return Err(
+                Problem::invalid("the sandbox has a container of this name already")
+                    .at(format!("container {name}"))
+                    .remedy("give each container its own name"),
+            );
         }
+        if containers.len() >= CONTAINERS_MAX {
+            return Err(
+                Problem::refused("too many containers in one sandbox").limit(CONTAINERS_MAX)
+            );
+        }
+        Ok(())
     }
 
     /// Checks what a WebAssembly container cannot have.
@@ -195,19 +184,14 @@ impl WasmSandbox {
             result = result.and(container.remove());
         }
         drop(holds);
-        result
-    }
-}
-
-/// Forgets a container whose creation failed or was given up.
-struct Unfinished<'a> {
-    sandbox: &'a WasmSandbox,
-    name: &'a str,
-}
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        self.sandbox.lock().remove(self.name);
+        match std::fs::remove_dir(&self.directory) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => result.and(Err(
+                Problem::storage("cannot remove the sandbox's directory")
+                    .at(self.directory.display())
+                    .caused_by(error),
+            )),
+            _ => result,
+        }
     }
 }
 

@@ -47,10 +47,8 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
 pub(crate) fn engine() -> Result<Engine> {
     let home = Home::from_environment()?;
     let wasm = WasmDriver::new(home.compiled());
-    Ok(Engine::new(
-        home,
-        vec![Arc::new(wasm), Arc::new(ContainerDriver)],
-    ))
+    let container = ContainerDriver::new(home.mount_points());
+    Ok(Engine::new(home, vec![Arc::new(wasm), Arc::new(container)]))
 }
 
 /// The asynchronous runtime. One thread: containers die with the thread that made them.

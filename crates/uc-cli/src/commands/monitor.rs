@@ -14,7 +14,7 @@ use std::{
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use uc_engine::{Engine, RunRequest, Stopper, record};
+use uc_engine::{RunRequest, Stopper};
 use uc_model::{
     Problem, ProblemKind, Result,
     workload::{PullPolicy, Workload},
@@ -60,16 +60,10 @@ enum Answer {
 }
 
 /// Starts a monitor for each workload and prints their ids.
-pub(crate) fn detach(
-    engine: &Engine,
-    checked: Vec<Checked>,
-    source: &str,
-    format: Format,
-) -> Result<ExitCode> {
+pub(crate) fn detach(checked: Vec<Checked>, source: &str, format: Format) -> Result<ExitCode> {
     let mut ids = Vec::new();
     for one in checked {
         let mut workload = one.resolved.workload;
-        require_free_name(engine, &workload.name)?;
         // What was pulled a moment ago is not pulled again.
         for container in workload
             .init_containers
@@ -88,20 +82,6 @@ pub(crate) fn detach(
         Format::Text => printing::result(&format!("{}\n", ids.join("\n")))?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn require_free_name(engine: &Engine, name: &str) -> Result<()> {
-    let taken = record::list(engine.home())?
-        .into_iter()
-        .find(|status| status.alive && status.record.name == name);
-    match taken {
-        None => Ok(()),
-        Some(status) => Err(Problem::invalid("a workload of this name runs already")
-            .found(status.record.id)
-            .remedy(format!(
-                "choose another with --name, or end it: uc stop {name}"
-            ))),
-    }
 }
 
 fn start(handover: &Handover) -> Result<String> {
@@ -189,6 +169,7 @@ fn own() -> Result<u8> {
         detached: true,
         named_output: false,
         output_to_stderr: false,
+        time_output: false,
         timings: checked.timings,
         stopper: stopper.clone(),
         on_started: Some(Box::new(|id| {

@@ -77,7 +77,7 @@ pub(crate) fn run(args: &RunArgs, format: Format) -> Result<ExitCode> {
         checked.push(check(&engine, workload, &bars, timings.clone())?);
     }
     if args.detach {
-        return monitor::detach(&engine, checked, &source, format);
+        return monitor::detach(checked, &source, format);
     }
     run_here(engine, checked, &source, args.timings, format)
 }
@@ -140,6 +140,7 @@ fn run_here(
                 detached: false,
                 named_output: containers > 1,
                 output_to_stderr: format == Format::Json,
+                time_output: show_timings || format == Format::Json,
                 timings: one.timings,
                 stopper: stopper.clone(),
                 on_started: None,

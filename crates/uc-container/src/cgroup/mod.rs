@@ -14,8 +14,8 @@ use uc_model::{Problem, Result};
 use uc_sandbox::{Limit, Limits, Stats};
 
 /// The file in a sandbox's directory that lists its groups, written before they are made, so that they are found
-/// again whatever happens.
-const LEDGER: &str = "cgroups";
+/// again whatever happens. No container has a name with a dot.
+const LEDGER: &str = ".cgroups";
 
 /// How long removal waits for processes that are being killed.
 const REMOVAL_PATIENCE: Duration = Duration::from_secs(5);

@@ -90,8 +90,13 @@ pub(super) fn mount_root(filesystem: &Filesystem) -> Done<OwnedFd> {
     )
     .during(Step::MountRoot)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::openat(borrow(filesystem.scratch_fd), c"root", flags, Mode::empty())
-        .during(Step::MountRoot)
+    rustix::fs::openat(
+        borrow(filesystem.scratch_fd),
+        c"upper",
+        flags,
+        Mode::empty(),
+    )
+    .during(Step::MountRoot)
 }
 
 /// What is expected at a mount point.

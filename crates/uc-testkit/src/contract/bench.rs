@@ -29,7 +29,7 @@ pub struct Bench {
 pub struct Prepared {
     /// The sandbox.
     pub sandbox: Box<dyn Sandbox>,
-    /// Its directory.
+    /// Where its directory is.
     pub directory: TempDir,
 }
 
@@ -105,7 +105,7 @@ impl Prepared {
             hostname: "contract".into(),
             network,
             ports: Vec::new(),
-            directory: directory.path().to_owned(),
+            directory: directory.path().join("sandbox"),
             ignore_unenforceable_limits: false,
         };
         let sandbox = driver.prepare(request).await.expect("a sandbox");
@@ -142,6 +142,7 @@ impl Plan {
                 path: directory.to_owned(),
                 sub_path: None,
                 owned: true,
+                group: 0,
             }),
             target: "/data".into(),
             read_only,
@@ -235,7 +236,7 @@ impl Prepared {
         self.sandbox.remove(RemoveRequest { container }).await
     }
 
-    /// Ends the sandbox and checks that its directory is as empty as it was.
+    /// Ends the sandbox and checks that its directory is gone.
     pub async fn destroy(self) {
         self.sandbox
             .destroy(DestroyRequest {})
