@@ -53,6 +53,4 @@ pub(crate) enum Command {
     Image(commands::image::ImageArgs),
     Completions(commands::completions::CompletionsArgs),
     Man(commands::man::ManArgs),
-    #[command(hide = true)]
-    Monitor(commands::monitor::MonitorArgs),
 }

@@ -7,11 +7,17 @@ mod progress;
 mod table;
 mod target;
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    if env::args_os()
+        .next()
+        .is_some_and(|name| name == commands::monitor::NAME)
+    {
+        return commands::monitor::monitor();
+    }
     let cli = cli::Cli::parse();
     match commands::run(&cli) {
         Ok(code) => code,

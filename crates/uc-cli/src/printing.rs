@@ -67,6 +67,11 @@ pub(crate) fn result(text: &str) -> Result<()> {
     }
 }
 
+/// Writes what a workload wrote to its standard error to ours.
+pub(crate) fn pass_on(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Writes a result as JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)

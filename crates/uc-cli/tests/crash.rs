@@ -166,3 +166,63 @@ fn two_of_a_name_and_removal_of_the_living_are_refused() {
     assert_eq!(host.run(&["rm", "--force", "victim"]).code, 0);
     assert_nothing_is_left(&host, "700004");
 }
+
+#[test]
+fn of_many_that_want_one_name_at_once_one_gets_it() {
+    let Some(host) = Host::new() else { return };
+    host.file("pod.yaml", &pod("700005"));
+    let start = || {
+        host.uc()
+            .args(["run", "--detach", "--name", "only", "pod.yaml"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("starts")
+    };
+    // Unpacked once, so that all reach the name at about the same time.
+    assert_eq!(
+        host.run(&["run", "oci:busybox:latest", "--", "true"]).code,
+        0
+    );
+    let children: Vec<_> = (0..6).map(|_| start()).collect();
+    let codes: Vec<_> = children
+        .into_iter()
+        .map(|mut child| child.wait().expect("ends").code())
+        .collect();
+    let count = |code| codes.iter().filter(|found| **found == Some(code)).count();
+    assert_eq!((count(0), count(65)), (1, 5), "{codes:?}");
+    // Two that remove it at once get on with each other.
+    let mut removals: Vec<_> = (0..2)
+        .map(|_| {
+            host.uc()
+                .args(["rm", "--force", "only"])
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("starts")
+        })
+        .collect();
+    let ended: Vec<_> = removals
+        .iter_mut()
+        .map(|child| child.wait().expect("ends").code())
+        .collect();
+    assert!(ended.contains(&Some(0)), "{ended:?}");
+    assert_nothing_is_left(&host, "700005");
+}
+
+#[test]
+fn a_killed_webassembly_workload_shows_as_lost_and_can_be_removed() {
+    let Some(host) = Host::new() else { return };
+    host.file(
+        "spin.wat",
+        "(module (memory (export \"memory\") 1) (func (export \"_start\") (loop (br 0))))",
+    );
+    let manifest = "apiVersion: v1\nkind: Pod\nmetadata: {name: spin}\nspec:\n  containers: [{name: main, image: ./spin.wat, \
+                    volumeMounts: [{name: work, mountPath: /work}]}]\n  volumes: [{name: work, emptyDir: {medium: Memory}}]\n";
+    host.file("pod.yaml", manifest);
+    let started = host.run(&["run", "--detach", "pod.yaml"]);
+    assert_eq!(started.code, 0, "{started}");
+    let running = wait_for(&host, "running");
+    kill(running["workload"]["owner"].as_u64().expect("a process id"));
+    wait_for(&host, "lost");
+    assert_nothing_is_left(&host, "spin.wat");
+}

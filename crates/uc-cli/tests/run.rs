@@ -5,38 +5,23 @@
     reason = "a test fails by panicking and says why it was skipped"
 )]
 
+mod support;
+
 use std::{
     io::Read as _,
-    path::Path,
-    process::{Command, Stdio},
+    process::Stdio,
     time::{Duration, Instant},
 };
+
+use support::Host;
 
 /// A program that writes for ever ends when its reader has gone, as it would without `uc` in between.
 #[test]
 fn output_that_nobody_reads_ends_the_program() {
-    let layout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/hello/busybox");
-    if !layout.join("index.json").exists() {
-        println!("skipped: {} is not made yet", layout.display());
-        return;
-    }
-    let home = tempfile::tempdir().expect("a directory");
-    let uc = || {
-        let mut uc = Command::new(env!("CARGO_BIN_EXE_uc"));
-        uc.env("UC_HOME", home.path()).stdin(Stdio::null());
-        uc.args(["run", &format!("oci:{}:latest", layout.display()), "--"]);
-        uc
-    };
-    let probe = uc().arg("true").output().expect("started");
-    if probe.status.code() == Some(78) {
-        println!(
-            "skipped: no container here: {}",
-            String::from_utf8_lossy(&probe.stderr)
-        );
-        return;
-    }
-    let mut child = uc()
-        .arg("yes")
+    let Some(host) = Host::new() else { return };
+    let mut child = host
+        .uc()
+        .args(["run", "oci:busybox:latest", "--", "yes"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()

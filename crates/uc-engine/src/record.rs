@@ -22,7 +22,10 @@ use serde::{Deserialize, Serialize};
 use uc_model::{Problem, Result, RuntimeKind};
 use uc_sandbox::Exit;
 
-use crate::home::{Home, cannot_write, make_private};
+use crate::{
+    home::{Home, cannot_write, make_private},
+    process,
+};
 
 /// How long a workload's directory may take to get its name; one that is older was left by an owner that was killed.
 const LONGEST_MAKING: Duration = Duration::from_secs(60);
@@ -132,7 +135,7 @@ impl Owned {
         let workloads = home.workloads();
         make_private(&workloads)?;
         // It gets its name once it is locked and recorded: nobody ever finds a half-made one under it.
-        let unfinished = workloads.join(format!(".{}", record.id));
+        let unfinished = workloads.join(unfinished_name(&record));
         fs::create_dir(&unfinished).map_err(|error| cannot_write(&unfinished, error))?;
         let owned = Self::take(unfinished.clone(), record).and_then(|owned| owned.publish(home));
         if owned.is_err() {
@@ -292,16 +295,27 @@ pub fn list(home: &Home) -> Result<Vec<Status>> {
     Ok(found)
 }
 
-/// Whether a directory is not yet a workload: it has no name, and nobody can have left it so long ago.
+/// The name of a workload's directory until it is one. It tells whose it is before there is a lock to ask.
+fn unfinished_name(record: &Record) -> String {
+    format!(".{}@{}", record.id, record.owner)
+}
+
+/// Whether a directory is not yet a workload: it has no name, and its maker lives and has not taken too long. (Another
+/// process may have got the maker's number.)
 fn is_being_made(path: &Path) -> bool {
-    let hidden = path
-        .file_name()
-        .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let Some((_, maker)) = name
+        .strip_prefix('.')
+        .and_then(|name| name.rsplit_once('@'))
+    else {
+        return false;
+    };
     let age = fs::metadata(path)
         .and_then(|metadata| metadata.modified())
         .ok()
         .and_then(|made| made.elapsed().ok());
-    hidden && age.is_none_or(|age| age < LONGEST_MAKING)
+    let lives = maker.parse().ok().and_then(process::began).is_some();
+    lives && age.is_none_or(|age| age < LONGEST_MAKING)
 }
 
 /// Finds a workload by its id or its name.
@@ -444,6 +458,24 @@ mod tests {
             let read = find(&home, "web").expect("found").record;
             assert_eq!(read, owned.record());
         }
+    }
+
+    #[test]
+    fn what_a_killed_maker_left_is_listed_and_what_a_living_one_makes_is_not() {
+        let temporary = tempfile::tempdir().expect("a directory");
+        let home = Home::below(temporary.path());
+        let mut made = record("web-abcdef");
+        fs::create_dir_all(home.workloads().join(unfinished_name(&made))).expect("made");
+        assert!(list(&home).expect("read").is_empty());
+        // Larger than any process id can be.
+        made.owner = 1 << 30;
+        fs::create_dir_all(home.workloads().join(unfinished_name(&made))).expect("made");
+        let words: Vec<&str> = list(&home)
+            .expect("read")
+            .iter()
+            .map(Status::word)
+            .collect();
+        assert_eq!(words, ["lost"]);
     }
 
     #[test]

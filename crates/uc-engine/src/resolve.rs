@@ -74,8 +74,12 @@ impl Engine {
     /// Finds, pulls and unpacks what the containers need. Blobs are checked against their digests on the way.
     ///
     /// # Errors
-    /// Those of images and registries, each naming the container's field.
+    /// Those of images and registries, each naming the container's field if it has one.
     pub fn resolve(&self, workload: Workload, progress: &dyn Progress) -> Result<Resolved> {
+        let blame = |field: String| {
+            let origin = workload.origin.clone();
+            move |problem| origin.blame(&field, problem)
+        };
         let fields = ["spec.initContainers", "spec.containers"];
         let mut containers = Vec::new();
         for (field, group) in fields
@@ -85,10 +89,10 @@ impl Engine {
             for (index, container) in group.iter().enumerate() {
                 let resolved = self
                     .resolve_container(container, progress)
-                    .map_err(|problem| problem.within(format!("{field}[{index}].image")))?;
+                    .map_err(blame(format!("{field}[{index}].image")))?;
                 // A user that does not exist, or is root against the manifest's word, is known here.
                 environment::process(&workload, container, &resolved)
-                    .map_err(|problem| problem.within(format!("{field}[{index}]")))?;
+                    .map_err(blame(format!("{field}[{index}]")))?;
                 containers.push(resolved);
             }
         }
@@ -253,7 +257,7 @@ fn inspect_file(file: &Path) -> Result<WasmFacts> {
     let opened = fs::File::open(file).map_err(|error| {
         let problem = if error.kind() == std::io::ErrorKind::NotFound {
             Problem::not_found("no such file")
-                .remedy("image paths are relative to the manifest's directory")
+                .remedy("check the path: it is relative to the Pod file or the working directory")
         } else {
             Problem::invalid("cannot read the file").found(&error)
         };

@@ -10,8 +10,8 @@ use uc_engine::{
 use uc_model::{
     Isolation, PayloadFormat, ProblemKind, Result, RuntimeChoice, RuntimeKind,
     workload::{
-        Container, ImageSource, Network, Probe, ProbeAction, PullPolicy, Resources, RestartPolicy,
-        Security, Workload,
+        Container, ImageSource, Network, Origin, Probe, ProbeAction, PullPolicy, Resources,
+        RestartPolicy, Security, Workload,
     },
 };
 use uc_sandbox::{Exit, ExitReason};
@@ -42,6 +42,9 @@ fn container(name: &str) -> Container {
 
 fn workload(init: &[&str], names: &[&str]) -> Workload {
     Workload {
+        origin: Origin::Manifest {
+            file: "web.yaml".into(),
+        },
         name: "web".into(),
         namespace: "default".into(),
         labels: BTreeMap::new(),

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use uc_model::{
     Isolation, Result, RuntimeChoice,
-    workload::{Container, ImageSource, Network, Resources, RestartPolicy, Security, Workload},
+    workload::{
+        Container, ImageSource, Network, Origin, Resources, RestartPolicy, Security, Workload,
+    },
 };
 
 use crate::{image::default_pull_policy, name::check_label};
@@ -40,6 +42,7 @@ pub fn workload_for_image(
         stdin: true,
     };
     Ok(Workload {
+        origin: Origin::CommandLine,
         name: name.to_owned(),
         namespace: "default".into(),
         labels: BTreeMap::new(),

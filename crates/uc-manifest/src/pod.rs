@@ -7,7 +7,7 @@ use std::{
 
 use uc_model::{
     Problem, Result,
-    workload::{Container, Network, Resources, RestartPolicy, Volume, Workload},
+    workload::{Container, Network, Origin, Resources, RestartPolicy, Volume, Workload},
 };
 
 use crate::{
@@ -48,6 +48,9 @@ pub(crate) fn read(pod: &View<'_>, classes: &RuntimeClasses, data: &DataSets) ->
     let network = network(&spec, &wishes)?;
     let (init_containers, containers) = containers(&spec, &facts, data, &volumes, network)?;
     let workload = Workload {
+        origin: Origin::Manifest {
+            file: pod.context.file.to_owned(),
+        },
         runtime: classes.choice(&spec)?,
         isolation: wishes.isolation,
         network,

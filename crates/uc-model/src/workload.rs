@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, time::Duration
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    problem::Problem,
     quantity::{Bytes, MilliCpu},
     runtime::{Isolation, RuntimeChoice},
 };
@@ -12,6 +13,8 @@ use crate::{
 /// One Pod. Field names follow the Kubernetes API where it has one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Workload {
+    /// Where it comes from.
+    pub origin: Origin,
     /// `metadata.name`: an RFC 1123 label.
     pub name: String,
     /// `metadata.namespace`, `default` when absent.
@@ -45,6 +48,29 @@ pub struct Workload {
     /// Whether limits that this host cannot enforce are skipped with a warning instead of being refused
     /// (annotation `undercurrent.dev/unenforceable-limits: ignore`).
     pub ignore_unenforceable_limits: bool,
+}
+
+/// Where a workload comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Origin {
+    /// A manifest: problems name its fields.
+    Manifest {
+        /// The file, as its user named it.
+        file: String,
+    },
+    /// An image or module named on the command line: there are no fields to name.
+    CommandLine,
+}
+
+impl Origin {
+    /// Names the field that a problem is about, if there is one.
+    #[must_use]
+    pub fn blame(&self, field: &str, problem: Problem) -> Problem {
+        match self {
+            Self::Manifest { file } => problem.within(format!("{file}: {field}")),
+            Self::CommandLine => problem,
+        }
+    }
 }
 
 /// What a workload may reach.

@@ -88,7 +88,7 @@ impl Container {
         let ending = Ending(Arc::clone(&self.control));
         let thread = std::thread::Builder::new()
             .name(format!("wasm-{}", self.name))
-            .spawn(move || live(prepared, ending))
+            .spawn(move || live(prepared, &ending))
             .map_err(cannot_make_thread)?;
         *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(())
@@ -208,9 +208,8 @@ impl Drop for Container {
     }
 }
 
-/// The whole life of a container's thread.
-fn live(prepared: Prepared, ending: Ending) {
-    let control = &ending.0;
+/// The whole life of a container's thread, with its end announced even if the thread fails.
+fn live(prepared: Prepared, Ending(control): &Ending) {
     let cpu_before = thread_cpu();
     control
         .cpu_before_us

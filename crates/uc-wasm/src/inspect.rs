@@ -61,11 +61,15 @@ pub(crate) fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
     if bytes.starts_with(b"\0asm") {
         return Ok(Cow::Borrowed(bytes));
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| {
-        Problem::invalid("the file is neither binary nor text WebAssembly")
-            .limit("the magic number \\0asm, or text in UTF-8")
-            .found(format!("{:02x?}", &bytes[..bytes.len().min(4)]))
-    })?;
+    // Text begins with a parenthesis or a comment; anything else was never meant to be WebAssembly.
+    let text = std::str::from_utf8(bytes)
+        .ok()
+        .filter(|text| text.trim_start().starts_with(['(', ';']))
+        .ok_or_else(|| {
+            Problem::invalid("the file is neither binary nor text WebAssembly")
+                .limit("the magic number \\0asm, or text that begins with a parenthesis")
+                .found(format!("{:02x?}", &bytes[..bytes.len().min(4)]))
+        })?;
     wat::parse_str(text).map(Cow::Owned).map_err(|error| {
         // The crate's message is a drawing of several lines; its head says what is wrong, its second line where.
         let message = error.to_string();
@@ -77,8 +81,7 @@ pub(crate) fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
                 .trim_start_matches("<anon>:")
                 .to_owned()
         });
-        let problem =
-            Problem::invalid(format!("the WebAssembly text is malformed: {what}")).caused_by(error);
+        let problem = Problem::invalid(format!("the WebAssembly text is malformed: {what}"));
         match place {
             Some(place) => problem.at(format!("line {place}")),
             None => problem,

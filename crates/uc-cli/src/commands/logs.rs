@@ -19,7 +19,7 @@ use crate::{cli::Format, printing};
 /// How often a followed log is looked at.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Print the output of a detached workload
+/// Print the output of a detached workload, each stream to its own
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   uc logs web
@@ -75,12 +75,17 @@ pub(crate) fn logs(args: &LogsArgs, format: Format) -> Result<ExitCode> {
                 entries.drain(..entries.len().saturating_sub(tail));
             }
             for entry in &entries {
-                printing::result(&render(
+                let text = render(
                     entry,
                     many.then_some(name.as_str()),
                     args.timestamps,
                     format,
-                ))?;
+                );
+                if entry.stream == "stderr" && format == Format::Text {
+                    printing::pass_on(&text);
+                } else {
+                    printing::result(&text)?;
+                }
             }
         }
         first = false;

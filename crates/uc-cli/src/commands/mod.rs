@@ -39,7 +39,6 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Image(args) => image::image(args, format),
         Command::Completions(args) => completions::completions(args),
         Command::Man(args) => man::man(args),
-        Command::Monitor(args) => monitor::monitor(args),
     }
 }
 

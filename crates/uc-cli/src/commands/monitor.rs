@@ -8,11 +8,11 @@ mod memory;
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::process::CommandExt as _,
     process::{Command, ExitCode, Stdio},
     time::Duration,
 };
 
-use clap::Args;
 use serde::{Deserialize, Serialize};
 use uc_engine::{RunRequest, Stopper};
 use uc_model::{
@@ -31,12 +31,10 @@ use crate::{
     target::Target,
 };
 
+/// Under this name the program is a monitor. It is no command of the user's.
+pub(crate) const NAME: &str = "uc-monitor";
 /// Largest workload that is handed over, in bytes: a manifest's limit and what projected files may add.
 const MAX_HANDOVER: u64 = 64 << 20;
-
-/// Own one workload (started by `uc run --detach`)
-#[derive(Debug, Args)]
-pub(crate) struct MonitorArgs {}
 
 /// What the monitor is given.
 #[derive(Serialize, Deserialize)]
@@ -89,7 +87,7 @@ fn start(handover: &Handover) -> Result<String> {
     let program = std::env::current_exe().map_err(failed)?;
     let mut command = Command::new(program);
     command
-        .arg("monitor")
+        .arg0(NAME)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());
     let mut child = command.spawn().map_err(failed)?;
@@ -125,9 +123,9 @@ fn start(handover: &Handover) -> Result<String> {
 }
 
 /// Runs the monitor.
-pub(crate) fn monitor(_args: &MonitorArgs) -> Result<ExitCode> {
+pub(crate) fn monitor() -> ExitCode {
     match own() {
-        Ok(code) => Ok(ExitCode::from(code)),
+        Ok(code) => ExitCode::from(code),
         Err(problem) => {
             let failed = Answer::Failed {
                 exit_code: problem.kind().exit_code(),
@@ -135,7 +133,7 @@ pub(crate) fn monitor(_args: &MonitorArgs) -> Result<ExitCode> {
                 remedy: problem.remedy_text().map(str::to_owned),
             };
             answer(&failed);
-            Ok(ExitCode::from(problem.kind().exit_code()))
+            ExitCode::from(problem.kind().exit_code())
         }
     }
 }

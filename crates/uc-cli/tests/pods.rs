@@ -1,0 +1,334 @@
+//! Manifests of the kinds that the documentation promises, run for real: what each prints, and how it ends.
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test says what it expects, and why it cannot run"
+)]
+
+mod support;
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
+
+use support::{Ended, Host};
+
+/// A Pod with this `spec`, each line of it indented by two.
+fn pod(spec: &str) -> String {
+    let spec: String = spec.lines().map(|line| format!("  {line}\n")).collect();
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: case, labels: {{tier: test}}}}\nspec:\n{spec}"
+    )
+}
+
+/// A container of busybox that runs a shell script.
+fn shell(script: &str) -> String {
+    format!("image: oci:busybox:latest\n    command: [sh, -c]\n    args: [{script:?}]")
+}
+
+fn wasm_hello(host: &Host) {
+    host.file(
+        "hello.wat",
+        r#"(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "args_get" (func $args (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 64) "hello\n")
+  (func (export "_start")
+    (i32.store (i32.const 0) (i32.const 64)) (i32.store (i32.const 4) (i32.const 6))
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 20)))
+    (call $exit (i32.const 7))))"#,
+    );
+}
+
+#[test]
+fn init_containers_and_containers_share_volumes() {
+    let Some(host) = Host::new() else { return };
+    let spec = format!(
+        "restartPolicy: Never
+initContainers:
+  - name: first
+    {}
+    volumeMounts: [{{name: work, mountPath: /work}}]
+  - name: second
+    {}
+    volumeMounts: [{{name: work, mountPath: /work}}]
+containers:
+  - name: main
+    {}
+    volumeMounts: [{{name: work, mountPath: /data, readOnly: true}}]
+volumes:
+  - name: work
+    emptyDir: {{}}",
+        shell("echo one > /work/file"),
+        shell("echo two >> /work/file"),
+        shell("cat /data/file; touch /data/new || echo read-only"),
+    );
+    let ended = host.pod(&pod(&spec));
+    assert_eq!(
+        (ended.code, &*ended.stdout),
+        (0, "main | one\nmain | two\nmain | read-only\n"),
+        "{ended}"
+    );
+}
+
+#[test]
+fn config_maps_secrets_and_the_pod_itself_become_files_and_variables() {
+    let Some(host) = Host::new() else { return };
+    let data = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {colour: blue, size: \"7\"}\n---\n\
+                apiVersion: v1\nkind: Secret\nmetadata: {name: keys}\nstringData: {token: s3cret}\n---\n";
+    let spec = format!(
+        "containers:
+  - name: main
+    {}
+    env:
+      - {{name: COLOUR, valueFrom: {{configMapKeyRef: {{name: settings, key: colour}}}}}}
+      - {{name: POD, valueFrom: {{fieldRef: {{fieldPath: metadata.name}}}}}}
+    envFrom: [{{secretRef: {{name: keys}}, prefix: KEY_}}]
+    volumeMounts: [{{name: all, mountPath: /etc/all}}]
+volumes:
+  - name: all
+    projected:
+      defaultMode: 0440
+      sources:
+        - configMap: {{name: settings, items: [{{key: size, path: sub/size}}]}}
+        - secret: {{name: keys}}
+        - downwardAPI: {{items: [{{path: labels, fieldRef: {{fieldPath: metadata.labels}}}}]}}",
+        shell(
+            "echo $COLOUR $POD $KEY_token; cat /etc/all/sub/size; echo; cat /etc/all/token; echo; cat /etc/all/labels; echo; stat -Lc %a /etc/all/token"
+        ),
+    );
+    host.pod(&format!("{data}{}", pod(&spec)))
+        .expect(0, "blue case s3cret\n7\ns3cret\ntier=\"test\"\n440\n");
+}
+
+#[test]
+fn the_security_context_decides_who_the_program_is() {
+    let Some(host) = Host::new() else { return };
+    let spec = format!(
+        "securityContext: {{runAsUser: 1000, runAsGroup: 2000, runAsNonRoot: true, fsGroup: 3000, supplementalGroups: [4000]}}
+containers:
+  - name: main
+    {}
+    securityContext: {{readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: {{drop: [ALL]}}}}
+    volumeMounts: [{{name: shared, mountPath: /shared}}, {{name: files, mountPath: /files}}]
+volumes:
+  - {{name: shared, emptyDir: {{}}}}
+  - name: files
+    downwardAPI: {{defaultMode: 0400, items: [{{path: name, fieldRef: {{fieldPath: metadata.name}}}}]}}",
+        shell("id -u; id -g; id -G; touch /x 2>/dev/null || echo read-only; stat -c '%g %a' /shared; touch /shared/new; \
+               stat -c %g /shared/new; cat /files/name; echo; stat -Lc '%g %a' /files/name; grep -E 'CapEff|NoNewPrivs' /proc/self/status"),
+    );
+    host.pod(&pod(&spec)).expect(
+        0,
+        "1000\n2000\n2000 3000 4000\nread-only\n3000 2777\n3000\ncase\n3000 440\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\n",
+    );
+}
+
+#[test]
+fn host_paths_are_read_only_unless_the_mount_says_otherwise() {
+    let Some(host) = Host::new() else { return };
+    std::fs::create_dir(host.path().join("shared")).expect("made");
+    host.file("shared/input", "given\n");
+    let spec = format!(
+        "containers:
+  - name: main
+    {}
+    volumeMounts: [{{name: host, mountPath: /host}}]
+volumes:
+  - {{name: host, hostPath: {{path: ./shared, type: Directory}}}}",
+        shell("cat /host/input; touch /host/new 2>/dev/null || echo read-only"),
+    );
+    host.pod(&pod(&spec)).expect(0, "given\nread-only\n");
+    assert!(!host.path().join("shared/new").exists());
+}
+
+#[test]
+fn failures_are_restarted_and_deadlines_end() {
+    let Some(host) = Host::new() else { return };
+    let again = format!(
+        "restartPolicy: OnFailure
+containers:
+  - name: main
+    {}
+    volumeMounts: [{{name: work, mountPath: /work}}]
+volumes: [{{name: work, emptyDir: {{}}}}]",
+        shell("echo try; test -e /work/seen && exit 0; touch /work/seen; exit 3"),
+    );
+    host.pod(&pod(&again)).expect(0, "try\ntry\n");
+    let late = format!(
+        "activeDeadlineSeconds: 1\nterminationGracePeriodSeconds: 1\ncontainers:\n  - name: main\n    {}",
+        shell("echo on; exec sleep 1000000"),
+    );
+    let ended = host.pod(&pod(&late));
+    ended.expect(124, "on\n");
+    assert!(ended.stderr.contains("activeDeadlineSeconds"), "{ended}");
+}
+
+#[test]
+fn probes_restart_what_is_ill() {
+    let Some(host) = Host::new() else { return };
+    let spec = format!(
+        "restartPolicy: OnFailure
+terminationGracePeriodSeconds: 0
+containers:
+  - name: main
+    {}
+    livenessProbe: {{exec: {{command: [test, -e, /tmp/alive]}}, periodSeconds: 1, failureThreshold: 1}}
+    volumeMounts: [{{name: work, mountPath: /work}}]
+volumes: [{{name: work, emptyDir: {{}}}}]",
+        shell("test -e /work/seen && exit 0; touch /work/seen; exec sleep 1000000"),
+    );
+    let ended = host.pod(&pod(&spec));
+    ended.expect(0, "");
+    assert!(ended.stderr.contains("liveness probe failed"), "{ended}");
+}
+
+#[test]
+fn a_webassembly_pod_gets_arguments_directories_and_its_exit_code() {
+    let Some(host) = Host::new() else { return };
+    wasm_hello(&host);
+    let spec = "containers:
+  - name: main
+    image: ./hello.wat
+    args: [a, b]
+    volumeMounts: [{name: work, mountPath: /work}]
+    resources: {limits: {memory: 8Mi, cpu: 500m}}
+volumes: [{name: work, emptyDir: {}}]";
+    host.pod(&pod(spec)).expect(7, "hello\n");
+    // One file, two Pods, two sandboxes.
+    let both = format!(
+        "{}---\n{}",
+        pod(spec),
+        pod(&format!(
+            "containers:\n  - name: other\n    {}",
+            shell("echo linux")
+        ))
+        .replace("case", "second")
+    );
+    let ended = host.pod(&both);
+    assert_eq!(ended.code, 7, "{ended}");
+    for line in ["main | hello\n", "other | linux\n"] {
+        assert!(ended.stdout.contains(line), "{ended}");
+    }
+}
+
+#[test]
+fn a_local_seccomp_profile_narrows_the_built_in_one() {
+    let Some(host) = Host::new() else { return };
+    host.file(
+        "no-hostname.json",
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}]}"#,
+    );
+    let spec = format!(
+        "containers:
+  - name: main
+    {}
+    securityContext: {{seccompProfile: {{type: Localhost, localhostProfile: no-hostname.json}}}}",
+        shell("mkdir /tmp/x 2>/dev/null || echo refused; touch /tmp/y && echo fine")
+            .replace("mkdir /tmp/x", "busybox mkdir /tmp/x"),
+    );
+    host.pod(&pod(&spec)).expect(0, "refused\nfine\n");
+}
+
+/// A run in the foreground whose first line has been read.
+fn running(host: &Host, arguments: &[&str], line: &str) -> Child {
+    let mut child = host
+        .uc()
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut first = String::new();
+    let stdout = child.stdout.as_mut().expect("a pipe");
+    BufReader::new(stdout)
+        .read_line(&mut first)
+        .expect("output");
+    assert_eq!(first, line);
+    child
+}
+
+#[test]
+fn an_interrupt_stops_gracefully_and_a_second_one_at_once() {
+    let Some(host) = Host::new() else { return };
+    let interrupt = |child: &Child| {
+        let pid = rustix::process::Pid::from_child(child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("signalled");
+    };
+    let script = "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done";
+    let child = running(
+        &host,
+        &["run", "oci:busybox:latest", "--", "sh", "-c", script],
+        "ready\n",
+    );
+    interrupt(&child);
+    let ended = Ended::of(&child.wait_with_output().expect("ends"));
+    assert_eq!(ended.code, 5, "{ended}");
+    host.assert_nothing_left();
+    let stubborn = "trap '' TERM; echo ready; while :; do sleep 0.05; done";
+    let child = running(
+        &host,
+        &["run", "oci:busybox:latest", "--", "sh", "-c", stubborn],
+        "ready\n",
+    );
+    let begun = Instant::now();
+    interrupt(&child);
+    std::thread::sleep(Duration::from_millis(100));
+    interrupt(&child);
+    let ended = Ended::of(&child.wait_with_output().expect("ends"));
+    assert_eq!(ended.code, 137, "{ended}");
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "it waited for the grace period"
+    );
+    host.assert_nothing_left();
+}
+
+#[test]
+fn a_detached_workload_is_followed_measured_and_stopped() {
+    let Some(host) = Host::new() else { return };
+    let spec = format!(
+        "containers:\n  - name: main\n    {}\n    ports: [{{containerPort: 8080}}]\n    resources: {{limits: {{memory: 64Mi}}}}",
+        shell("for i in 1 2 3; do echo line $i; done; echo problem >&2; exec sleep 1000000"),
+    );
+    host.file("pod.yaml", &pod(&spec));
+    let started = host.run(&["run", "--detach", "--name", "web", "pod.yaml"]);
+    assert_eq!(started.code, 0, "{started}");
+    let id = started.stdout.trim().to_owned();
+    assert!(id.starts_with("web-"), "{id}");
+    let mut follower = running(&host, &["logs", "--follow", "web"], "line 1\n");
+    let listed = host.run(&["ps"]);
+    assert!(
+        listed.stdout.contains(&id) && listed.stdout.contains("running"),
+        "{listed}"
+    );
+    let stats = host.run(&["stats", "web", "--format", "json"]);
+    assert!(stats.stdout.contains("memory_bytes"), "{stats}");
+    assert_eq!(host.run(&["stop", "--now", &id]).code, 0);
+    // Whoever follows is let go when there is nothing more to come.
+    let end = follower.wait().expect("ends");
+    assert!(end.success(), "{end}");
+    let logs = host.run(&["logs", "web"]);
+    assert_eq!(logs.stdout, "line 1\nline 2\nline 3\n", "{logs}");
+    assert!(logs.stderr.contains("problem"), "{logs}");
+    assert_eq!(host.run(&["rm", "web"]).code, 0);
+    host.assert_nothing_left();
+    host.run(&["logs", "web"])
+        .refuses(66, &["no such workload", "uc ps"]);
+}
+
+#[test]
+fn json_puts_one_document_on_standard_output() {
+    let Some(host) = Host::new() else { return };
+    wasm_hello(&host);
+    let ended = host.run(&["run", "--format", "json", "hello.wat"]);
+    assert_eq!(ended.code, 7, "{ended}");
+    let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON alone");
+    assert_eq!(report[0]["exit_code"], 7);
+    assert!(report[0]["timings_ms"]["create"].is_number(), "{report}");
+    assert!(ended.stderr.contains("hello"), "{ended}");
+}
