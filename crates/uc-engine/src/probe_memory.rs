@@ -29,7 +29,10 @@ pub(crate) fn fresh(home: &Home, driver: &dyn Driver) -> Probe {
         let temporary =
             home.probes()
                 .join(format!(".{}-{}", driver.kind().name(), std::process::id()));
-        let _ = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, file));
+        let kept = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, file));
+        if kept.is_err() {
+            let _ = fs::remove_file(&temporary);
+        }
     }
     probe
 }
