@@ -26,8 +26,10 @@ use crate::{
 
 pub(crate) use filesystem::masked_paths;
 
-/// Sent by the launcher when ids and cgroups are in place.
+/// Sent by the launcher when ids are in place.
 pub(crate) const PREPARED: u8 = b'M';
+/// Sent by the launcher when the process is in its cgroups.
+pub(crate) const GROUPED: u8 = b'G';
 /// Sent by the launcher to start the program.
 pub(crate) const START: u8 = b'S';
 
@@ -63,6 +65,7 @@ pub(crate) fn run_exec(program: &Program, control: BorrowedFd<'_>) -> ! {
     let Err(failure) = die_with_launcher()
         .and_then(|()| await_byte(control, PREPARED))
         .and_then(|()| become_root_inside(program.groups.is_some()))
+        .and_then(|()| await_byte(control, GROUPED))
         .and_then(|()| execute(program, control));
     fail(control, failure)
 }
@@ -96,8 +99,6 @@ fn container(plan: &Plan, control: BorrowedFd<'_>) -> Done<std::convert::Infalli
         .map(drop)
         .or_else(ignore(Errno::PERM))
         .during(Step::BecomeRootInside)?;
-    // Without its own cgroup namespace a container would see the host's cgroup paths; older kernels lack it.
-    unshare_cgroup_namespace().during(Step::UnshareCgroup)?;
     rustix::system::sethostname(plan.hostname.to_bytes())
         .or_else(ignore(Errno::PERM))
         .during(Step::SetHostname)?;
@@ -116,6 +117,9 @@ fn container(plan: &Plan, control: BorrowedFd<'_>) -> Done<std::convert::Infalli
             .during(Step::MakeRootReadOnly)?;
     }
     enter_root(root.as_fd())?;
+    await_byte(control, GROUPED)?;
+    // Without its own cgroup namespace a container would see the host's cgroup paths; older kernels lack it.
+    unshare_cgroup_namespace().during(Step::UnshareCgroup)?;
     execute(&plan.program, control)
 }
 

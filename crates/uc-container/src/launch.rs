@@ -153,9 +153,19 @@ impl Control {
         }
     }
 
-    /// Tells the child that its ids and groups are in place, and waits until it has done all but the execution.
-    pub(crate) async fn set_up(&self, subjects: &Subjects) -> Result<()> {
+    /// Tells the child that its ids are in place, does `group` while the child builds its file system, tells it that it
+    /// is in its cgroups, and waits until it has done all but the execution.
+    ///
+    /// The two go side by side because moving a process into a cgroup can keep the kernel waiting for milliseconds.
+    pub(crate) async fn set_up(
+        &self,
+        subjects: &Subjects,
+        group: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
         self.send(child::PREPARED)?;
+        group()
+            .and_then(|()| self.send(child::GROUPED))
+            .map_err(|problem| self.last_words(subjects).unwrap_or(problem))?;
         match self.receive().await? {
             Some(Report::Ready) => Ok(()),
             Some(Report::Failed { step, index, errno }) => {
@@ -165,6 +175,16 @@ impl Control {
                 "the container's first process died while being set up",
             )
             .remedy("was it killed for want of memory? raise limits.memory")),
+        }
+    }
+
+    /// What a child that is gone has said went wrong: the cause of whatever failed without it.
+    fn last_words(&self, subjects: &Subjects) -> Option<Problem> {
+        let mut buffer = [0u8; REPORT_SIZE];
+        let received = rustix::net::recv(self.0.get_ref(), &mut buffer[..], RecvFlags::DONTWAIT);
+        match Report::decode(&buffer[..received.ok()?.0])? {
+            Report::Failed { step, index, errno } => Some(subjects.problem(step, index, errno)),
+            Report::Ready | Report::Sibling(_) => None,
         }
     }
 

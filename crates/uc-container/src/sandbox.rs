@@ -191,15 +191,14 @@ impl ContainerSandbox {
             .require(request.process.user.uid, request.process.user.gid)?;
         let without_groups = self.check_groups(&request.process.user.groups)?;
         self.give_mounts(&request)?;
-        let scratch = self.make_scratch(&name)?;
         let group = format!("undercurrent-{}-{name}", self.request.id);
-        let (cgroup, mut warnings) = Cgroup::create(
+        let (cgroup, mut warnings) = Cgroup::plan(
             &self.layout,
             &group,
-            &self.request.directory,
             &request.limits,
             self.request.ignore_unenforceable_limits,
         )?;
+        let scratch = self.make_scratch(&name)?;
         warnings.extend(without_groups);
         let created = self.launch(request, &scratch, &cgroup).await;
         match created {
@@ -296,19 +295,26 @@ impl ContainerSandbox {
         cgroup: &Cgroup,
         shared: &mut Option<Shared>,
     ) -> Result<()> {
-        cgroup.attach(launched.pid)?;
+        let group = || {
+            cgroup.make(&self.request.directory)?;
+            cgroup.attach(launched.pid)
+        };
         if shared.is_some() {
-            return launched.control.set_up(&plan.subjects).await;
+            return launched.control.set_up(&plan.subjects, group).await;
         }
         launch::write_id_maps(&self.mapping, launched.pid)?;
-        let namespaces = Arc::new(Namespaces::of(launched.pid, self.own_network())?);
         let link = match self.request.network {
             Network::User => Some(network::link(launched.pid, &self.request.ports)?),
             Network::None | Network::Http | Network::Host => None,
         };
-        launched.control.set_up(&plan.subjects).await?;
-        *shared = Some(Shared {
-            namespaces,
+        let mut namespaces = None;
+        let group = || {
+            namespaces = Some(Namespaces::of(launched.pid, self.own_network())?);
+            group()
+        };
+        launched.control.set_up(&plan.subjects, group).await?;
+        *shared = namespaces.map(|namespaces| Shared {
+            namespaces: Arc::new(namespaces),
             _link: link,
         });
         Ok(())
@@ -376,14 +382,14 @@ impl ContainerSandbox {
         .await?;
         drop(program);
         let ending = Ending::new(launched.pidfd)?;
-        container.cgroup.attach(launched.pid)?;
         let subjects = Subjects {
             program: process.argv.first().cloned().unwrap_or_default(),
             working_directory: process.cwd,
             ..Subjects::default()
         };
         let run = async {
-            launched.control.set_up(&subjects).await?;
+            let group = || container.cgroup.attach(launched.pid);
+            launched.control.set_up(&subjects, group).await?;
             launched.control.start(&subjects).await?;
             ending.wait().await
         };

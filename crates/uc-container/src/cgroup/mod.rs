@@ -26,17 +26,17 @@ const CPU_PERIOD_US: u64 = 100_000;
 /// The groups of one container: one directory per hierarchy.
 #[derive(Debug, Default)]
 pub(crate) struct Cgroup {
+    limits: Limits,
     directories: Vec<PathBuf>,
     by_controller: BTreeMap<Controller, (Version, PathBuf)>,
 }
 
 impl Cgroup {
-    /// Makes the groups and sets the limits. A limit without a controller is refused, or skipped with a warning if
-    /// the workload says so.
-    pub(crate) fn create(
+    /// Says which groups there will be. A limit without a controller is refused, or skipped with a warning if the
+    /// workload says so.
+    pub(crate) fn plan(
         layout: &Layout,
         name: &str,
-        directory: &Path,
         limits: &Limits,
         ignore_unenforceable: bool,
     ) -> Result<(Self, Vec<String>)> {
@@ -51,26 +51,30 @@ impl Cgroup {
             }
             warnings.push(format!("{problem}; skipped because the file says so"));
         }
-        let mut cgroup = Self::default();
+        let mut cgroup = Self {
+            limits: *limits,
+            ..Self::default()
+        };
         for controller in Controller::ALL {
             // The CPU controller costs time on every switch of tasks, so it is used for limits only.
             let needed = controller != Controller::Cpu
                 || limits.cpu.is_some()
                 || limits.cpu_weight.is_some();
             if let (true, Some(place)) = (needed, layout.place(controller)) {
-                cgroup.plan(controller, place, name);
+                cgroup.add(controller, place, name);
             }
-        }
-        cgroup.record(directory)?;
-        let made = cgroup.make().and_then(|()| cgroup.apply(limits));
-        if let Err(problem) = made {
-            cgroup.remove();
-            return Err(problem);
         }
         Ok((cgroup, warnings))
     }
 
-    fn plan(&mut self, controller: Controller, place: &Place, name: &str) {
+    /// Makes the groups, once they are recorded in the sandbox's directory, and sets the limits.
+    pub(crate) fn make(&self, directory: &Path) -> Result<()> {
+        self.record(directory)?;
+        self.make_directories()?;
+        self.apply()
+    }
+
+    fn add(&mut self, controller: Controller, place: &Place, name: &str) {
         let directory = place.parent.join(name);
         if !self.directories.contains(&directory) {
             self.directories.push(directory.clone());
@@ -91,7 +95,7 @@ impl Cgroup {
         })
     }
 
-    fn make(&self) -> Result<()> {
+    fn make_directories(&self) -> Result<()> {
         for directory in &self.directories {
             match fs::create_dir(directory) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -106,7 +110,8 @@ impl Cgroup {
         Ok(())
     }
 
-    fn apply(&self, limits: &Limits) -> Result<()> {
+    fn apply(&self) -> Result<()> {
+        let limits = &self.limits;
         if let (Some(memory), Some((version, directory))) =
             (limits.memory, self.by_controller.get(&Controller::Memory))
         {
@@ -358,6 +363,7 @@ mod tests {
         (
             temporary,
             Cgroup {
+                limits: Limits::default(),
                 directories: vec![directory],
                 by_controller,
             },
@@ -366,17 +372,17 @@ mod tests {
 
     #[test]
     fn version_2_limits_are_written_in_its_own_terms() {
-        let (directory, cgroup) = fixture(
+        let (directory, mut cgroup) = fixture(
             Version::V2,
             &[("memory.swap.max", "max"), ("memory.oom.group", "0")],
         );
-        let limits = Limits {
+        cgroup.limits = Limits {
             memory: Some(Bytes::mib(64)),
             cpu: Some(MilliCpu(500)),
             cpu_weight: Some(MilliCpu(1000)),
             pids: Some(10),
         };
-        cgroup.apply(&limits).expect("applied");
+        cgroup.apply().expect("applied");
         let read = |file: &str| fs::read_to_string(directory.path().join(file)).expect("there");
         assert_eq!(read("memory.max"), "67108864");
         assert_eq!(read("memory.swap.max"), "0");
@@ -410,20 +416,18 @@ mod tests {
 
     #[test]
     fn a_limit_without_a_controller_is_refused_unless_the_file_accepts_it() {
-        let temporary = tempfile::tempdir().expect("a directory");
         let limits = Limits {
             memory: Some(Bytes::mib(1)),
             ..Limits::default()
         };
         let nowhere = Layout::default();
-        let refused = Cgroup::create(&nowhere, "undercurrent-x", temporary.path(), &limits, false);
+        let refused = Cgroup::plan(&nowhere, "undercurrent-x", &limits, false);
         assert_eq!(
             refused.expect_err("refused").kind(),
             uc_model::ProblemKind::Refused
         );
         let (_, warnings) =
-            Cgroup::create(&nowhere, "undercurrent-x", temporary.path(), &limits, true)
-                .expect("accepted");
+            Cgroup::plan(&nowhere, "undercurrent-x", &limits, true).expect("accepted");
         assert!(warnings[0].contains("memory limit"), "{warnings:?}");
     }
 }
