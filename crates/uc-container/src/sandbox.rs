@@ -99,7 +99,7 @@ impl ContainerSandbox {
     }
 
     fn scratch(&self, container: &str) -> PathBuf {
-        self.request.directory.join(container)
+        self.request.storage.join(container)
     }
 
     /// Makes the directories of the writable layer, owned by the container's root.
@@ -425,6 +425,7 @@ impl ContainerSandbox {
         }
         *self.shared.lock().await = None;
         crate::cgroup::reclaim(&self.request.directory)?;
+        userns::remove_tree(&self.mapping, &self.request.storage)?;
         userns::remove_tree(&self.mapping, &self.request.directory)
     }
 }

@@ -50,6 +50,7 @@ async fn sandbox(directory: &Path) -> Box<dyn Sandbox> {
             network: Network::None,
             ports: Vec::new(),
             directory: directory.join("sandbox"),
+            storage: directory.join("storage"),
             ignore_unenforceable_limits: true,
         })
         .await

@@ -14,6 +14,8 @@ pub struct Home {
     data: PathBuf,
     state: PathBuf,
     cache: PathBuf,
+    /// For what need not outlive the host's next start: in memory where the host has such a place.
+    runtime: PathBuf,
 }
 
 impl Home {
@@ -46,10 +48,12 @@ impl Home {
                         .remedy("set HOME or UC_HOME to a directory of yours")
                 })
         };
+        let state = choose("XDG_STATE_HOME", ".local/state")?;
         Ok(Self {
             data: choose("XDG_DATA_HOME", ".local/share")?,
-            state: choose("XDG_STATE_HOME", ".local/state")?,
             cache: choose("XDG_CACHE_HOME", ".cache")?,
+            runtime: runtime_directory(set("XDG_RUNTIME_DIR")).unwrap_or_else(|| state.clone()),
+            state,
         })
     }
 
@@ -59,6 +63,7 @@ impl Home {
             data: directory.join("data"),
             state: directory.join("state"),
             cache: directory.join("cache"),
+            runtime: directory.join("run"),
         }
     }
 
@@ -72,9 +77,24 @@ impl Home {
         self.data.join("layers").join(mapping_key)
     }
 
-    /// One directory for each workload.
+    /// One directory for each detached workload.
     pub fn workloads(&self) -> PathBuf {
         self.state.join("workloads")
+    }
+
+    /// One directory for each workload in the foreground.
+    pub fn foreground(&self) -> PathBuf {
+        self.runtime.join("workloads")
+    }
+
+    /// What workloads keep on disk while they exist: `ID.PART` for each part.
+    pub fn storage(&self) -> PathBuf {
+        self.state.join("storage")
+    }
+
+    /// One part of a workload's storage: its volumes, or that of a sandbox. No id has a dot.
+    pub(crate) fn storage_of(&self, id: &str, part: &str) -> PathBuf {
+        self.storage().join(format!("{id}.{part}"))
     }
 
     /// The lock under which detached workloads take their names.
@@ -96,6 +116,20 @@ impl Home {
     pub fn probes(&self) -> PathBuf {
         self.cache.join("probes")
     }
+}
+
+/// The user's directory in memory: `XDG_RUNTIME_DIR`, or for root /run. `None` where it cannot be written.
+fn runtime_directory(of_user: Option<PathBuf>) -> Option<PathBuf> {
+    let for_root = || {
+        rustix::process::geteuid()
+            .is_root()
+            .then(|| PathBuf::from("/run"))
+    };
+    let parent = of_user
+        .filter(|path| path.is_absolute())
+        .or_else(for_root)?;
+    rustix::fs::access(&parent, rustix::fs::Access::WRITE_OK).ok()?;
+    Some(parent.join("undercurrent"))
 }
 
 /// Makes a directory and its parents, for the caller only (0700).

@@ -139,6 +139,8 @@ pub(crate) struct Pod {
     runtimes: Vec<RuntimeKind>,
     sandboxes: BTreeMap<RuntimeKind, Arc<dyn Sandbox>>,
     pub(crate) owned: Owned,
+    /// Where its volumes are.
+    pub(crate) volumes: PathBuf,
     pub(crate) output: Output,
     pub(crate) detached: bool,
     pub(crate) network_mounts: Vec<Mount>,
@@ -159,13 +161,15 @@ impl Engine {
     pub async fn run(&self, request: RunRequest) -> Result<Outcome> {
         check_together(&request.resolved.workload, &request.runtimes)?;
         let owned = Owned::create(self.home(), new_record(&request))?;
-        let directory = owned.directory().to_owned();
+        let (id, directory) = (owned.record().id, owned.directory().to_owned());
         let detached = request.detached;
+        let has_storage = !request.resolved.workload.volumes.is_empty();
         let outcome = self.run_owned(owned, request).await;
-        // Sandboxes that ended well leave nothing but this directory.
-        let emptied = outcome.is_ok() && !detached && fs::remove_dir_all(&directory).is_ok();
-        if !emptied && (outcome.is_err() || !detached) {
-            self.erase(&directory)?;
+        match &outcome {
+            Ok(_) if detached => {}
+            // Sandboxes that ended well leave nothing but this directory.
+            Ok(_) if !has_storage && fs::remove_dir_all(&directory).is_ok() => {}
+            _ => self.erase(&id, &directory)?,
         }
         outcome
     }
@@ -207,11 +211,14 @@ impl Engine {
 
     async fn prepare(&self, owned: Owned, request: RunRequest) -> Result<Pod> {
         let directory = owned.directory().to_owned();
+        let id = owned.record().id;
         let Resolved {
             workload,
             containers: contents,
         } = request.resolved;
-        volumes::make(&workload, &directory)?;
+        make_private(&self.home().storage())?;
+        let volumes = self.home().storage_of(&id, VOLUMES);
+        volumes::make(&workload, &volumes)?;
         let mut network_mounts = Vec::new();
         if request
             .runtimes
@@ -246,6 +253,7 @@ impl Engine {
             runtimes: request.runtimes,
             sandboxes,
             owned,
+            volumes,
             output,
             detached: request.detached,
             network_mounts,
@@ -254,7 +262,12 @@ impl Engine {
             first_output: Arc::new(OnceLock::new()),
             stopper: request.stopper,
             announced: AtomicBool::new(false),
-            own_directories: vec![self.home().workloads(), self.home().images()],
+            own_directories: vec![
+                self.home().workloads(),
+                self.home().foreground(),
+                self.home().storage(),
+                self.home().images(),
+            ],
         })
     }
 
@@ -267,8 +280,10 @@ impl Engine {
         let driver = self.driver(kind).ok_or_else(|| {
             Problem::internal("a runtime without a driver was chosen").found(kind)
         })?;
+        let id = owned.record().id;
         let request = PrepareRequest {
-            id: owned.record().id,
+            storage: self.home().storage_of(&id, kind.name()),
+            id,
             hostname: workload.hostname.clone(),
             network: workload.network,
             ports: network::forwards(workload),
@@ -278,11 +293,11 @@ impl Engine {
         Ok(Arc::from(driver.prepare(request).await?))
     }
 
-    /// Removes a workload's directory and what its sandboxes left outside it.
+    /// Removes a workload's directory and storage, and what its sandboxes left outside them.
     ///
     /// # Errors
     /// Storage and host, naming what could not be removed; calling it again goes on where it stopped.
-    pub fn erase(&self, directory: &Path) -> Result<()> {
+    pub fn erase(&self, id: &str, directory: &Path) -> Result<()> {
         for (pid, began) in record::processes(directory) {
             process::kill_if_same(pid, began)?;
         }
@@ -291,14 +306,26 @@ impl Engine {
             if sandbox.exists() {
                 driver.reclaim(&sandbox)?;
             }
+            remove_tree(&self.home().storage_of(id, driver.kind().name()))?;
         }
-        match fs::remove_dir_all(directory) {
-            Ok(()) => return Ok(()),
-            // Somebody else was quicker.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(_) => {}
+        remove_tree(&self.home().storage_of(id, VOLUMES))?;
+        // Last: as long as it is there, the rest can be found.
+        remove_tree(directory)
+    }
+}
+
+/// The part of a workload's storage that holds its volumes.
+const VOLUMES: &str = "volumes";
+
+/// Removes a directory, whoever its files belong to.
+fn remove_tree(directory: &Path) -> Result<()> {
+    match fs::remove_dir_all(directory) {
+        Ok(()) => Ok(()),
+        // Somebody else was quicker.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(_) => {
+            uc_container::userns::remove_tree(&uc_container::IdMapping::for_caller()?, directory)
         }
-        uc_container::userns::remove_tree(&uc_container::IdMapping::for_caller()?, directory)
     }
 }
 

@@ -1,7 +1,8 @@
 //! What is written down about a workload, and how it is read back truthfully.
 //!
 //! A workload has a directory `workloads/ID` with `record.json`, replaced atomically, and `lock`, which its owner
-//! holds for as long as it lives. A record alone proves nothing: whoever reads it tries the lock. The lock is a POSIX
+//! holds for as long as it lives. That of a detached one is on disk and outlives it, that of another in memory. What a
+//! workload keeps on disk, its storage, is elsewhere; it is made after the directory and removed before it. A record alone proves nothing: whoever reads it tries the lock. The lock is a POSIX
 //! record lock, which forked children do not inherit, so only the owner's own death releases it. (It would also go with
 //! any other descriptor of that file in the owner's process, so an owner must not list workloads.)
 
@@ -132,7 +133,11 @@ impl Owned {
     /// Makes the directory of a new workload and takes its lock. The name of a detached one must be free, since `uc
     /// stop` and its like go by it.
     pub(crate) fn create(home: &Home, record: Record) -> Result<Self> {
-        let workloads = home.workloads();
+        let workloads = if record.detached {
+            home.workloads()
+        } else {
+            home.foreground()
+        };
         make_private(&workloads)?;
         // It gets its name once it is locked and recorded: nobody ever finds a half-made one under it.
         let unfinished = workloads.join(unfinished_name(&record));
@@ -155,7 +160,7 @@ impl Owned {
         if record.detached {
             require_free_name(home, &record.name)?;
         }
-        let directory = home.workloads().join(&record.id);
+        let directory = self.directory.with_file_name(&record.id);
         fs::rename(&self.directory, &directory).map_err(|error| cannot_write(&directory, error))?;
         self.directory = directory;
         Ok(self)
@@ -278,17 +283,21 @@ fn require_free_name(home: &Home, name: &str) -> Result<()> {
 /// # Errors
 /// Storage, where the directory cannot be read.
 pub fn list(home: &Home) -> Result<Vec<Status>> {
-    let workloads = home.workloads();
-    let entries = match fs::read_dir(&workloads) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(cannot_write(&workloads, error)),
-    };
-    let paths = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| !is_being_made(path));
-    let mut found: Vec<Status> = paths.map(|path| read(&path)).collect();
+    // Storage is looked at first: that of a workload which ends meanwhile is gone before its directory is.
+    let stored = entries(&home.storage())?;
+    let mut paths = entries(&home.workloads())?;
+    if home.foreground() != home.workloads() {
+        paths.extend(entries(&home.foreground())?);
+    }
+    paths.retain(|path| !is_being_made(path));
+    let mut found: Vec<Status> = paths.iter().map(|path| read(path)).collect();
+    for storage in stored {
+        // Storage alone: its workload was in the foreground, and the host has started anew.
+        let id = id_of_storage(&storage);
+        if found.iter().all(|status| status.record.id != id) && storage.exists() {
+            found.push(read(&home.foreground().join(id)));
+        }
+    }
     found.sort_by(|a, b| {
         (a.record.created_ms, &a.record.id).cmp(&(b.record.created_ms, &b.record.id))
     });
@@ -298,6 +307,24 @@ pub fn list(home: &Home) -> Result<Vec<Status>> {
 /// The name of a workload's directory until it is one. It tells whose it is before there is a lock to ask.
 fn unfinished_name(record: &Record) -> String {
     format!(".{}@{}", record.id, record.owner)
+}
+
+/// What is in a directory, which may not be there yet.
+fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
+    match fs::read_dir(directory) {
+        Ok(entries) => Ok(entries.flatten().map(|entry| entry.path()).collect()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(cannot_write(directory, error)),
+    }
+}
+
+/// The workload that a part of storage belongs to.
+fn id_of_storage(storage: &Path) -> String {
+    storage
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// Whether a directory is not yet a workload: it has no name, and its maker lives and has not taken too long. (Another
@@ -476,6 +503,21 @@ mod tests {
             .map(Status::word)
             .collect();
         assert_eq!(words, ["lost"]);
+    }
+
+    #[test]
+    fn storage_that_outlived_its_workload_is_listed_once() {
+        let temporary = tempfile::tempdir().expect("a directory");
+        let home = Home::below(temporary.path());
+        for part in ["volumes", "container"] {
+            fs::create_dir_all(home.storage_of("web-abcdef", part)).expect("made");
+        }
+        let found = list(&home).expect("read");
+        let words: Vec<_> = found
+            .iter()
+            .map(|one| (&*one.record.id, one.word()))
+            .collect();
+        assert_eq!(words, [("web-abcdef", "lost")]);
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Pod {
         } else {
             format!("{}-r{attempt}", container.name)
         };
-        let mut mounts = volumes::mounts(&self.workload, container, self.owned.directory())?;
+        let mut mounts = volumes::mounts(&self.workload, container, &self.volumes)?;
         let payload = match &resolved.content {
             Content::Wasm { file, .. } => Payload::Wasm {
                 file: file.clone(),

@@ -21,32 +21,35 @@ use crate::{
     home::{cannot_write, make_private},
 };
 
-/// Makes what the workload's volumes need below its directory.
+/// Makes what the workload's volumes need in its storage.
 ///
 /// # Errors
 /// Storage, and not found for host paths that are not there.
-pub(crate) fn make(workload: &Workload, directory: &Path) -> Result<()> {
+pub(crate) fn make(workload: &Workload, storage: &Path) -> Result<()> {
     for volume in &workload.volumes {
-        let place = place(directory, volume);
+        let place = place(storage, volume);
         match &volume.source {
             VolumeSource::EmptyDir => {
-                make_private(&directory.join("volumes"))?;
+                make_private(storage)?;
                 fs::create_dir(&place)
                     .and_then(|()| set_mode(&place, 0o777 | shared_directory(workload)))
                     .map_err(|error| cannot_write(&place, error))?;
             }
-            VolumeSource::Files { files } => write_files(files, &place, workload)?,
+            VolumeSource::Files { files } => {
+                make_private(storage)?;
+                write_files(files, &place, workload)?;
+            }
             VolumeSource::HostPath { path, must_be } => {
                 check_host_path(&volume.name, path, *must_be)?;
             }
             VolumeSource::Memory { .. } => check_not_shared(workload, &volume.name)?,
         }
     }
-    make_sub_paths(workload, directory)
+    make_sub_paths(workload, storage)
 }
 
-fn place(directory: &Path, volume: &Volume) -> PathBuf {
-    directory.join("volumes").join(&volume.name)
+fn place(storage: &Path, volume: &Volume) -> PathBuf {
+    storage.join(&volume.name)
 }
 
 /// What a group that shares a volume adds to a directory's mode: what is made in it belongs to the group, too.
@@ -135,17 +138,17 @@ fn check_not_shared(workload: &Workload, volume: &str) -> Result<()> {
 }
 
 /// Sub-paths of directories made for the workload exist when they are mounted, as in Kubernetes.
-fn make_sub_paths(workload: &Workload, directory: &Path) -> Result<()> {
+fn make_sub_paths(workload: &Workload, storage: &Path) -> Result<()> {
     for mount in all_containers(workload).flat_map(|container| &container.mounts) {
         let volume = find(workload, mount)?;
         if let (VolumeSource::EmptyDir, Some(sub_path)) = (&volume.source, &mount.sub_path) {
-            let path = place(directory, volume).join(sub_path);
+            let path = place(storage, volume).join(sub_path);
             fs::create_dir_all(&path).map_err(|error| cannot_write(&path, error))?;
             let mut below = path.as_path();
-            while below != place(directory, volume) {
+            while below != place(storage, volume) {
                 set_mode(below, 0o777 | shared_directory(workload))
                     .map_err(|error| cannot_write(below, error))?;
-                below = below.parent().unwrap_or(directory);
+                below = below.parent().unwrap_or(storage);
             }
         }
     }
@@ -164,7 +167,7 @@ fn find<'a>(workload: &'a Workload, mount: &VolumeMount) -> Result<&'a Volume> {
 pub(crate) fn mounts(
     workload: &Workload,
     container: &Container,
-    directory: &Path,
+    storage: &Path,
 ) -> Result<Vec<Mount>> {
     container
         .mounts
@@ -182,7 +185,7 @@ pub(crate) fn mounts(
             };
             let source = match &volume.source {
                 VolumeSource::EmptyDir | VolumeSource::Files { .. } => {
-                    host(place(directory, volume), true)
+                    host(place(storage, volume), true)
                 }
                 VolumeSource::HostPath { path, .. } => host(path.clone(), false),
                 VolumeSource::Memory { size_limit } => MountSource::Memory {

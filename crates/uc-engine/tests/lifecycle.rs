@@ -143,7 +143,11 @@ impl Host {
     }
 
     fn leftovers(&self) -> usize {
-        count(&self.home().workloads())
+        let home = self.home();
+        [home.workloads(), home.foreground(), home.storage()]
+            .iter()
+            .map(|directory| count(directory))
+            .sum()
     }
 }
 

@@ -38,8 +38,8 @@ pub trait Driver: Send + Sync {
     /// Sets up a sandbox for one workload.
     fn prepare(&self, request: PrepareRequest) -> Pending<'_, Box<dyn Sandbox>>;
 
-    /// Removes what a sandbox left outside its directory when its owner was killed: processes, cgroups. It may be
-    /// called again after a crash of its own. The directory itself stays, for the caller to remove.
+    /// Removes what a sandbox left outside its directory and storage when its owner was killed: processes, cgroups. It
+    /// may be called again after a crash of its own. The two themselves stay, for the caller to remove.
     fn reclaim(&self, directory: &Path) -> Result<(), Problem> {
         let _ = directory;
         Ok(())

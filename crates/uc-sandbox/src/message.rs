@@ -20,9 +20,11 @@ pub struct PrepareRequest {
     pub network: Network,
     /// Ports forwarded from the host.
     pub ports: Vec<PortForward>,
-    /// A directory for the sandbox alone. It makes it if it needs it, in a parent that is private to the caller (0700),
-    /// and has removed it after `destroy`.
+    /// A directory for the sandbox alone, for what is small; it may be in memory. It makes it if it needs it, in a parent
+    /// that is private to the caller (0700), and has removed it after `destroy`.
     pub directory: PathBuf,
+    /// The same for what may grow, such as files that programs write: on disk.
+    pub storage: PathBuf,
     /// Skip limits that cannot be enforced here instead of refusing.
     pub ignore_unenforceable_limits: bool,
 }

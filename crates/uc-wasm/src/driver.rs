@@ -71,7 +71,7 @@ impl WasmDriver {
             loader,
             ticker,
             network: request.network,
-            directory: request.directory,
+            storage: request.storage,
             ignore_unenforceable_limits: request.ignore_unenforceable_limits,
             containers: Mutex::new(HashMap::new()),
         }))

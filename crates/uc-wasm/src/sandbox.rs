@@ -28,7 +28,7 @@ pub(crate) struct WasmSandbox {
     pub(crate) loader: Arc<Loader>,
     pub(crate) ticker: Ticker,
     pub(crate) network: Network,
-    pub(crate) directory: PathBuf,
+    pub(crate) storage: PathBuf,
     pub(crate) ignore_unenforceable_limits: bool,
     pub(crate) containers: Mutex<HashMap<String, Arc<Container>>>,
 }
@@ -135,7 +135,7 @@ impl WasmSandbox {
         Ok(Job {
             grants: self.grants(&http),
             scratch: Scratch {
-                directory: self.directory.join(&request.container),
+                directory: self.storage.join(&request.container),
                 ignore_size_limits: self.ignore_unenforceable_limits,
             },
             container: request.container,
@@ -184,12 +184,12 @@ impl WasmSandbox {
             result = result.and(container.remove());
         }
         drop(holds);
-        match std::fs::remove_dir(&self.directory) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => result.and(Err(
-                Problem::storage("cannot remove the sandbox's directory")
-                    .at(self.directory.display())
-                    .caused_by(error),
-            )),
+        match std::fs::remove_dir(&self.storage) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                result.and(Err(Problem::storage("cannot remove the sandbox's storage")
+                    .at(self.storage.display())
+                    .caused_by(error)))
+            }
             _ => result,
         }
     }

@@ -58,7 +58,7 @@ pub(crate) fn rm(args: &RmArgs, format: Format) -> Result<ExitCode> {
                 )));
         }
         end(engine.home(), &status, true, PATIENCE)?;
-        engine.erase(&status.directory)?;
+        engine.erase(&status.record.id, &status.directory)?;
         ids.push(status.record.id);
     }
     match format {

@@ -107,13 +107,13 @@ impl Host {
         ended
     }
 
-    /// Workload directories.
+    /// Directories and storage of workloads.
     pub(crate) fn workloads(&self) -> Vec<PathBuf> {
-        let directory = self.path().join("home/state/workloads");
-        fs::read_dir(directory).map_or_else(
-            |_| Vec::new(),
-            |entries| entries.flatten().map(|entry| entry.path()).collect(),
-        )
+        ["state/workloads", "run/workloads", "state/storage"]
+            .iter()
+            .filter_map(|place| fs::read_dir(self.path().join("home").join(place)).ok())
+            .flat_map(|entries| entries.flatten().map(|entry| entry.path()))
+            .collect()
     }
 
     /// No workload's directory is left.

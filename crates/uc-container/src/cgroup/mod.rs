@@ -88,7 +88,9 @@ impl Cgroup {
         for cgroup in &self.directories {
             text.push_str(&format!("{}\n", cgroup.display()));
         }
-        fs::write(directory.join(LEDGER), text).map_err(|error| {
+        let written =
+            fs::create_dir_all(directory).and_then(|()| fs::write(directory.join(LEDGER), text));
+        written.map_err(|error| {
             Problem::storage("cannot record the control groups")
                 .at(directory.display())
                 .caused_by(error)

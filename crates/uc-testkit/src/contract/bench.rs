@@ -25,11 +25,11 @@ pub struct Bench {
     fixtures: Box<dyn Fixtures>,
 }
 
-/// A sandbox and its directory.
+/// A sandbox, and the directory of all it makes.
 pub struct Prepared {
     /// The sandbox.
     pub sandbox: Box<dyn Sandbox>,
-    /// Where its directory is.
+    /// Where its directory and its storage are.
     pub directory: TempDir,
 }
 
@@ -106,6 +106,7 @@ impl Prepared {
             network,
             ports: Vec::new(),
             directory: directory.path().join("sandbox"),
+            storage: directory.path().join("storage"),
             ignore_unenforceable_limits: false,
         };
         let sandbox = driver.prepare(request).await.expect("a sandbox");
@@ -236,7 +237,7 @@ impl Prepared {
         self.sandbox.remove(RemoveRequest { container }).await
     }
 
-    /// Ends the sandbox and checks that its directory is gone.
+    /// Ends the sandbox and checks that its directory and its storage are gone.
     pub async fn destroy(self) {
         self.sandbox
             .destroy(DestroyRequest {})
