@@ -7,7 +7,7 @@ UC := target/debug/uc
 FUZZ_SECONDS ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint deny bench fuzz-smoke setup setup-tests linker clean
+.PHONY: help run test lint deny release bench fuzz-smoke setup setup-tests linker clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,8 +32,11 @@ deny: setup ## Check licences, advisories and owners of dependencies (needs carg
 		echo "cargo-deny is missing; get it with: cargo install --locked cargo-deny" >&2; exit 1; }
 	$(CARGO) deny check
 
-bench: setup ## Measure cold starts beside the peers found on PATH
-	$(CARGO) build --release --package uc-cli
+# Statically linked, it runs on any Linux of its architecture and starts without a dynamic linker.
+release: setup ## Build the program as it is released: target/release/uc, statically linked
+	$(CARGO) rustc --release --package uc-cli --bin uc -- -C target-feature=+crt-static
+
+bench: release ## Measure cold starts beside the peers found on PATH
 	$(CARGO) build --release --package uc-wasm --example bare_wasmtime
 	target/release/uc bench --wasm-peer target/release/examples/bare_wasmtime
 

@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod name_service;
 mod printing;
 mod progress;
 mod table;
@@ -12,6 +13,7 @@ use std::{env, process::ExitCode};
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    name_service::use_built_in();
     if env::args_os()
         .next()
         .is_some_and(|name| name == commands::monitor::NAME)

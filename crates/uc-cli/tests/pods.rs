@@ -9,6 +9,7 @@ mod support;
 
 use std::{
     io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
     process::{Child, Stdio},
     time::{Duration, Instant},
 };
@@ -214,6 +215,62 @@ volumes: [{name: work, emptyDir: {}}]";
     for line in ["main | hello\n", "other | linux\n"] {
         assert!(ended.stdout.contains(line), "{ended}");
     }
+}
+
+#[test]
+fn a_container_has_at_most_4096_processes_unless_it_says_otherwise() {
+    let Some(host) = Host::new() else { return };
+    let Some(limit) = pids_limit(&host, "") else {
+        println!("skipped: no pids controller here");
+        return;
+    };
+    assert_eq!(limit, "4096");
+    let annotated = "annotations: {undercurrent.dev/pids-limit: \"77\"}";
+    assert_eq!(pids_limit(&host, annotated).as_deref(), Some("77"));
+}
+
+/// The limit of a running container's control group.
+fn pids_limit(host: &Host, metadata: &str) -> Option<String> {
+    let spec = format!(
+        "containers:\n  - name: main\n    {}",
+        shell("exec sleep 1000000")
+    );
+    let text = pod(&spec).replace("labels: {tier: test}", metadata);
+    host.file("pod.yaml", &text.replace(", }", "}"));
+    let started = host.run(&["run", "--detach", "--name", "counted", "pod.yaml"]);
+    assert_eq!(started.code, 0, "{started}");
+    let group = format!("undercurrent-{}-main", started.stdout.trim());
+    let found = find_group(Path::new("/sys/fs/cgroup"), &group, 6);
+    let limit = found.and_then(|group| std::fs::read_to_string(group.join("pids.max")).ok());
+    assert_eq!(host.run(&["rm", "--force", "counted"]).code, 0);
+    limit.map(|text| text.trim().to_owned())
+}
+
+/// A control group of this name that limits processes.
+fn find_group(below: &Path, name: &str, depth: usize) -> Option<PathBuf> {
+    let here = below.join(name);
+    if here.join("pids.max").exists() {
+        return Some(here);
+    }
+    let entries = std::fs::read_dir(below).ok().filter(|_| depth > 0)?;
+    let mut directories = entries.flatten().filter(|entry| entry.path().is_dir());
+    directories.find_map(|entry| find_group(&entry.path(), name, depth - 1))
+}
+
+#[test]
+fn a_seccomp_profile_beyond_one_mebibyte_is_refused() {
+    let Some(host) = Host::new() else { return };
+    let profile = r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#;
+    let spec = format!(
+        "containers:\n  - name: main\n    {}\n    securityContext: {{seccompProfile: {{type: Localhost, localhostProfile: large.json}}}}",
+        shell("echo ran"),
+    );
+    let padded = |bytes: usize| format!("{profile}{}", " ".repeat(bytes - profile.len()));
+    host.file("large.json", &padded(1 << 20));
+    host.pod(&pod(&spec)).expect(0, "ran\n");
+    host.file("large.json", &padded((1 << 20) + 1));
+    host.pod(&pod(&spec))
+        .refuses(77, &["seccomp profile is too large", "1 MiB"]);
 }
 
 #[test]

@@ -431,6 +431,16 @@ mod tests {
     }
 
     #[test]
+    fn mounts_and_layers_are_counted() {
+        for (what, limit) in [("mounts", MAX_MOUNTS), ("image layers", MAX_LAYERS)] {
+            bounded(what, limit, limit).expect("at the limit");
+            let problem = bounded(what, limit + 1, limit).expect_err("beyond it");
+            assert!(problem.to_string().contains(what), "{problem}");
+        }
+        assert_eq!((MAX_MOUNTS, MAX_LAYERS), (256, 129));
+    }
+
+    #[test]
     fn a_target_lists_its_parents() {
         let target = Target::new("/var/lib/data").expect("valid");
         assert_eq!(target.path.to_str(), Ok("var/lib/data"));

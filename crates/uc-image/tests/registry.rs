@@ -8,7 +8,13 @@
 #[path = "support/http.rs"]
 mod http;
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use http::{Answer, Seen, Server};
 use uc_image::{
@@ -149,6 +155,83 @@ fn what_fails_for_a_moment_is_tried_again() {
             .count(),
         3
     );
+}
+
+#[test]
+fn what_keeps_failing_is_tried_five_times() {
+    let scene = Scene::new();
+    let server = scene.serve(|_, _, _| Answer::status(503).header("Retry-After", "0"));
+    let problem = scene
+        .pull(&server, &Credentials::none())
+        .expect_err("never works");
+    assert_eq!(problem.kind(), ProblemKind::Unavailable, "{problem}");
+    assert_eq!(server.seen().len(), 5);
+}
+
+#[test]
+fn redirects_are_followed_five_times() {
+    let scene = Scene::new();
+    let server = scene.serve(|_, request, _| {
+        let hop: usize = request
+            .path
+            .rsplit('/')
+            .next()
+            .and_then(|last| last.parse().ok())
+            .unwrap_or(0);
+        Answer::status(307).header("Location", format!("/hop/{}", hop + 1))
+    });
+    let problem = scene
+        .pull(&server, &Credentials::none())
+        .expect_err("leads nowhere");
+    assert_eq!(problem.kind(), ProblemKind::Unavailable, "{problem}");
+    let paths: Vec<String> = server.seen().into_iter().map(|seen| seen.path).collect();
+    assert_eq!(paths.len(), 6, "the request and five redirects: {paths:?}");
+}
+
+#[test]
+fn three_layers_are_downloaded_at_once() {
+    let directory = tempfile::tempdir().expect("makes a directory");
+    let store = Store::open(&directory.path().join("images")).expect("opens");
+    let layers: Vec<Vec<u8>> = (0..8u8).map(|number| vec![number; 10_000]).collect();
+    let config = serde_json::to_vec(&serde_json::json!({
+        "os": "linux", "architecture": uc_image::image::architecture(),
+        "rootfs": { "type": "layers", "diff_ids": layers.iter().map(|layer| digest_of(layer)).collect::<Vec<_>>() },
+    }))
+    .expect("serialises");
+    let descriptor =
+        |media, bytes: &[u8]| Descriptor::new(media, digest_of(bytes), bytes.len() as u64);
+    let manifest = serde_json::to_vec(&serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": media::OCI_MANIFEST,
+        "config": descriptor(media::OCI_CONFIG, &config),
+        "layers": layers.iter().map(|layer| descriptor(media::OCI_LAYER, layer)).collect::<Vec<_>>(),
+    }))
+    .expect("serialises");
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (running, highest) = (Arc::clone(&now), Arc::clone(&most));
+    let server = Server::start(move |request, _| {
+        let blob = layers
+            .iter()
+            .find(|layer| request.path.ends_with(digest_of(layer).as_str()));
+        let Some(layer) = blob else {
+            let is_manifest = request.path.contains("/manifests/");
+            return Answer::ok(if is_manifest { &manifest } else { &config })
+                .header("Content-Type", media::OCI_MANIFEST);
+        };
+        highest.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(50));
+        running.fetch_sub(1, Ordering::SeqCst);
+        Answer::ok(layer)
+    });
+    store
+        .resolve(
+            &reference(&server),
+            PullPolicy::Always,
+            &Credentials::none(),
+            &NoProgress,
+        )
+        .expect("pulls");
+    assert_eq!(most.load(Ordering::SeqCst), 3);
 }
 
 #[test]

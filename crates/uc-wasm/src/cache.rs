@@ -258,6 +258,35 @@ mod tests {
     }
 
     #[test]
+    fn the_newest_stay_within_number_and_size() {
+        let home = tempfile::tempdir().expect("temporary directory");
+        let path = home.path().join("cache");
+        let cache = Cache::open(&path, "aaaa".into()).expect("opens");
+        let entry = |name: &str, age_s: u64, bytes: u64| {
+            let file = File::create(path.join(format!("{name}{ENTRY_SUFFIX}"))).expect("made");
+            // A hole takes no space on disk.
+            file.set_len(bytes).expect("sized");
+            file.set_modified(SystemTime::now() - Duration::from_secs(age_s))
+                .expect("aged");
+        };
+        for number in 0..CACHE_ENTRIES_MAX + 2 {
+            entry(&format!("n{number}"), 10 + number as u64, 1);
+        }
+        cache.store(&digest(), b"code").expect("stores");
+        let count = || std::fs::read_dir(&path).expect("lists").count();
+        assert_eq!(count(), CACHE_ENTRIES_MAX);
+        assert!(
+            !path
+                .join(format!("n{CACHE_ENTRIES_MAX}{ENTRY_SUFFIX}"))
+                .exists()
+        );
+        entry("large", 5, CACHE_BYTES_MAX);
+        cache.store(&digest(), b"code").expect("stores");
+        assert_eq!(count(), 1, "what is older than the large one goes with it");
+        assert!(cache.find(&digest()).is_some());
+    }
+
+    #[test]
     fn a_directory_open_to_others_is_refused_with_a_remedy() {
         let home = tempfile::tempdir().expect("temporary directory");
         let path = home.path().join("cache");

@@ -47,10 +47,10 @@ pub(crate) struct Job {
 
 /// What a program's host functions run on. A name look-up in progress has a thread of its own, which nothing can
 /// interrupt; nobody waits for it at the end.
-struct Runtime(Option<runtime::Runtime>);
+pub(crate) struct Runtime(Option<runtime::Runtime>);
 
 impl Runtime {
-    fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -65,7 +65,7 @@ impl Runtime {
             })
     }
 
-    fn block_on<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         self.0.as_ref().map(|runtime| runtime.block_on(work))
     }
 }

@@ -20,6 +20,7 @@ mod ending;
 mod engine;
 mod host;
 mod inspect;
+mod instantiation;
 mod job;
 mod loader;
 mod meter;
@@ -32,3 +33,4 @@ mod ticker;
 
 pub use driver::WasmDriver;
 pub use inspect::{MEMORY_LIMIT_BYTES, PACKAGE_LIMIT_BYTES, WasmFacts, inspect};
+pub use instantiation::instantiation_times;

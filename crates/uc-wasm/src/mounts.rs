@@ -261,6 +261,15 @@ mod tests {
     }
 
     #[test]
+    fn a_thousand_mounts_are_the_most() {
+        let volume = tempfile::tempdir().expect("temporary directory");
+        let mounts = vec![host(volume.path(), None); MOUNTS_MAX + 1];
+        let problem = try_mounts(&mounts, false).expect_err("one too many");
+        assert_eq!(problem.kind(), ProblemKind::Refused);
+        assert!(problem.to_string().contains("1000"), "{problem}");
+    }
+
+    #[test]
     fn a_sub_path_cannot_leave_its_volume() {
         let volume = tempfile::tempdir().expect("temporary directory");
         std::fs::create_dir(volume.path().join("inside")).expect("made");

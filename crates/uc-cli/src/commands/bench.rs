@@ -18,6 +18,7 @@ use uc_model::{Problem, Result};
 use self::{
     fixture::Fixture,
     measure::{Contender, Measured},
+    statistics::Summary,
 };
 use crate::{
     cli::Format,
@@ -59,8 +60,13 @@ struct Report {
     provenance: &'static str,
     container: Vec<Measured>,
     wasm: Vec<Measured>,
+    /// One more instance of the program, in this process, in microseconds.
+    instantiation_us: Option<Summary>,
     monitor: Option<memory::Monitor>,
 }
+
+/// Instances that are timed, after as many that are not.
+const INSTANCES: usize = 1000;
 
 /// Runs the command.
 pub(crate) fn bench(args: &BenchArgs, format: Format) -> Result<ExitCode> {
@@ -77,6 +83,7 @@ pub(crate) fn bench(args: &BenchArgs, format: Format) -> Result<ExitCode> {
         provenance: "measured",
         container: Vec::new(),
         wasm: Vec::new(),
+        instantiation_us: None,
         monitor: None,
     };
     let uc = std::env::current_exe()
@@ -90,6 +97,7 @@ pub(crate) fn bench(args: &BenchArgs, format: Format) -> Result<ExitCode> {
     }
     if args.only != Some(Only::Container) {
         report.wasm = measure(modules(&fixture, &uc, args.wasm_peer.as_deref())?);
+        report.instantiation_us = instantiation(&fixture)?;
     }
     bar.finish_and_clear();
     match format {
@@ -103,7 +111,7 @@ fn contender(fixture: &Fixture, name: &'static str, command: &[&str]) -> Contend
     Contender {
         name,
         command: command.iter().map(|&word| word.to_owned()).collect(),
-        environment: vec![("UC_HOME".into(), fixture.home())],
+        environment: fixture.environment(),
         without_unified: name == "crun" && Path::new("/sys/fs/cgroup/unified").exists(),
     }
 }
@@ -156,6 +164,17 @@ fn modules(fixture: &Fixture, uc: &str, peer: Option<&Path>) -> Result<Vec<Conte
     Ok(all)
 }
 
+fn instantiation(fixture: &Fixture) -> Result<Option<Summary>> {
+    let module = PathBuf::from(fixture.module()?);
+    let times = uc_wasm::instantiation_times(fixture.compiled(), &module, 2 * INSTANCES)?;
+    let samples: Vec<f64> = times
+        .iter()
+        .skip(INSTANCES)
+        .map(|time| time.as_secs_f64() * 1e6)
+        .collect();
+    Ok(Summary::of(&samples))
+}
+
 fn words(report: &Report) -> String {
     let mut text = String::new();
     for (title, all) in [
@@ -185,6 +204,12 @@ fn words(report: &Report) -> String {
             ]);
         }
         text.push_str(&format!("{title} (ms, measured)\n{}\n", table.text()));
+    }
+    if let Some(summary) = &report.instantiation_us {
+        text.push_str(&format!(
+            "WebAssembly instance in process: {:.1} µs ± {:.1} (measured, median of {INSTANCES}; promise: 50 µs)\n",
+            summary.median, summary.deviation
+        ));
     }
     if let Some(monitor) = &report.monitor {
         text.push_str(&format!(

@@ -76,6 +76,22 @@ fn expansion_bombs_are_defused() {
     );
 }
 
+#[test]
+fn text_and_depth_are_bounded() {
+    let padded = |bytes: usize| {
+        let text = pod("", "");
+        format!("{text}{}", " ".repeat(bytes - text.len()))
+    };
+    assert!(parse(&padded(1 << 20), "f.yaml", Path::new("/")).is_ok());
+    let problem = refuse(&padded((1 << 20) + 1));
+    assert!(problem.to_string().contains("1 MiB"), "{problem}");
+    let nested = |depth: usize| format!("a: {}{}", "[".repeat(depth), "]".repeat(depth));
+    let deep = |depth| refuse(&nested(depth)).to_string().contains("64");
+    // The list and the mapping around it count, too.
+    assert!(!deep(62), "{}", refuse(&nested(62)));
+    assert!(deep(65), "{}", refuse(&nested(65)));
+}
+
 /// Inputs that would take a reader of quadratic cost minutes; a bound on nodes or text stops each.
 #[test]
 fn repetitive_text_is_read_or_refused() {

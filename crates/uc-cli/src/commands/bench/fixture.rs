@@ -7,8 +7,8 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
-use uc_model::{Digest, Problem, Result};
+use uc_image::layout::{ConfigDraft, LayoutWriter};
+use uc_model::{Problem, Result};
 
 /// Largest busybox that is taken, in bytes.
 const MAX_BUSYBOX: u64 = 16 << 20;
@@ -50,9 +50,20 @@ impl Fixture {
         self.folder.path().join(name)
     }
 
-    /// The value of UC_HOME.
-    pub(super) fn home(&self) -> String {
-        self.path("home").display().to_string()
+    /// Where compiled programs are kept.
+    pub(super) fn compiled(&self) -> PathBuf {
+        self.path("cache/undercurrent/wasm")
+    }
+
+    /// The environment of ours: every directory is below this one, but for that in memory, which is the user's own.
+    pub(super) fn environment(&self) -> Vec<(String, String)> {
+        let below = |variable: &str, name: &str| (variable.to_owned(), self.file(name));
+        vec![
+            ("UC_HOME".to_owned(), String::new()),
+            below("XDG_DATA_HOME", "data"),
+            below("XDG_STATE_HOME", "state"),
+            below("XDG_CACHE_HOME", "cache"),
+        ]
     }
 
     /// A file beside the others.
@@ -72,10 +83,9 @@ impl Fixture {
         Ok(path.display().to_string())
     }
 
-    /// Packs a static busybox as an image, and unpacks the same for the others.
+    /// Lays out a static busybox for the others, and packs the same as an image.
     pub(super) fn containers(&self, busybox: &Path) -> Result<()> {
         let program = static_program(busybox)?;
-        write_layout(&self.path("layout"), &layer(&program)?)?;
         let root = self.path("bundle/rootfs");
         for directory in DIRECTORIES {
             let path = root.join(directory);
@@ -90,7 +100,15 @@ impl Fixture {
             symlink("busybox", &link).map_err(|error| failed(&link, error))?;
         }
         let config = bundle_config().to_string();
-        write(&self.path("bundle/config.json"), config.as_bytes())
+        write(&self.path("bundle/config.json"), config.as_bytes())?;
+        let writer = LayoutWriter::open(&self.path("layout"))?;
+        let draft = ConfigDraft {
+            cmd: vec!["/bin/true".into()],
+            env: vec!["PATH=/bin".into()],
+            ..ConfigDraft::default()
+        };
+        writer.add_image(TAG, &draft, &[writer.add_layer_from_directory(&root)?])?;
+        Ok(())
     }
 }
 
@@ -116,79 +134,6 @@ fn static_program(path: &Path) -> Result<Vec<u8>> {
         return Err(missing("busybox is not a static program"));
     }
     Ok(program)
-}
-
-fn layer(program: &[u8]) -> Result<Vec<u8>> {
-    let failed = |error| Problem::internal("cannot pack a layer").caused_by(error);
-    let mut tar = tar::Builder::new(Vec::new());
-    let entry = |kind, size, mode| {
-        let mut header = tar::Header::new_gnu();
-        header.set_entry_type(kind);
-        header.set_size(size);
-        header.set_mode(mode);
-        header
-    };
-    for directory in DIRECTORIES {
-        let mut header = entry(tar::EntryType::Directory, 0, 0o755);
-        tar.append_data(&mut header, directory, [].as_slice())
-            .map_err(failed)?;
-    }
-    let mut header = entry(tar::EntryType::Regular, program.len() as u64, 0o755);
-    tar.append_data(&mut header, "bin/busybox", program)
-        .map_err(failed)?;
-    for applet in APPLETS {
-        let mut header = entry(tar::EntryType::Symlink, 0, 0o777);
-        tar.append_link(&mut header, format!("bin/{applet}"), "busybox")
-            .map_err(failed)?;
-    }
-    tar.into_inner().map_err(failed)
-}
-
-fn write_layout(folder: &Path, layer: &[u8]) -> Result<()> {
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
-    let media = |name: &str| format!("application/vnd.oci.image.{name}");
-    let layer = blob(folder, &media("layer.v1.tar"), layer)?;
-    let config = json!({
-        "architecture": architecture,
-        "os": "linux",
-        "config": { "Cmd": ["/bin/true"], "Env": ["PATH=/bin"] },
-        "rootfs": { "type": "layers", "diff_ids": [layer["digest"]] },
-    });
-    let config = blob(
-        folder,
-        &media("config.v1+json"),
-        config.to_string().as_bytes(),
-    )?;
-    let manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": media("manifest.v1+json"),
-        "config": config,
-        "layers": [layer],
-    });
-    let mut manifest = blob(
-        folder,
-        &media("manifest.v1+json"),
-        manifest.to_string().as_bytes(),
-    )?;
-    manifest["annotations"] = json!({ "org.opencontainers.image.ref.name": TAG });
-    manifest["platform"] = json!({ "architecture": architecture, "os": "linux" });
-    let index = json!({ "schemaVersion": 2, "manifests": [manifest] }).to_string();
-    write(
-        &folder.join("oci-layout"),
-        br#"{"imageLayoutVersion":"1.0.0"}"#,
-    )?;
-    write(&folder.join("index.json"), index.as_bytes())
-}
-
-/// Writes content under its digest and gives its descriptor.
-fn blob(folder: &Path, media_type: &str, content: &[u8]) -> Result<Value> {
-    let digest = Digest::from_sha256(&Sha256::digest(content).into());
-    write(&folder.join("blobs/sha256").join(digest.hex()), content)?;
-    Ok(json!({ "mediaType": media_type, "digest": digest.as_str(), "size": content.len() }))
 }
 
 /// A bundle that isolates as ours does, but for the system call filter: that is to the others' advantage.

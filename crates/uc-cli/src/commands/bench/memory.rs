@@ -61,7 +61,7 @@ fn ask(fixture: &Fixture, uc: &str, arguments: &[&str]) -> Result<Value> {
     let output = Command::new(uc)
         .args(["--format", "json"])
         .args(arguments)
-        .env("UC_HOME", fixture.home())
+        .envs(fixture.environment())
         .output()
         .map_err(|error| failed().caused_by(error))?;
     if !output.status.success() {
