@@ -19,6 +19,7 @@ use rustix::{
 };
 
 use crate::{
+    cgroup::Entrances,
     plan::{Plan, Program},
     report::{Report, Step},
     sys,
@@ -28,8 +29,6 @@ pub(crate) use filesystem::masked_paths;
 
 /// Sent by the launcher when ids are in place.
 pub(crate) const PREPARED: u8 = b'M';
-/// Sent by the launcher when the process is in its cgroups.
-pub(crate) const GROUPED: u8 = b'G';
 /// Sent by the launcher to start the program.
 pub(crate) const START: u8 = b'S';
 
@@ -55,17 +54,17 @@ impl<T> During<T> for Result<T, Errno> {
 }
 
 /// Runs a container's first process to its exec; never returns.
-pub(crate) fn run_container(plan: &Plan, control: BorrowedFd<'_>) -> ! {
-    let Err(failure) = container(plan, control);
+pub(crate) fn run_container(plan: &Plan, groups: &Entrances, control: BorrowedFd<'_>) -> ! {
+    let Err(failure) = container(plan, groups, control);
     fail(control, failure)
 }
 
 /// Runs one more program in a container whose namespaces have been joined; never returns.
-pub(crate) fn run_exec(program: &Program, control: BorrowedFd<'_>) -> ! {
+pub(crate) fn run_exec(program: &Program, groups: &Entrances, control: BorrowedFd<'_>) -> ! {
     let Err(failure) = die_with_launcher()
+        .and_then(|()| join_groups(groups))
         .and_then(|()| await_byte(control, PREPARED))
         .and_then(|()| become_root_inside(program.groups.is_some()))
-        .and_then(|()| await_byte(control, GROUPED))
         .and_then(|()| execute(program, control));
     fail(control, failure)
 }
@@ -88,8 +87,13 @@ pub(crate) fn send(control: BorrowedFd<'_>, report: Report) {
     let _ = rustix::io::retry_on_intr(|| rustix::io::write(control, &report.encode()));
 }
 
-fn container(plan: &Plan, control: BorrowedFd<'_>) -> Done<std::convert::Infallible> {
+fn container(
+    plan: &Plan,
+    groups: &Entrances,
+    control: BorrowedFd<'_>,
+) -> Done<std::convert::Infallible> {
     die_with_launcher()?;
+    join_groups(groups)?;
     await_byte(control, PREPARED)?;
     let filesystem = &plan.filesystem;
     sys::close_from(filesystem.first_unused_fd.unsigned_abs()).during(Step::Handshake)?;
@@ -99,6 +103,8 @@ fn container(plan: &Plan, control: BorrowedFd<'_>) -> Done<std::convert::Infalli
         .map(drop)
         .or_else(ignore(Errno::PERM))
         .during(Step::BecomeRootInside)?;
+    // Without its own cgroup namespace a container would see the host's cgroup paths; older kernels lack it.
+    unshare_cgroup_namespace().during(Step::UnshareCgroup)?;
     rustix::system::sethostname(plan.hostname.to_bytes())
         .or_else(ignore(Errno::PERM))
         .during(Step::SetHostname)?;
@@ -117,14 +123,21 @@ fn container(plan: &Plan, control: BorrowedFd<'_>) -> Done<std::convert::Infalli
             .during(Step::MakeRootReadOnly)?;
     }
     enter_root(root.as_fd())?;
-    await_byte(control, GROUPED)?;
-    // Without its own cgroup namespace a container would see the host's cgroup paths; older kernels lack it.
-    unshare_cgroup_namespace().during(Step::UnshareCgroup)?;
     execute(&plan.program, control)
 }
 
 fn die_with_launcher() -> Done {
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64).during(Step::Handshake)
+}
+
+/// Enters the cgroups of version 1. A thread that moves itself keeps nobody waiting; a process that is moved by another
+/// waits for the kernel's RCU, commonly ten milliseconds.
+fn join_groups(groups: &Entrances) -> Done {
+    for (index, tasks) in groups.tasks.iter().enumerate() {
+        rustix::io::retry_on_intr(|| rustix::io::write(tasks, b"0"))
+            .during_item(Step::JoinCgroup, index)?;
+    }
+    Ok(())
 }
 
 fn await_byte(control: BorrowedFd<'_>, expected: u8) -> Done {

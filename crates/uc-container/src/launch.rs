@@ -16,6 +16,7 @@ use tokio::io::unix::AsyncFd;
 use uc_model::{Problem, Result};
 
 use crate::{
+    cgroup::Entrances,
     child::{self, Failure},
     idmap::{IdMapping, MapWriter},
     plan::{Plan, Program},
@@ -153,18 +154,10 @@ impl Control {
         }
     }
 
-    /// Tells the child that its ids are in place, does `group` while the child builds its file system, tells it that it
-    /// is in its cgroups, and waits until it has done all but the execution.
-    ///
-    /// The two go side by side because moving a process into a cgroup can keep the kernel waiting for milliseconds.
-    pub(crate) async fn set_up(
-        &self,
-        subjects: &Subjects,
-        group: impl FnOnce() -> Result<()>,
-    ) -> Result<()> {
-        self.send(child::PREPARED)?;
-        group()
-            .and_then(|()| self.send(child::GROUPED))
+    /// Tells the child that its ids are in place, and waits until it has done all but the execution.
+    pub(crate) async fn set_up(&self, subjects: &Subjects) -> Result<()> {
+        // A child that is gone has left word why.
+        self.send(child::PREPARED)
             .map_err(|problem| self.last_words(subjects).unwrap_or(problem))?;
         match self.receive().await? {
             Some(Report::Ready) => Ok(()),
@@ -204,9 +197,10 @@ impl Control {
     }
 }
 
-/// Clones a container's first process, with new namespaces or into those of its sandbox.
+/// Clones a container's first process into its cgroups, with new namespaces or into those of its sandbox.
 pub(crate) async fn spawn_container(
     plan: &Plan,
+    groups: &Entrances,
     shared: Option<&Namespaces>,
     own_network: bool,
     pair: ControlPair,
@@ -218,20 +212,22 @@ pub(crate) async fn spawn_container(
     match shared {
         None => {
             // SAFETY: the child runs `run_container` only, which keeps to system calls.
-            let pid = clone_with(all, &pair, |control| child::run_container(plan, control));
+            let run = |control: BorrowedFd<'_>| child::run_container(plan, groups, control);
+            let pid = clone_with(all, groups.unified(), &pair, run);
             launched(pid?, pair)
         }
         Some(namespaces) => {
-            let run = |control: BorrowedFd<'_>| child::run_container(plan, control);
-            via_intermediate(&pair, || namespaces.join(), own, run)?;
+            let run = |control: BorrowedFd<'_>| child::run_container(plan, groups, control);
+            via_intermediate(&pair, || namespaces.join(), own, groups.unified(), run)?;
             adopt(pair).await
         }
     }
 }
 
-/// Clones a process into all namespaces of a running container.
+/// Clones a process into all namespaces and cgroups of a running container.
 pub(crate) async fn spawn_exec(
     program: &Program,
+    groups: &Entrances,
     container: BorrowedFd<'_>,
     own_network: bool,
     pair: ControlPair,
@@ -244,14 +240,25 @@ pub(crate) async fn spawn_exec(
         | libc::CLONE_NEWUTS
         | libc::CLONE_NEWCGROUP
         | network;
-    let run = |control: BorrowedFd<'_>| child::run_exec(program, control);
-    via_intermediate(&pair, || sys::setns(container, flags), 0, run)?;
+    let run = |control: BorrowedFd<'_>| child::run_exec(program, groups, control);
+    via_intermediate(
+        &pair,
+        || sys::setns(container, flags),
+        0,
+        groups.unified(),
+        run,
+    )?;
     adopt(pair).await
 }
 
-fn clone_with(flags: u64, pair: &ControlPair, run: impl FnOnce(BorrowedFd<'_>)) -> Result<u32> {
+fn clone_with(
+    flags: u64,
+    group: Option<BorrowedFd<'_>>,
+    pair: &ControlPair,
+    run: impl FnOnce(BorrowedFd<'_>),
+) -> Result<u32> {
     // SAFETY: `run` is one of this crate's child functions, which keep to system calls.
-    match unsafe { sys::clone_process(flags) } {
+    match unsafe { sys::clone_process(flags, group) } {
         Ok(Cloned::Child) => {
             run(pair.child.as_fd());
             sys::exit_now(1)
@@ -267,14 +274,15 @@ fn via_intermediate(
     pair: &ControlPair,
     join: impl FnOnce() -> Result<(), Errno>,
     flags: u64,
+    group: Option<BorrowedFd<'_>>,
     run: impl FnOnce(BorrowedFd<'_>),
 ) -> Result<()> {
-    let pid = clone_with(0, pair, |control| {
+    let pid = clone_with(0, None, pair, |control| {
         if let Err(errno) = join() {
             child::fail(control, Failure(Step::JoinNamespaces, 0, errno));
         }
         // SAFETY: both sides keep to system calls.
-        match unsafe { sys::clone_process(flags | libc::CLONE_PARENT as u64) } {
+        match unsafe { sys::clone_process(flags | libc::CLONE_PARENT as u64, group) } {
             Ok(Cloned::Child) => {
                 run(control);
                 sys::exit_now(1)

@@ -138,7 +138,7 @@ fn wait_for_interface(pid: u32, child: &mut Child, program: &str) -> Result<()> 
 /// Opens and closes a connection to a port on the sandbox's loopback, from a process inside its network.
 pub(crate) async fn tcp_connect(namespaces: &Namespaces, request: TcpConnectRequest) -> Result<()> {
     // SAFETY: the child keeps to system calls and leaves by _exit.
-    let pid = match unsafe { sys::clone_process(0) } {
+    let pid = match unsafe { sys::clone_process(0, None) } {
         Ok(Cloned::Parent(pid)) => pid,
         Ok(Cloned::Child) => {
             let result = namespaces

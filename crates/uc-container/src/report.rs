@@ -49,6 +49,7 @@ steps! {
     ConnectStreams = 24, "connecting standard streams";
     MakeRootReadOnly = 25, "making the root file system read-only";
     UnshareCgroup = 26, "unsharing the cgroup namespace";
+    JoinCgroup = 27, "joining a control group";
 }
 
 /// One message from the child: eight bytes.

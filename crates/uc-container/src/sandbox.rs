@@ -268,9 +268,15 @@ impl ContainerSandbox {
         };
         let plan = Plan::new(&plan_request, program, &request.process)?;
         let namespaces = shared.as_ref().map(|shared| Arc::clone(&shared.namespaces));
-        let launched =
-            launch::spawn_container(&plan, namespaces.as_deref(), self.own_network(), pair).await?;
-        let set_up = self.set_up(&launched, &plan, cgroup, &mut shared).await;
+        let launched = launch::spawn_container(
+            &plan,
+            &cgroup.make(&self.request.directory)?,
+            namespaces.as_deref(),
+            self.own_network(),
+            pair,
+        )
+        .await?;
+        let set_up = self.set_up(&launched, &plan, &mut shared).await;
         match set_up {
             Ok(()) => Ok((
                 launched,
@@ -292,29 +298,20 @@ impl ContainerSandbox {
         &self,
         launched: &launch::Launched,
         plan: &Plan,
-        cgroup: &Cgroup,
         shared: &mut Option<Shared>,
     ) -> Result<()> {
-        let group = || {
-            cgroup.make(&self.request.directory)?;
-            cgroup.attach(launched.pid)
-        };
         if shared.is_some() {
-            return launched.control.set_up(&plan.subjects, group).await;
+            return launched.control.set_up(&plan.subjects).await;
         }
         launch::write_id_maps(&self.mapping, launched.pid)?;
+        let namespaces = Arc::new(Namespaces::of(launched.pid, self.own_network())?);
         let link = match self.request.network {
             Network::User => Some(network::link(launched.pid, &self.request.ports)?),
             Network::None | Network::Http | Network::Host => None,
         };
-        let mut namespaces = None;
-        let group = || {
-            namespaces = Some(Namespaces::of(launched.pid, self.own_network())?);
-            group()
-        };
-        launched.control.set_up(&plan.subjects, group).await?;
-        *shared = namespaces.map(|namespaces| Shared {
-            namespaces: Arc::new(namespaces),
+        launched.control.set_up(&plan.subjects).await?;
+        *shared = Some(Shared {
+            namespaces,
             _link: link,
         });
         Ok(())
@@ -375,6 +372,7 @@ impl ContainerSandbox {
         let pair = ControlPair::new()?;
         let launched = launch::spawn_exec(
             &program,
+            &container.cgroup.enter()?,
             container.ending.pidfd().as_fd(),
             self.own_network(),
             pair,
@@ -388,8 +386,7 @@ impl ContainerSandbox {
             ..Subjects::default()
         };
         let run = async {
-            let group = || container.cgroup.attach(launched.pid);
-            launched.control.set_up(&subjects, group).await?;
+            launched.control.set_up(&subjects).await?;
             launched.control.start(&subjects).await?;
             ending.wait().await
         };

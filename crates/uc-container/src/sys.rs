@@ -39,6 +39,9 @@ fn check(result: libc::c_long) -> Result<libc::c_long, Errno> {
     }
 }
 
+/// clone3(2): the new process is in the group that `cgroup` refers to (Linux 5.7).
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
 /// Which side of a clone this is.
 pub(crate) enum Cloned {
     /// The new process.
@@ -47,15 +50,20 @@ pub(crate) enum Cloned {
     Parent(u32),
 }
 
-/// Clones this process with new namespaces (`CLONE_NEW…`) or as a sibling (`CLONE_PARENT`), copying its memory.
+/// Clones this process with new namespaces (`CLONE_NEW…`) or as a sibling (`CLONE_PARENT`), copying its memory; if asked,
+/// straight into a cgroup of version 2, given by its directory.
 ///
 /// # Safety
 /// The child must call nothing but async-signal-safe code until it executes a program or exits: another thread may
 /// have held a lock at the moment of the clone.
-pub(crate) unsafe fn clone_process(flags: u64) -> Result<Cloned, Errno> {
+pub(crate) unsafe fn clone_process(
+    flags: u64,
+    group: Option<BorrowedFd<'_>>,
+) -> Result<Cloned, Errno> {
     let sibling = flags & libc::CLONE_PARENT as u64 != 0;
     let args = CloneArgs {
-        flags,
+        flags: flags | group.map_or(0, |_| CLONE_INTO_CGROUP),
+        cgroup: group.map_or(0, |group| group.as_raw_fd().unsigned_abs().into()),
         // With CLONE_PARENT the kernel takes the signal of the caller's own creation and wants 0 here.
         exit_signal: if sibling { 0 } else { libc::SIGCHLD as u64 },
         ..CloneArgs::default()
@@ -278,4 +286,60 @@ pub(crate) fn install_seccomp_filter(program: &[seccompiler::sock_filter]) -> Re
 pub(crate) fn watch(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open and keeps its number until the `AsyncFd` that owns it drops it.
     Ok(unsafe { AsyncFd::register(fd) }?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::fd::AsFd as _, path::Path};
+
+    use super::*;
+
+    /// A new group of version 2, gone at the end.
+    struct Group(std::path::PathBuf);
+
+    impl Group {
+        fn new() -> Option<Self> {
+            ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
+                .iter()
+                .filter(|root| Path::new(root).join("cgroup.controllers").exists())
+                .map(|root| Path::new(root).join(format!("uc-test-{}", std::process::id())))
+                .find(|path| fs::create_dir(path).is_ok())
+                .map(Self)
+        }
+    }
+
+    impl Drop for Group {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_process_is_cloned_into_its_group() {
+        let Some(group) = Group::new() else {
+            println!("skipped: no control group of version 2 can be made here");
+            return;
+        };
+        let directory = fs::File::open(&group.0).expect("opens");
+        // SAFETY: the child only waits for a signal.
+        let pid = match unsafe { clone_process(0, Some(directory.as_fd())) }.expect("cloned") {
+            Cloned::Child => loop {
+                // SAFETY: pause takes nothing.
+                unsafe { libc::pause() };
+            },
+            Cloned::Parent(pid) => pid,
+        };
+        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("there");
+        let pidfd = pidfd_open(pid).expect("opens");
+        pidfd_signal(pidfd.as_fd(), libc::SIGKILL).expect("killed");
+        let pid = rustix::process::Pid::from_raw(pid as i32).expect("a process id");
+        rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).expect("reaped");
+        let name = group.0.file_name().expect("a name").to_string_lossy();
+        assert!(
+            groups
+                .lines()
+                .any(|line| line.starts_with("0::") && line.ends_with(&*name)),
+            "{groups}"
+        );
+    }
 }

@@ -4,7 +4,9 @@ mod layout;
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs::{self, File},
+    io,
+    os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -22,6 +24,21 @@ const REMOVAL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The period of CPU limits, in microseconds: the kernel's own default.
 const CPU_PERIOD_US: u64 = 100_000;
+
+/// What a process needs to get into its groups.
+#[derive(Debug, Default)]
+pub(crate) struct Entrances {
+    /// The directory in the hierarchy of version 2, which a process is cloned into.
+    unified: Option<File>,
+    /// The file in each hierarchy of version 1 that a process puts itself in.
+    pub(crate) tasks: Vec<File>,
+}
+
+impl Entrances {
+    pub(crate) fn unified(&self) -> Option<BorrowedFd<'_>> {
+        self.unified.as_ref().map(AsFd::as_fd)
+    }
+}
 
 /// The groups of one container: one directory per hierarchy.
 #[derive(Debug, Default)]
@@ -68,10 +85,42 @@ impl Cgroup {
     }
 
     /// Makes the groups, once they are recorded in the sandbox's directory, and sets the limits.
-    pub(crate) fn make(&self, directory: &Path) -> Result<()> {
+    pub(crate) fn make(&self, directory: &Path) -> Result<Entrances> {
         self.record(directory)?;
         self.make_directories()?;
-        self.apply()
+        self.apply()?;
+        self.enter()
+    }
+
+    /// Opens the groups for a process that is to be in them.
+    pub(crate) fn enter(&self) -> Result<Entrances> {
+        let mut entrances = Entrances::default();
+        for directory in &self.directories {
+            let is_unified = self
+                .by_controller
+                .values()
+                .any(|(version, of)| *version == Version::V2 && of == directory);
+            let path = if is_unified {
+                directory.clone()
+            } else {
+                directory.join("tasks")
+            };
+            let opened = fs::OpenOptions::new()
+                .read(is_unified)
+                .write(!is_unified)
+                .open(&path)
+                .map_err(|error| {
+                    Problem::host("cannot open a control group")
+                        .at(path.display())
+                        .caused_by(error)
+                })?;
+            if is_unified {
+                entrances.unified = Some(opened);
+            } else {
+                entrances.tasks.push(opened);
+            }
+        }
+        Ok(entrances)
     }
 
     fn add(&mut self, controller: Controller, place: &Place, name: &str) {
@@ -140,13 +189,6 @@ impl Cgroup {
             apply_cpu(*version, directory, limits)?;
         }
         Ok(())
-    }
-
-    /// Moves a process into the groups.
-    pub(crate) fn attach(&self, pid: u32) -> Result<()> {
-        self.directories
-            .iter()
-            .try_for_each(|directory| write(directory, "cgroup.procs", pid))
     }
 
     /// What the container uses.

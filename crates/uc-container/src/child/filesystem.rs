@@ -337,47 +337,44 @@ pub(crate) fn masked_paths() -> Vec<String> {
         .collect()
 }
 
-/// Covers the place held under the planned number (also given as a descriptor).
-type Cover = fn(&Filesystem, BorrowedFd<'_>) -> Result<(), Errno>;
+/// Covers a path whose place is held under the planned number (also given as a descriptor).
+type Cover<'a> = &'a mut dyn FnMut(&CStr, BorrowedFd<'_>) -> Result<(), Errno>;
 
 pub(super) fn mask_paths(filesystem: &Filesystem, root: BorrowedFd<'_>) -> Done {
-    let groups: [(&[&CStr], Cover); 3] = [
-        (&MASKED_FILES, |filesystem, _| {
-            rustix::mount::mount_bind(c"/dev/null", &*filesystem.target_path)
-        }),
-        (&MASKED_DIRECTORIES, |filesystem, _| {
-            let options = Some(c"size=0,mode=555");
-            rustix::mount::mount(
-                c"tmpfs",
-                &*filesystem.target_path,
-                c"tmpfs",
-                INERT | MountFlags::RDONLY,
-                options,
-            )
-        }),
-        (&READ_ONLY_DIRECTORIES, |_, place| {
-            let tree = sys::clone_mount_tree(place)?;
-            sys::add_mount_attributes(tree.as_fd(), libc::MOUNT_ATTR_RDONLY, true)?;
-            sys::attach_mount_tree(tree.as_fd(), place)
-        }),
-    ];
     let mut index = 0;
-    for (paths, cover) in groups {
+    let mut each = |paths: &[&CStr], cover: Cover<'_>| -> Done {
         for path in paths {
             match resolve(root, path, Links::Refuse) {
                 Err(Errno::NOENT) => {}
                 Err(errno) => return Err(Failure(Step::MaskPath, index, errno)),
-                Ok(opened) => {
-                    place(opened, filesystem.target_fd)
-                        .during_item(Step::MaskPath, index.into())?;
-                    cover(filesystem, borrow(filesystem.target_fd))
-                        .during_item(Step::MaskPath, index.into())?;
-                }
+                Ok(opened) => place(opened, filesystem.target_fd)
+                    .and_then(|()| cover(path, borrow(filesystem.target_fd)))
+                    .during_item(Step::MaskPath, index.into())?,
             }
             index += 1;
         }
-    }
-    Ok(())
+        Ok(())
+    };
+    each(&MASKED_FILES, &mut |_, _| {
+        rustix::mount::mount_bind(c"/dev/null", &*filesystem.target_path)
+    })?;
+    // One empty file system covers all: each more would have to be made and unmade.
+    let mut empty: Option<OwnedFd> = None;
+    each(&MASKED_DIRECTORIES, &mut |path, place| {
+        if let Some(empty) = &empty {
+            return sys::attach_mount_tree(sys::clone_mount_tree(empty.as_fd())?.as_fd(), place);
+        }
+        let options = Some(c"size=0,mode=555");
+        let flags = INERT | MountFlags::RDONLY;
+        rustix::mount::mount(c"tmpfs", &*filesystem.target_path, c"tmpfs", flags, options)?;
+        empty = Some(resolve(root, path, Links::Refuse)?);
+        Ok(())
+    })?;
+    each(&READ_ONLY_DIRECTORIES, &mut |_, place| {
+        let tree = sys::clone_mount_tree(place)?;
+        sys::add_mount_attributes(tree.as_fd(), libc::MOUNT_ATTR_RDONLY, true)?;
+        sys::attach_mount_tree(tree.as_fd(), place)
+    })
 }
 
 pub(super) fn mount_volume(
