@@ -3,6 +3,7 @@
 mod fixture;
 mod measure;
 mod memory;
+mod pull;
 mod statistics;
 
 use std::{
@@ -26,15 +27,16 @@ use crate::{
     table::Table,
 };
 
-/// Measure cold starts beside crun, runc, podman and wasmtime where they are on PATH
+/// Measure cold starts and pulls beside crun, runc, podman, wasmtime, skopeo and umoci where they are on PATH
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   uc bench
   uc bench --only container --runs 50 --format json
+  uc bench --only pull
 
 Whole processes, in turns, after warm-ups that are discarded. A ratio is our median divided by the other's.")]
 pub(crate) struct BenchArgs {
-    /// Runs of each contender that count
+    /// Runs of each contender that count (at most 5 pulls)
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000), value_name = "N")]
     runs: u16,
     /// One kind of workload
@@ -52,6 +54,7 @@ pub(crate) struct BenchArgs {
 enum Only {
     Wasm,
     Container,
+    Pull,
 }
 
 /// Everything that was measured.
@@ -63,7 +66,11 @@ struct Report {
     /// One more instance of the program, in this process, in microseconds.
     instantiation_us: Option<Summary>,
     monitor: Option<memory::Monitor>,
+    pull: Option<pull::Pull>,
 }
+
+/// Rounds of pulling, at the most: each leaves half a gigabyte until the end.
+const PULLS: u16 = 5;
 
 /// Instances that are timed, after as many that are not.
 const INSTANCES: usize = 1000;
@@ -85,19 +92,25 @@ pub(crate) fn bench(args: &BenchArgs, format: Format) -> Result<ExitCode> {
         wasm: Vec::new(),
         instantiation_us: None,
         monitor: None,
+        pull: None,
     };
+    let wanted = |part| args.only.is_none_or(|only| only == part);
     let uc = std::env::current_exe()
         .map_err(|error| Problem::host("cannot find this program").caused_by(error))?
         .display()
         .to_string();
-    if args.only != Some(Only::Wasm) {
+    if wanted(Only::Container) {
         fixture.containers(&args.busybox)?;
         report.container = measure(containers(&fixture, &uc));
         report.monitor = Some(memory::monitor(&fixture, &uc)?);
     }
-    if args.only != Some(Only::Container) {
+    if wanted(Only::Wasm) {
         report.wasm = measure(modules(&fixture, &uc, args.wasm_peer.as_deref())?);
         report.instantiation_us = instantiation(&fixture)?;
+    }
+    if wanted(Only::Pull) {
+        bar.set_message("pull");
+        report.pull = Some(pull::pull(&fixture, &uc, args.runs.min(PULLS).into())?);
     }
     bar.finish_and_clear();
     match format {
@@ -216,6 +229,9 @@ fn words(report: &Report) -> String {
             "Monitor of a detached workload: {:.2} MB PSS (measured; promise: {:.1} MB)\n",
             monitor.pss_mb, monitor.promise_mb
         ));
+    }
+    if let Some(pull) = &report.pull {
+        text.push_str(&pull.words());
     }
     text
 }
