@@ -8,6 +8,9 @@ use serde::{
 };
 use uc_model::Problem;
 
+/// How many characters of the parser's words are kept.
+const MAX_QUOTE: usize = 300;
+
 /// Reads a list of at most `N` elements; a longer one is an error before it takes memory.
 pub(crate) fn bounded_list<'de, D, T, const N: usize>(source: D) -> Result<Vec<T>, D::Error>
 where
@@ -86,7 +89,9 @@ where
 
 /// The problem of a document that cannot be read.
 pub(crate) fn malformed(what: &str, error: &serde_json::Error) -> Problem {
-    let problem = Problem::invalid(what).found(error);
+    // The parser's words can quote the document, which may be one string of many megabytes.
+    let found: String = error.to_string().chars().take(MAX_QUOTE).collect();
+    let problem = Problem::invalid(what).found(found);
     if error.is_eof() {
         problem.remedy("it ends too early: fetch it again")
     } else {
