@@ -7,12 +7,13 @@ use serde_json::Value;
 use crate::{
     attestation,
     evidence::{Evidence, Form, Subject},
+    keys::Target,
     message::Message,
     oci, opened,
     opened::OpenedStatement,
     predicate::PredicateType,
     requirement::Requirement,
-    trust::{Budget, Trust},
+    trust::{Budget, Place, Trust},
     verdict::{
         CountedAttestation, CountedSignature, Discounted, Outcome, Reason, Refusal, SignedBy,
         TransparencyLog, Verdict,
@@ -125,7 +126,7 @@ fn weigh(
         Form::DsseEnvelope | Form::Bundle => {
             let opened = opened::statement(piece, budget)?;
             let kind = &opened.statement.predicate_type;
-            if opened.can_sign && kind.is_signature() {
+            if opened.is_bundle && kind.is_signature() {
                 return weigh_statement(piece, &opened, subject, requirement, trust, budget)
                     .map(Contribution::Signatures);
             }
@@ -170,7 +171,11 @@ fn weigh_payload(
         return Err(opened::wrong_digest(payload.digest.as_str()));
     }
     let message = Message::new(piece.bytes);
-    let by = trust.find(&message, &opened.signature, None, budget)?;
+    let place = Place {
+        target: Target::Layer,
+        hint: None,
+    };
+    let by = trust.find(&message, &opened.signature, place, budget)?;
     check_annotations(requirement, &payload.annotations, &by)?;
     Ok(vec![CountedSignature {
         by,

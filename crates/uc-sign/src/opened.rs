@@ -19,8 +19,8 @@ pub(crate) struct OpenedStatement {
     pub(crate) statement: Statement,
     pub(crate) hint: Option<String>,
     pub(crate) not_consulted: Vec<&'static str>,
-    /// Whether a statement of the right type is a signature: in a bundle it is, in an `.att` layer it is not.
-    pub(crate) can_sign: bool,
+    /// Whether it was in a bundle, where a statement of the right type is a signature. In an `.att` layer it is none.
+    pub(crate) is_bundle: bool,
 }
 
 /// A simple signing payload with its signature.
@@ -62,7 +62,7 @@ pub(crate) fn statement(
         envelope,
         hint,
         not_consulted,
-        can_sign: piece.form() == Form::Bundle,
+        is_bundle: piece.form() == Form::Bundle,
     })
 }
 

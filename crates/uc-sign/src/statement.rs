@@ -100,14 +100,13 @@ impl Statement {
         })
     }
 
-    /// The first subject that is one of these digests.
+    /// The first of these digests that the statement has a subject for.
     pub fn subject_among<'a>(
         &self,
-        digests: impl IntoIterator<Item = &'a Digest> + Clone,
+        digests: impl IntoIterator<Item = &'a Digest>,
     ) -> Option<(&Subject, &'a Digest)> {
-        self.subjects.iter().find_map(|subject| {
-            let mut candidates = digests.clone().into_iter();
-            let digest = candidates.find(|digest| subject.is(digest))?;
+        digests.into_iter().find_map(|digest| {
+            let subject = self.subjects.iter().find(|subject| subject.is(digest))?;
             Some((subject, digest))
         })
     }

@@ -1,7 +1,7 @@
 //! Trying trusted keys on a signature, within a limit of work.
 
 use crate::{
-    keys::{KeyAlgorithm, PublicKey},
+    keys::{KeyAlgorithm, PublicKey, Target},
     message::Message,
     requirement::{KeyState, Requirement},
     verdict::{Reason, Refusal, SignedBy},
@@ -53,6 +53,13 @@ fn exhausted() -> Refusal {
     )
 }
 
+/// Where a signature was found, and which key it says is its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) target: Target,
+    pub(crate) hint: Option<&'a str>,
+}
+
 /// The trusted keys of a decision.
 pub(crate) struct Trust<'a> {
     keys: Vec<Candidate<'a>>,
@@ -88,7 +95,7 @@ impl<'a> Trust<'a> {
         &self,
         message: &Message<'_>,
         signature: &[u8],
-        hint: Option<&str>,
+        place: Place<'_>,
         budget: &mut Budget,
     ) -> Result<SignedBy, Refusal> {
         if signature.is_empty() {
@@ -97,12 +104,13 @@ impl<'a> Trust<'a> {
                 "the signature is no base64",
             ));
         }
+        let Place { target, hint } = place;
         let is_hinted = |candidate: &&Candidate<'_>| Some(candidate.hint.as_str()) == hint;
         let hinted = self.keys.iter().filter(is_hinted);
         let others = self.keys.iter().filter(|candidate| !is_hinted(candidate));
         for candidate in hinted.chain(others) {
             budget.take_attempt(candidate.key, message)?;
-            let Some(scheme) = candidate.key.verify(message, signature) else {
+            let Some(scheme) = candidate.key.verify(message, signature, target) else {
                 continue;
             };
             if let Some(fault) = candidate.state.fault() {

@@ -24,7 +24,11 @@ fn what_is_written_reads_back() {
         panic!("an envelope");
     };
     let signature = &envelope.signatures()[0].bytes;
-    assert!(signer.verify(&envelope.message(), signature).is_some());
+    assert!(
+        signer
+            .verify(&envelope.message(), signature, Target::Bundle)
+            .is_some()
+    );
 }
 
 #[test]

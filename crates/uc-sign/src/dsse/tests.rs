@@ -11,7 +11,11 @@ fn verifies(envelope: &Envelope, key: &PrivateKey) -> bool {
     let message = envelope.message();
     let public = key.public_key();
     let mut signatures = envelope.signatures().iter();
-    signatures.any(|signature| public.verify(&message, &signature.bytes).is_some())
+    signatures.any(|signature| {
+        public
+            .verify(&message, &signature.bytes, Target::Layer)
+            .is_some()
+    })
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// The schemes by which a key's signature may have been made, the likeliest first.
+    /// The schemes by which a key's signature may have been made.
     pub(crate) fn of_key(algorithm: KeyAlgorithm) -> &'static [Self] {
         match algorithm {
             KeyAlgorithm::EcdsaP256 => &[Self::EcdsaP256Sha256],

@@ -96,11 +96,14 @@ fn every_scheme_verifies_under_its_key_alone() {
             let (made, stranger) = (key(algorithm, 3), key(algorithm, 4));
             let signature = made.sign(&message, target).expect("signed");
             assert_eq!(
-                made.public_key().verify(&message, &signature),
+                made.public_key().verify(&message, &signature, target),
                 Some(target.scheme(algorithm))
             );
-            assert_eq!(made.public_key().verify(&other, &signature), None);
-            assert_eq!(stranger.public_key().verify(&message, &signature), None);
+            assert_eq!(made.public_key().verify(&other, &signature, target), None);
+            assert_eq!(
+                stranger.public_key().verify(&message, &signature, target),
+                None
+            );
         }
     }
 }
@@ -133,14 +136,17 @@ fn no_flipped_bit_of_a_signature_verifies() {
             let mut changed = signature.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(
-                public.verify(&message, &changed),
+                public.verify(&message, &changed, Target::Layer),
                 None,
                 "{algorithm} bit {bit}"
             );
         }
-        assert_eq!(public.verify(&message, &signature[1..]), None);
-        assert_eq!(public.verify(&message, &[]), None);
-        assert_eq!(public.verify(&message, &[0; 4096]), None);
+        assert_eq!(
+            public.verify(&message, &signature[1..], Target::Layer),
+            None
+        );
+        assert_eq!(public.verify(&message, &[], Target::Layer), None);
+        assert_eq!(public.verify(&message, &[0; 4096], Target::Layer), None);
     }
 }
 

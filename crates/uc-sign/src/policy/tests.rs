@@ -168,152 +168,47 @@ fn the_example_of_the_documentation_is_a_policy() {
     );
 }
 
+/// Replaces a part of the good policy and checks what is said about it.
+fn is_refused(from: &str, to: &str, says: &str) {
+    let text = GOOD.replacen(from, to, 1);
+    assert_ne!(text, GOOD, "{from}");
+    let words = policy(&text).expect_err(says).to_string();
+    assert!(words.contains(says), "{says}: {words}");
+    assert!(words.starts_with("trust.toml"), "{words}");
+}
+
 #[test]
-fn what_is_no_policy_names_file_line_and_field() {
-    let two = "[[rules]]\nrepositories = [\"h/base\"]\nunsigned = \"allow\"\n";
-    for (from, to, says) in [
-        ("version = 1", "", "missing field `version`"),
-        (
-            "version = 1",
-            "version = 2",
-            "trust.toml:2: version: the trust policy's version",
-        ),
-        ("version = 1", "version = \"1\"", "trust.toml:2: version"),
-        (
+fn a_malformed_document_is_refused_by_line_and_field() {
+    is_refused("version = 1", "", "missing field `version`");
+    is_refused(
+        "version = 1",
+        "version = 2",
+        "trust.toml:2: version: the trust policy's version",
+    );
+    is_refused("version = 1", "version = \"1\"", "trust.toml:2: version");
+    for wrong in ["\"some\"", "-1"] {
+        is_refused(
             "require = \"all\"",
-            "require = \"some\"",
+            &format!("require = {wrong}"),
             "trust.toml:16: require",
-        ),
-        (
-            "require = \"all\"",
-            "require = -1",
-            "trust.toml:16: require",
-        ),
-        (
-            "require = \"all\"",
-            "require = 3",
-            "rules[0].signers: the threshold cannot be reached",
-        ),
-        (
-            "require = \"all\"",
-            "require = 0",
-            "threshold cannot be reached",
-        ),
-        (
-            "require = \"all\"",
-            "requires = \"all\"",
-            "trust.toml:16: requires: the trust policy is malformed (found: unknown field `requires`",
-        ),
-        (
-            "\"spdxjson\"",
-            "\"spdxxml\"",
-            "trust.toml:17: rules[0].attestations: not a predicate type",
-        ),
-        (
-            "\"spdxjson\"",
-            "\"https://sigstore.dev/cosign/sign/v1\"",
-            "a signature is not an attestation",
-        ),
-        (
-            "h/prod/**",
-            "h/prod**",
-            "trust.toml:14: rules[0].repositories: not a pattern",
-        ),
-        (
-            "[\"h/*/any\"]",
-            "[]",
-            "rules[1].repositories: a rule needs repositories",
-        ),
-        (
-            "[\"h/*/any\"]",
-            "[\"h/base\"]",
-            "trust.toml:20: rules[1].repositories: this pattern never decides",
-        ),
-        ("\"h/base\"", "\"**\"", "this pattern never decides"),
-        (
-            "[\"security\", \"release\"]",
-            "[\"nobody\"]",
-            "trust.toml:21: rules[1].signers: no such signer",
-        ),
-        (
-            "[\"security\", \"release\"]",
-            "[\"release\", \"release\"]",
-            "stands twice in a rule",
-        ),
-        (
-            "[\"security\", \"release\"]",
-            "[]",
-            "rules[1].signers: a rule needs signers",
-        ),
-        (
-            "unsigned = \"allow\"",
-            "unsigned = \"allow\"\nrequire = 1",
-            "cannot require any",
-        ),
-        (
-            "unsigned = \"allow\"",
-            "unsigned = \"allow\"\nattestations = [\"vuln\"]",
-            "cannot require attestations",
-        ),
-        (
-            "unsigned = \"allow\"",
-            "unsigned = true",
-            "trust.toml:25: unsigned",
-        ),
-        (
-            "\"security.pub\"",
-            "\"none.pub\"",
-            "trust.toml:11: signers.security.keys[0]: none.pub: no such file",
-        ),
-        ("\"security.pub\"", "\"old.pub\"", "one key stands twice"),
-        (
-            "{ file = \"security.pub\" }",
-            "{ }",
-            "a key needs either `file` or `pem`",
-        ),
-        (
-            "{ file = \"security.pub\" }",
-            "{ pem = \"x\" }",
-            "signers.security.keys[0]: not a key",
-        ),
-        (
-            "[{ file = \"security.pub\" }]",
-            "[]",
-            "signers.security.keys: a signer has no key",
-        ),
-        (
-            "2026-04-01T00:00:00Z",
-            "2026-04-01",
-            "trust.toml:6: signers.release.keys[0].not_after: not a point in time",
-        ),
-        (
-            "2026-04-01T00:00:00Z",
-            "2026-04-01T00:00:00",
-            "not a point in time",
-        ),
-        ("2026-04-01T00:00:00Z", "\"soon\"", "trust.toml:6"),
-        (
-            "not_after = 2026-04-01T00:00:00Z",
-            "not_before = 2026-04-01T00:00:00Z, not_after = 2026-04-01T00:00:00Z",
-            "the key never counts",
-        ),
-        (
-            "[[rules]]\nrepositories = [\"docker",
-            "[[rule]]\nrepositories = [\"docker",
-            "unknown field `rule`",
-        ),
-        (
-            "unsigned = \"allow\"\n",
-            &format!("unsigned = \"allow\"\n{two}"),
-            "never decides",
-        ),
-    ] {
-        let text = GOOD.replacen(from, to, 1);
-        assert_ne!(text, GOOD, "{from}");
-        let words = policy(&text).expect_err(says).to_string();
-        assert!(words.contains(says), "{says}: {words}");
-        assert!(words.starts_with("trust.toml"), "{words}");
+        );
     }
+    is_refused(
+        "require =",
+        "requires =",
+        "trust.toml:16: requires: the trust policy is malformed (found: unknown field `requires`",
+    );
+    is_refused(
+        "unsigned = \"allow\"",
+        "unsigned = true",
+        "trust.toml:25: unsigned",
+    );
+    is_refused("2026-04-01T00:00:00Z", "\"soon\"", "trust.toml:6");
+    is_refused(
+        "[[rules]]\nrepositories = [\"docker",
+        "[[rule]]\nrepositories = [\"docker",
+        "unknown field `rule`",
+    );
     let many = format!(
         "version = 1\n{}",
         "[[rules]]\nrepositories = [\"a\"]\n".repeat(MAX_RULES + 1)
@@ -325,6 +220,103 @@ fn what_is_no_policy_names_file_line_and_field() {
         .to_string();
     assert!(words.contains("too large"), "{words}");
     assert!(policy(&format!("x = {}", "[".repeat(100_000))).is_err());
+}
+
+#[test]
+fn a_rule_that_cannot_work_is_refused() {
+    is_refused(
+        "require = \"all\"",
+        "require = 3",
+        "rules[0].signers: the threshold cannot be reached",
+    );
+    is_refused(
+        "require = \"all\"",
+        "require = 0",
+        "threshold cannot be reached",
+    );
+    is_refused(
+        "\"spdxjson\"",
+        "\"spdxxml\"",
+        "trust.toml:17: rules[0].attestations: not a predicate type",
+    );
+    is_refused(
+        "\"spdxjson\"",
+        "\"https://sigstore.dev/cosign/sign/v1\"",
+        "a signature is not an attestation",
+    );
+    is_refused(
+        "h/prod/**",
+        "h/prod**",
+        "trust.toml:14: rules[0].repositories: not a pattern",
+    );
+    is_refused(
+        "[\"h/*/any\"]",
+        "[]",
+        "rules[1].repositories: a rule needs repositories",
+    );
+    is_refused(
+        "[\"h/*/any\"]",
+        "[\"h/base\"]",
+        "trust.toml:20: rules[1].repositories: this pattern never decides",
+    );
+    is_refused("\"h/base\"", "\"**\"", "this pattern never decides");
+    let again =
+        "unsigned = \"allow\"\n[[rules]]\nrepositories = [\"h/base\"]\nunsigned = \"allow\"\n";
+    is_refused("unsigned = \"allow\"\n", again, "never decides");
+    let chosen = "[\"security\", \"release\"]";
+    is_refused(
+        chosen,
+        "[\"nobody\"]",
+        "trust.toml:21: rules[1].signers: no such signer",
+    );
+    is_refused(
+        chosen,
+        "[\"release\", \"release\"]",
+        "stands twice in a rule",
+    );
+    is_refused(chosen, "[]", "rules[1].signers: a rule needs signers");
+    let open = "unsigned = \"allow\"";
+    is_refused(open, &format!("{open}\nrequire = 1"), "cannot require any");
+    is_refused(
+        open,
+        &format!("{open}\nattestations = [\"vuln\"]"),
+        "cannot require attestations",
+    );
+}
+
+#[test]
+fn a_bad_key_is_refused() {
+    is_refused(
+        "\"security.pub\"",
+        "\"none.pub\"",
+        "trust.toml:11: signers.security.keys[0]: none.pub: no such file",
+    );
+    is_refused("\"security.pub\"", "\"old.pub\"", "one key stands twice");
+    let table = "{ file = \"security.pub\" }";
+    is_refused(table, "{ }", "a key needs either `file` or `pem`");
+    is_refused(
+        table,
+        "{ pem = \"x\" }",
+        "signers.security.keys[0]: not a key",
+    );
+    is_refused(
+        &format!("[{table}]"),
+        "[]",
+        "signers.security.keys: a signer has no key",
+    );
+    for date in ["2026-04-01", "2026-04-01T00:00:00", "00:00:00"] {
+        is_refused(
+            "2026-04-01T00:00:00Z",
+            date,
+            "trust.toml:6: signers.release.keys[0].not_after: not a point in time",
+        );
+    }
+    let never = "not_before = 2026-04-01T00:00:00Z, not_after = 2026-04-01T00:00:00Z";
+    is_refused(
+        "not_after = 2026-04-01T00:00:00Z",
+        never,
+        "the key never counts",
+    );
 }
 
 proptest! {
