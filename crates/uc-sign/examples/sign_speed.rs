@@ -12,7 +12,7 @@ use rand_core::{TryCryptoRng, TryRng};
 use uc_model::Digest;
 use uc_sign::{
     Evidence, KeyAlgorithm, Message, Password, PredicateType, PrivateKey, Requirement, Subject,
-    bundle::Bundle, dsse::Envelope, judge, keys::Target, oci, simple_signing::Payload, statement,
+    bundle::Bundle, dsse::Envelope, judge, oci, simple_signing::Payload, statement,
     verify_attestations,
 };
 
@@ -60,16 +60,16 @@ fn main() {
         let key = PrivateKey::generate(algorithm, &mut Fixed(7)).unwrap();
         let pem = key.public_key().to_pem();
         let payload = Payload::write("host/repository", &digest, &none);
-        let signature = key.sign(&Message::new(&payload), Target::Layer).unwrap();
+        let signature = key.sign(&Message::new(&payload)).unwrap();
         let public = key.public_key();
         measure(&format!("{algorithm}: sign"), 100, || {
-            key.sign(&Message::new(&payload), Target::Layer)
+            key.sign(&Message::new(&payload))
         });
         measure(&format!("{algorithm}: verify a layer"), 100, || {
-            public.verify(&Message::new(&payload), &signature, Target::Layer)
+            public.verify(&Message::new(&payload), &signature)
         });
         let text = statement::write_signature(&digest, &none);
-        let envelope = Envelope::sign(oci::IN_TOTO, &text, &[&key], Target::Bundle).unwrap();
+        let envelope = Envelope::sign(oci::IN_TOTO, &text, &[&key]).unwrap();
         let bundle = Bundle::write(&envelope, &public.hint());
         measure(
             &format!("{algorithm}: key file and bundle to verdict"),
@@ -100,7 +100,7 @@ fn large_attestation(subject: &Subject, digest: &Digest) {
     let kind: PredicateType = "spdxjson".parse().unwrap();
     let make = || {
         let text = statement::write_attestation("h/r", digest, &kind, predicate.as_bytes());
-        let envelope = Envelope::sign(oci::IN_TOTO, &text, &[&key], Target::Bundle).unwrap();
+        let envelope = Envelope::sign(oci::IN_TOTO, &text, &[&key]).unwrap();
         Bundle::write(&envelope, &key.public_key().hint())
     };
     measure("7 MB attestation: sign and write", 10, make);

@@ -8,12 +8,11 @@ use uc_model::Digest;
 use crate::{
     evidence::{Evidence, Form, Subject},
     judge::{MAX_EVIDENCE, outcome_without_signer},
-    keys::Target,
     opened,
     opened::OpenedStatement,
     predicate::PredicateType,
     requirement::Requirement,
-    trust::{Budget, Place, Trust},
+    trust::{Budget, Trust},
     verdict::{Discounted, Outcome, Reason, Refusal, SignedBy, TransparencyLog},
 };
 
@@ -196,16 +195,9 @@ pub(crate) fn signers_of(
     let message = opened.envelope.message();
     let mut signers: Vec<SignedBy> = Vec::new();
     let mut refusal = Refusal::new(Reason::Malformed, "the envelope has no signature");
-    let place = Place {
-        target: if opened.is_bundle {
-            Target::Bundle
-        } else {
-            Target::Layer
-        },
-        hint: opened.hint.as_deref(),
-    };
+    let hint = opened.hint.as_deref();
     for signature in opened.envelope.signatures() {
-        match trust.find(&message, &signature.bytes, place, budget) {
+        match trust.find(&message, &signature.bytes, hint, budget) {
             Ok(by) if signers.iter().any(|known| known.key == by.key) => {}
             Ok(by) => signers.push(by),
             Err(other) => refusal = refusal.or_better(other),

@@ -8,11 +8,7 @@ use std::{borrow::Cow, ops::Range};
 use serde::Deserialize;
 use uc_model::{Problem, Result};
 
-use crate::{
-    encoding, json,
-    keys::{PrivateKey, Target},
-    message::Message,
-};
+use crate::{encoding, json, keys::PrivateKey, message::Message};
 
 /// The largest payload that is read, in bytes.
 pub const MAX_PAYLOAD_BYTES: usize = 64 * 1024 * 1024;
@@ -111,16 +107,11 @@ impl Envelope {
         })
     }
 
-    /// Puts a payload into an envelope and signs it with each key, for a layer or a bundle.
+    /// Puts a payload into an envelope and signs it with each key. A bundle wants exactly one.
     ///
     /// # Errors
     /// A payload that no reader would take, no key or too many, and defects of ours.
-    pub fn sign(
-        payload_type: &str,
-        payload: &[u8],
-        keys: &[&PrivateKey],
-        target: Target,
-    ) -> Result<Self> {
+    pub fn sign(payload_type: &str, payload: &[u8], keys: &[&PrivateKey]) -> Result<Self> {
         if payload.len() > MAX_PAYLOAD_BYTES {
             return Err(Problem::invalid("what is to be signed is too large")
                 .limit(format!("{MAX_PAYLOAD_BYTES} bytes"))
@@ -140,7 +131,7 @@ impl Envelope {
         let signatures = keys.iter().map(|key| {
             Ok(Signature {
                 key_id: String::new(),
-                bytes: key.sign(&message, target)?,
+                bytes: key.sign(&message)?,
             })
         });
         Ok(Self {

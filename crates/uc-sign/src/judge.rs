@@ -7,13 +7,12 @@ use serde_json::Value;
 use crate::{
     attestation,
     evidence::{Evidence, Form, Subject},
-    keys::Target,
     message::Message,
     oci, opened,
     opened::OpenedStatement,
     predicate::PredicateType,
     requirement::Requirement,
-    trust::{Budget, Place, Trust},
+    trust::{Budget, Trust},
     verdict::{
         CountedAttestation, CountedSignature, Discounted, Outcome, Reason, Refusal, SignedBy,
         TransparencyLog, Verdict,
@@ -171,11 +170,7 @@ fn weigh_payload(
         return Err(opened::wrong_digest(payload.digest.as_str()));
     }
     let message = Message::new(piece.bytes);
-    let place = Place {
-        target: Target::Layer,
-        hint: None,
-    };
-    let by = trust.find(&message, &opened.signature, place, budget)?;
+    let by = trust.find(&message, &opened.signature, None, budget)?;
     check_annotations(requirement, &payload.annotations, &by)?;
     Ok(vec![CountedSignature {
         by,

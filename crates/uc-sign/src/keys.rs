@@ -23,7 +23,7 @@ pub use password::Password;
 pub use pem::MAX_KEY_FILE_BYTES;
 pub use private::{PrivateKey, is_encrypted};
 pub use public::{MAX_RSA_BITS, MIN_RSA_BITS, PublicKey};
-pub use scheme::{Scheme, Target};
+pub use scheme::Scheme;
 
 /// The kind of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

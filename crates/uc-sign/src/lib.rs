@@ -5,7 +5,7 @@
 //!
 //! | question | answer |
 //! |---|---|
-//! | may this artifact be used? | [`judge`] with a [`Requirement`], from keys or from a [`Policy`] |
+//! | may this artifact be used? | [`judge()`] with a [`Requirement`], from keys or from a [`Policy`] |
 //! | what does an attestation say? | [`verify_attestations`] |
 //! | how is a signature written? | [`simple_signing::Payload::write`] for a `.sig` layer; [`statement`], [`dsse::Envelope::sign`] and [`bundle::Bundle::write`] for a referrer |
 //! | how is an attestation written? | [`predicate::prepare`], [`statement::write_attestation`], then an envelope |
@@ -24,6 +24,7 @@
 mod calendar;
 mod encoding;
 mod json;
+mod judge;
 mod message;
 mod opened;
 mod trust;
@@ -32,7 +33,6 @@ pub mod attestation;
 pub mod bundle;
 pub mod dsse;
 pub mod evidence;
-pub mod judge;
 pub mod keys;
 pub mod oci;
 pub mod policy;
@@ -44,7 +44,7 @@ pub mod verdict;
 
 pub use attestation::{AttestationVerdict, VerifiedAttestation, verify_attestations};
 pub use evidence::{Evidence, Form, Subject};
-pub use judge::judge;
+pub use judge::{MAX_EVIDENCE, judge};
 pub use keys::{KeyAlgorithm, Password, PrivateKey, PublicKey};
 pub use message::Message;
 pub use policy::{Decision, Policy, PolicyFile};

@@ -1,13 +1,13 @@
 //! Trying trusted keys on a signature, within a limit of work.
 
 use crate::{
-    keys::{KeyAlgorithm, PublicKey, Target},
+    keys::{KeyAlgorithm, PublicKey, Scheme},
     message::Message,
     requirement::{KeyState, Requirement},
     verdict::{Reason, Refusal, SignedBy},
 };
 
-/// The most attempts to verify a signature by a key in one decision: about half a second of P-256.
+/// The most attempts to verify a signature by a key and scheme in one decision: about half a second of P-256.
 pub const MAX_ATTEMPTS: usize = 4096;
 /// The most bytes that are decoded and hashed in one decision.
 pub const MAX_WORK_BYTES: usize = 1024 * 1024 * 1024;
@@ -33,11 +33,14 @@ impl Budget {
         Ok(())
     }
 
-    /// Takes an attempt; the schemes that cannot share a hash pay for their own.
+    /// Takes an attempt for each scheme of the key; those that cannot share a hash pay for their own.
     fn take_attempt(&mut self, key: &PublicKey, message: &Message<'_>) -> Result<(), Refusal> {
-        self.attempts = self.attempts.checked_sub(1).ok_or_else(exhausted)?;
+        let schemes = Scheme::of_key(key.algorithm()).len();
+        self.attempts = self.attempts.checked_sub(schemes).ok_or_else(exhausted)?;
         match key.algorithm() {
-            KeyAlgorithm::Ed25519 | KeyAlgorithm::Rsa => self.take_bytes(message.bytes().len()),
+            KeyAlgorithm::Ed25519 | KeyAlgorithm::Rsa => {
+                self.take_bytes(message.bytes().len().saturating_mul(schemes))
+            }
             KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 => Ok(()),
         }
     }
@@ -51,13 +54,6 @@ fn exhausted() -> Refusal {
             MAX_WORK_BYTES >> 20
         ),
     )
-}
-
-/// Where a signature was found, and which key it says is its own.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'a> {
-    pub(crate) target: Target,
-    pub(crate) hint: Option<&'a str>,
 }
 
 /// The trusted keys of a decision.
@@ -95,7 +91,7 @@ impl<'a> Trust<'a> {
         &self,
         message: &Message<'_>,
         signature: &[u8],
-        place: Place<'_>,
+        hint: Option<&str>,
         budget: &mut Budget,
     ) -> Result<SignedBy, Refusal> {
         if signature.is_empty() {
@@ -104,13 +100,12 @@ impl<'a> Trust<'a> {
                 "the signature is no base64",
             ));
         }
-        let Place { target, hint } = place;
         let is_hinted = |candidate: &&Candidate<'_>| Some(candidate.hint.as_str()) == hint;
         let hinted = self.keys.iter().filter(is_hinted);
         let others = self.keys.iter().filter(|candidate| !is_hinted(candidate));
         for candidate in hinted.chain(others) {
             budget.take_attempt(candidate.key, message)?;
-            let Some(scheme) = candidate.key.verify(message, signature, target) else {
+            let Some(scheme) = candidate.key.verify(message, signature) else {
                 continue;
             };
             if let Some(fault) = candidate.state.fault() {

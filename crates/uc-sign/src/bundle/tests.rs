@@ -3,14 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::keys::{
-    Target,
-    tests::{SIGNING, key},
-};
+use crate::keys::tests::{SIGNING, key};
 
 fn sample() -> String {
     let signer = key(SIGNING[0], 1);
-    let envelope = Envelope::sign(oci::IN_TOTO, b"{}", &[&signer], Target::Bundle).expect("signed");
+    let envelope = Envelope::sign(oci::IN_TOTO, b"{}", &[&signer]).expect("signed");
     String::from_utf8(Bundle::write(&envelope, &signer.public_key().hint())).expect("UTF-8")
 }
 
@@ -24,11 +21,7 @@ fn what_is_written_reads_back() {
         panic!("an envelope");
     };
     let signature = &envelope.signatures()[0].bytes;
-    assert!(
-        signer
-            .verify(&envelope.message(), signature, Target::Bundle)
-            .is_some()
-    );
+    assert!(signer.verify(&envelope.message(), signature).is_some());
 }
 
 #[test]

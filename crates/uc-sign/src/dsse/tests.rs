@@ -11,11 +11,7 @@ fn verifies(envelope: &Envelope, key: &PrivateKey) -> bool {
     let message = envelope.message();
     let public = key.public_key();
     let mut signatures = envelope.signatures().iter();
-    signatures.any(|signature| {
-        public
-            .verify(&message, &signature.bytes, Target::Layer)
-            .is_some()
-    })
+    signatures.any(|signature| public.verify(&message, &signature.bytes).is_some())
 }
 
 #[test]
@@ -38,28 +34,26 @@ fn the_sample_of_the_specification() {
 
 #[test]
 fn every_signer_of_an_envelope_verifies() {
-    for target in [Target::Layer, Target::Bundle] {
-        let keys: Vec<PrivateKey> = SIGNING
-            .into_iter()
-            .map(|algorithm| key(algorithm, 1))
-            .collect();
-        let signers: Vec<&PrivateKey> = keys.iter().collect();
-        let made = Envelope::sign(TYPE, b"{}", &signers, target).expect("signed");
-        let read = Envelope::parse(&made.to_json()).expect("read");
-        assert_eq!(read.payload(), b"{}");
-        assert_eq!(read.payload_type(), TYPE);
-        assert_eq!(read.signatures(), made.signatures());
-        assert!(keys.iter().all(|key| verifies(&read, key)));
-        assert!(!verifies(&read, &key(SIGNING[0], 2)));
-        let (buffer, range) = read.into_payload();
-        assert_eq!(&buffer[range], b"{}");
-    }
+    let keys: Vec<PrivateKey> = SIGNING
+        .into_iter()
+        .map(|algorithm| key(algorithm, 1))
+        .collect();
+    let signers: Vec<&PrivateKey> = keys.iter().collect();
+    let made = Envelope::sign(TYPE, b"{}", &signers).expect("signed");
+    let read = Envelope::parse(&made.to_json()).expect("read");
+    assert_eq!(read.payload(), b"{}");
+    assert_eq!(read.payload_type(), TYPE);
+    assert_eq!(read.signatures(), made.signatures());
+    assert!(keys.iter().all(|key| verifies(&read, key)));
+    assert!(!verifies(&read, &key(SIGNING[0], 2)));
+    let (buffer, range) = read.into_payload();
+    assert_eq!(&buffer[range], b"{}");
 }
 
 #[test]
 fn one_bad_signature_does_not_spoil_the_others() {
     let signer = key(SIGNING[0], 1);
-    let json = Envelope::sign(TYPE, b"{}", &[&signer], Target::Layer)
+    let json = Envelope::sign(TYPE, b"{}", &[&signer])
         .expect("signed")
         .to_json();
     let text = String::from_utf8(json).expect("UTF-8");
@@ -75,7 +69,7 @@ fn one_bad_signature_does_not_spoil_the_others() {
 #[test]
 fn what_is_no_envelope_says_so() {
     let signer = key(SIGNING[0], 1);
-    let json = Envelope::sign(TYPE, b"{}", &[&signer], Target::Layer)
+    let json = Envelope::sign(TYPE, b"{}", &[&signer])
         .expect("signed")
         .to_json();
     let good = String::from_utf8(json).expect("UTF-8");
@@ -116,7 +110,7 @@ fn what_is_no_envelope_says_so() {
     }
     let problem = Envelope::parse(&vec![b' '; MAX_ENVELOPE_BYTES + 1]).expect_err("too large");
     assert!(problem.to_string().contains("too large"), "{problem}");
-    assert!(Envelope::sign(TYPE, b"{}", &[], Target::Layer).is_err());
+    assert!(Envelope::sign(TYPE, b"{}", &[]).is_err());
 }
 
 #[test]
@@ -141,7 +135,7 @@ proptest! {
         bit in any::<prop::sample::Index>(),
     ) {
         let signer = key(SIGNING[2], 3);
-        let made = Envelope::sign(TYPE, &payload, &[&signer], Target::Bundle).expect("signed");
+        let made = Envelope::sign(TYPE, &payload, &[&signer]).expect("signed");
         prop_assert!(verifies(&made, &signer));
         let mut changed = made.clone();
         let bit = bit.index(changed.signed.len() * 8);
@@ -154,7 +148,7 @@ proptest! {
     #[test]
     fn no_flipped_bit_of_the_document_changes_what_verifies(bit in any::<prop::sample::Index>()) {
         let signer = key(SIGNING[0], 4);
-        let made = Envelope::sign(TYPE, b"{\"a\":1}", &[&signer], Target::Layer).expect("signed");
+        let made = Envelope::sign(TYPE, b"{\"a\":1}", &[&signer]).expect("signed");
         let mut json = made.to_json();
         let bit = bit.index(json.len() * 8);
         json[bit / 8] ^= 1 << (bit % 8);

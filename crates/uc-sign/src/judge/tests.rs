@@ -11,7 +11,7 @@ use crate::{
     bundle::Bundle,
     dsse::Envelope,
     keys::{
-        KeyAlgorithm, PrivateKey, Target,
+        KeyAlgorithm, PrivateKey,
         tests::{SIGNING, key},
     },
     requirement::{KeyState, Signer, Threshold, TrustedKey},
@@ -49,9 +49,7 @@ fn signer(seed: u64) -> PrivateKey {
 
 fn layer(signer: &PrivateKey, digest: &Digest, annotations: &BTreeMap<String, String>) -> Piece {
     let bytes = Payload::write("h/r", digest, annotations);
-    let signature = signer
-        .sign(&Message::new(&bytes), Target::Layer)
-        .expect("signed");
+    let signature = signer.sign(&Message::new(&bytes)).expect("signed");
     let signature = crate::encoding::encode(&signature);
     Piece {
         found: "tag .sig, layer 0".into(),
@@ -62,7 +60,7 @@ fn layer(signer: &PrivateKey, digest: &Digest, annotations: &BTreeMap<String, St
 }
 
 fn bundle(signers: &[&PrivateKey], payload: &[u8]) -> Piece {
-    let envelope = Envelope::sign(oci::IN_TOTO, payload, signers, Target::Bundle).expect("signed");
+    let envelope = Envelope::sign(oci::IN_TOTO, payload, signers).expect("signed");
     Piece {
         found: "referrer 0".into(),
         media_type: oci::BUNDLE,
@@ -78,13 +76,13 @@ fn signature_bundle(signers: &[&PrivateKey], digest: &Digest) -> Piece {
     )
 }
 
-fn attestation(signer: &PrivateKey, digest: &Digest, kind: &str, target: Target) -> Piece {
+fn attestation(signer: &PrivateKey, digest: &Digest, kind: &str, form: Form) -> Piece {
     let kind: PredicateType = kind.parse().expect("known");
     let payload = statement::write_attestation("h/r", digest, &kind, br#"{"a":[1,2]}"#);
-    if target == Target::Bundle {
+    if form == Form::Bundle {
         return bundle(&[signer], &payload);
     }
-    let envelope = Envelope::sign(oci::IN_TOTO, &payload, &[signer], target).expect("signed");
+    let envelope = Envelope::sign(oci::IN_TOTO, &payload, &[signer]).expect("signed");
     Piece {
         found: "tag .att, layer 0".into(),
         media_type: oci::DSSE_ENVELOPE,
@@ -144,8 +142,8 @@ fn a_valid_signature_suffices_whatever_else_is_attached() {
         tampered,
         layer(&good, &digest(9), &BTreeMap::new()),
         signature_bundle(&[&good], &digest(9)),
-        attestation(&good, &digest(1), "spdxjson", Target::Bundle),
-        attestation(&good, &digest(1), "spdxjson", Target::Layer),
+        attestation(&good, &digest(1), "spdxjson", Form::Bundle),
+        attestation(&good, &digest(1), "spdxjson", Form::DsseEnvelope),
         Piece {
             found: "x".into(),
             media_type: "application/jose+json",
@@ -187,7 +185,7 @@ fn the_outcome_is_the_most_telling_reason() {
         )
     };
     assert_eq!(outcome(&[]), (Outcome::Unsigned, ProblemKind::Refused));
-    let sbom = attestation(&good, &digest(1), "spdxjson", Target::Bundle);
+    let sbom = attestation(&good, &digest(1), "spdxjson", Form::Bundle);
     assert_eq!(outcome(&[sbom]), (Outcome::Unsigned, ProblemKind::Refused));
     let elsewhere = layer(&good, &digest(9), &BTreeMap::new());
     assert_eq!(
@@ -210,7 +208,7 @@ fn the_outcome_is_the_most_telling_reason() {
 fn a_signature_has_to_be_in_a_bundle() {
     let good = signer(1);
     let payload = statement::write_signature(&digest(1), &BTreeMap::new());
-    let envelope = Envelope::sign(oci::IN_TOTO, &payload, &[&good], Target::Layer).expect("signed");
+    let envelope = Envelope::sign(oci::IN_TOTO, &payload, &[&good]).expect("signed");
     let piece = Piece {
         media_type: oci::DSSE_ENVELOPE,
         bytes: envelope.to_json(),
@@ -283,7 +281,7 @@ fn signers_are_counted_once_each() {
             .contains("expired at 1970-01-01T00:00:00Z")
     );
 
-    let twice = vec![signers(KeyState::Valid), signers(KeyState::Valid)].concat();
+    let twice = [signers(KeyState::Valid), signers(KeyState::Valid)].concat();
     assert!(Requirement::new(twice, Threshold::Any).is_err());
     assert!(Requirement::new(Vec::new(), Threshold::Any).is_err());
     assert!(Requirement::new(signers(KeyState::Valid), Threshold::AtLeast(3)).is_err());
@@ -338,11 +336,11 @@ fn attestations_verify_and_hand_out_their_predicate() {
     let pieces = [
         layer(&good, &digest(1), &BTreeMap::new()),
         signature_bundle(&[&good], &digest(1)),
-        attestation(&good, &digest(1), "vuln", Target::Layer),
-        attestation(&other, &digest(1), "spdxjson", Target::Bundle),
-        attestation(&good, &digest(9), "spdxjson", Target::Bundle),
-        attestation(&good, &digest(1), "spdxjson", Target::Layer),
-        attestation(&good, &digest(1), "spdxjson", Target::Bundle),
+        attestation(&good, &digest(1), "vuln", Form::DsseEnvelope),
+        attestation(&other, &digest(1), "spdxjson", Form::Bundle),
+        attestation(&good, &digest(9), "spdxjson", Form::Bundle),
+        attestation(&good, &digest(1), "spdxjson", Form::DsseEnvelope),
+        attestation(&good, &digest(1), "spdxjson", Form::Bundle),
     ];
     let evidence: Vec<Evidence<'_>> = pieces.iter().map(Piece::borrow).collect();
     let subject = Subject::new(digest(1));
@@ -377,21 +375,21 @@ fn attestations_can_be_required() {
     let mut requirement = trusting(&[&good]);
     requirement.attestations = vec!["spdxjson".parse().expect("known")];
     let signed = layer(&good, &digest(1), &BTreeMap::new());
-    let foreign = attestation(&other, &digest(1), "spdxjson", Target::Layer);
+    let foreign = attestation(&other, &digest(1), "spdxjson", Form::DsseEnvelope);
     let missing = verdict(&requirement, &[signed, foreign]);
     assert_eq!(missing.outcome, Outcome::AttestationMissing);
     assert!(missing.summary().contains("spdxjson"));
-    for target in [Target::Layer, Target::Bundle] {
+    for form in [Form::DsseEnvelope, Form::Bundle] {
         let signed = layer(&good, &digest(1), &BTreeMap::new());
         let complete = verdict(
             &requirement,
-            &[signed, attestation(&good, &digest(1), "spdxjson", target)],
+            &[signed, attestation(&good, &digest(1), "spdxjson", form)],
         );
         assert_eq!(complete.outcome, Outcome::Verified);
         assert_eq!(complete.attestations.len(), 1);
         let only = verdict(
             &requirement,
-            &[attestation(&good, &digest(1), "spdxjson", target)],
+            &[attestation(&good, &digest(1), "spdxjson", form)],
         );
         assert_eq!(only.outcome, Outcome::Unsigned);
     }
@@ -399,7 +397,7 @@ fn attestations_can_be_required() {
 
 #[test]
 fn ten_thousand_signatures_are_bounded_and_the_good_one_is_found() {
-    let (good, other) = (key(KeyAlgorithm::Ed25519, 1), key(KeyAlgorithm::Ed25519, 2));
+    let (good, other) = (signer(1), signer(2));
     let junk = layer(&other, &digest(1), &BTreeMap::new());
     let real = layer(&good, &digest(1), &BTreeMap::new());
     let mut evidence = vec![junk.borrow(); 12_000];

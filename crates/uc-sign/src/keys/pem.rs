@@ -40,7 +40,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Block>> {
             return Err(Problem::invalid("not a key: too many PEM blocks")
                 .limit(format!("{MAX_BLOCKS} blocks")));
         }
-        blocks.push(read_block(label, &mut lines)?);
+        blocks.push(read_block(label, &mut lines, text.len())?);
     }
     if blocks.is_empty() {
         return Err(not_pem("no -----BEGIN line"));
@@ -48,8 +48,13 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Block>> {
     Ok(blocks)
 }
 
-fn read_block<'a>(label: &str, lines: &mut impl Iterator<Item = &'a str>) -> Result<Block> {
-    let mut base64 = Zeroizing::new(String::new());
+/// The capacity is that of the whole file, so that no copy of a secret is left behind when a buffer grows.
+fn read_block<'a>(
+    label: &str,
+    lines: &mut impl Iterator<Item = &'a str>,
+    capacity: usize,
+) -> Result<Block> {
+    let mut base64 = Zeroizing::new(String::with_capacity(capacity));
     let mut has_headers = false;
     for line in lines {
         if let Some(end) = label_of(line, "-----END ") {

@@ -16,7 +16,7 @@ use uc_model::{Problem, Result};
 use zeroize::Zeroizing;
 
 use super::{
-    KeyAlgorithm, Password, PublicKey, Scheme, Target,
+    KeyAlgorithm, Password, PublicKey, Scheme,
     encrypted::{self, Encrypted},
     pem,
     public::{EC_PUBLIC_KEY, ED25519, P256, P384, RSA, unsupported},
@@ -158,18 +158,27 @@ impl PrivateKey {
         }
     }
 
-    /// Signs by the scheme that belongs to the target; ECDSA signatures are in DER. The same key and message make the
-    /// same signature (RFC 6979, RFC 8032).
+    /// Signs by [`Scheme::for_signing`]; ECDSA signatures are in DER. The same key and message make the same signature
+    /// (RFC 6979, RFC 8032).
     ///
     /// # Errors
     /// A defect of ours.
-    pub fn sign(&self, message: &Message<'_>, target: Target) -> Result<Vec<u8>> {
-        let scheme = target.scheme(self.algorithm());
-        self.sign_by(scheme, message)
-            .ok_or_else(|| Problem::internal("the key could not sign"))
+    pub fn sign(&self, message: &Message<'_>) -> Result<Vec<u8>> {
+        self.sign_by(Scheme::for_signing(self.algorithm()), message)
     }
 
-    fn sign_by(&self, scheme: Scheme, message: &Message<'_>) -> Option<Vec<u8>> {
+    /// Signs by a scheme of one's choice.
+    ///
+    /// # Errors
+    /// A scheme that is none of this key's.
+    pub fn sign_by(&self, scheme: Scheme, message: &Message<'_>) -> Result<Vec<u8>> {
+        self.try_sign(scheme, message).ok_or_else(|| {
+            Problem::internal("the key cannot sign by this scheme")
+                .found(format!("{} and {scheme:?}", self.algorithm()))
+        })
+    }
+
+    fn try_sign(&self, scheme: Scheme, message: &Message<'_>) -> Option<Vec<u8>> {
         match (&self.0, scheme) {
             (Signer::P256(key), Scheme::EcdsaP256Sha256) => {
                 let signature: p256::ecdsa::Signature = key.sign_prehash(message.sha256()).ok()?;

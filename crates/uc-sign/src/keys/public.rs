@@ -17,7 +17,7 @@ use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, Unpa
 use sha2::{Digest as _, Sha256};
 use uc_model::{Digest, Problem, Result};
 
-use super::{KeyAlgorithm, Scheme, Target, pem};
+use super::{KeyAlgorithm, Scheme, pem};
 use crate::{encoding, message::Message};
 
 /// The shortest RSA modulus that is trusted, in bits.
@@ -181,18 +181,11 @@ impl PublicKey {
     }
 
     /// The scheme by which `signature` is this key's over the message, or `None` where it is not. ECDSA signatures are
-    /// in DER. Every scheme of the key is good everywhere; the one that belongs where the signature was found is tried
-    /// first.
-    pub fn verify(
-        &self,
-        message: &Message<'_>,
-        signature: &[u8],
-        found_in: Target,
-    ) -> Option<Scheme> {
-        let expected = found_in.scheme(self.algorithm());
-        let others = Scheme::of_key(self.algorithm()).iter().copied();
-        std::iter::once(expected)
-            .chain(others.filter(|scheme| *scheme != expected))
+    /// in DER.
+    pub fn verify(&self, message: &Message<'_>, signature: &[u8]) -> Option<Scheme> {
+        Scheme::of_key(self.algorithm())
+            .iter()
+            .copied()
             .find(|scheme| self.verify_by(*scheme, message, signature))
     }
 

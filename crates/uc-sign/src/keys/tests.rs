@@ -92,37 +92,69 @@ fn every_scheme_verifies_under_its_key_alone() {
     let message = Message::new(b"what was signed");
     let other = Message::new(b"what was not signed");
     for algorithm in SIGNING {
-        for target in [Target::Layer, Target::Bundle] {
-            let (made, stranger) = (key(algorithm, 3), key(algorithm, 4));
-            let signature = made.sign(&message, target).expect("signed");
+        let (made, stranger) = (key(algorithm, 3), key(algorithm, 4));
+        for scheme in Scheme::of_key(algorithm) {
+            let signature = made.sign_by(*scheme, &message).expect("signed");
             assert_eq!(
-                made.public_key().verify(&message, &signature, target),
-                Some(target.scheme(algorithm))
+                made.public_key().verify(&message, &signature),
+                Some(*scheme)
             );
-            assert_eq!(made.public_key().verify(&other, &signature, target), None);
-            assert_eq!(
-                stranger.public_key().verify(&message, &signature, target),
-                None
-            );
+            assert_eq!(made.public_key().verify(&other, &signature), None);
+            assert_eq!(stranger.public_key().verify(&message, &signature), None);
         }
+        assert!(made.sign_by(Scheme::RsaPssSha256, &message).is_err());
+        let signature = made.sign(&message).expect("signed");
+        assert_eq!(
+            made.public_key().verify(&message, &signature),
+            Some(Scheme::for_signing(algorithm))
+        );
     }
 }
 
+/// An RSA-2048 key and its signatures over `what was signed`, made by OpenSSL.
+const RSA_KEY: &str = "-----BEGIN PUBLIC KEY-----
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAvNpgJsR0MgxptFJmlKwg
+ID6yWhuav2/Sidp109TPUZC7lt3okQIOPYxCkVjwqVLzUTlp3TazcQA73we8aLXM
+JIPLNvRgCNFcFTD6n6Ah8hTXatLkl4KC/mKku4KMX3k1PY+CFQ+UgblwQqszdpE5
+Vael30TuiXsZyDlSXvoXkC2tjWVQEikNQaV+/+0QmZbRdkO/EdnZ+BSLItkH4BVz
+nKG0xE98X07kJpHNA8ZKNaEFEN+dj6fSWMH7fMKgvuuGIUcCgZ28Hwa1wv0Comh8
+ALLfdLQqEfZ5ob9hy6cjTbnCvOsEH/fzeqzIJi/TDMeIctU9qdLTWUKdHs3hhBts
+QwIDAQAB
+-----END PUBLIC KEY-----
+";
+const RSA_PKCS1: &str = concat!(
+    "LL2TmN17mxr3OPie3uEajLCmuTPmeMesc+pzCuU58L5svezDmekeKJ0yXb1WWJ0erfDrnNG1ktH5x5AJkdSTQVmLyIPx7didMB7p",
+    "/vx2GYj0B1b0RVwIc5CigeLX89WFkTDIBq8mvMau6xu4qbR5247FjiEpmZ+pFJertLT/YodrYrMmpjRgSdoQmBEuheTy9Dfw8DcG",
+    "5aBwcqZEOOsphwdxPYwkjoqUhytNRo72zVSF1F6V1IAcPx5259EyFvLt35bllVwnW8Le5DavUrTvoqZEGQiG1YRD9nHZG5EQ0j5Q",
+    "kVXMz0YGlEXXqHr+DOqmVyX7h6I4xgx4JyIhv3JvDQ==",
+);
+const RSA_PSS: &str = concat!(
+    "jfhKCQdeqNkzZSQAUevnm7nM1SaLUX+wiNLgdsWgQKAph83H5sTZm7U+z2syPqps0Y5441GhjpGQLgasTPnOkzVFk0G92VSXOKXw",
+    "3N3XRqWC91W+xkSw9bgFKFUJznmzxX+FJ7YkllgyLgZC/Zo3uK7vQ2N392HHvt4NmECOLnrRwf9LpatOlgnlC0cuTEuZFRw9DL4C",
+    "uv3Kk4wnweK5+ikfvoeFCLyE0Cho3x6JS+n22fglftk3I5piwIrsTaht2frC562vlji5iqI+Y1b+YjNY3aNJS6ABeDTSheplMOVW",
+    "j+BVFnzTM8cpXI7Ppi2adWZHTEw2geQ5kd/t6aMkbQ==",
+);
+
 #[test]
-fn the_targets_differ_where_cosign_does() {
-    assert_eq!(Target::Layer.scheme(KeyAlgorithm::Ed25519), Scheme::Ed25519);
-    assert_eq!(
-        Target::Bundle.scheme(KeyAlgorithm::Ed25519),
-        Scheme::Ed25519Prehashed
-    );
-    assert_eq!(
-        Target::Layer.scheme(KeyAlgorithm::EcdsaP384),
-        Scheme::EcdsaP384Sha256
-    );
-    assert_eq!(
-        Target::Bundle.scheme(KeyAlgorithm::EcdsaP384),
-        Scheme::EcdsaP384Sha384
-    );
+fn rsa_verifies_in_both_paddings() {
+    let key = PublicKey::from_pem(RSA_KEY.as_bytes()).expect("read");
+    assert_eq!(key.algorithm(), KeyAlgorithm::Rsa);
+    assert_eq!(key.to_pem(), RSA_KEY);
+    let message = Message::new(b"what was signed");
+    let other = Message::new(b"what was not signed");
+    for (signature, scheme) in [
+        (RSA_PKCS1, Scheme::RsaPkcs1Sha256),
+        (RSA_PSS, Scheme::RsaPssSha256),
+    ] {
+        let mut signature = crate::encoding::decode(signature).expect("base64");
+        assert_eq!(key.verify(&message, &signature), Some(scheme));
+        assert_eq!(key.verify(&other, &signature), None);
+        for at in 0..signature.len() {
+            signature[at] ^= 1;
+            assert_eq!(key.verify(&message, &signature), None);
+            signature[at] ^= 1;
+        }
+    }
 }
 
 #[test]
@@ -131,22 +163,19 @@ fn no_flipped_bit_of_a_signature_verifies() {
     for algorithm in SIGNING {
         let made = key(algorithm, 5);
         let public = made.public_key();
-        let signature = made.sign(&message, Target::Layer).expect("signed");
+        let signature = made.sign(&message).expect("signed");
         for bit in 0..signature.len() * 8 {
             let mut changed = signature.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(
-                public.verify(&message, &changed, Target::Layer),
+                public.verify(&message, &changed),
                 None,
                 "{algorithm} bit {bit}"
             );
         }
-        assert_eq!(
-            public.verify(&message, &signature[1..], Target::Layer),
-            None
-        );
-        assert_eq!(public.verify(&message, &[], Target::Layer), None);
-        assert_eq!(public.verify(&message, &[0; 4096], Target::Layer), None);
+        assert_eq!(public.verify(&message, &signature[1..]), None);
+        assert_eq!(public.verify(&message, &[]), None);
+        assert_eq!(public.verify(&message, &[0; 4096]), None);
     }
 }
 
