@@ -5,6 +5,7 @@
 #[cfg(all(target_feature = "crt-static", target_env = "gnu"))]
 #[allow(unsafe_code, reason = "the C library has no safe interface for it")]
 pub(crate) fn use_built_in() {
+    // SAFETY: the declaration is that of <nss.h>.
     unsafe extern "C" {
         fn __nss_configure_lookup(
             database: *const std::ffi::c_char,

@@ -25,8 +25,9 @@ use crate::{
     home::make_private,
     network,
     output::Output,
-    owner, process,
-    record::{self, ContainerRecord, Owned, Phase, Record, new_id},
+    owner,
+    record::{ContainerRecord, Owned, Phase, Record, new_id},
+    removal::{VOLUMES, sandbox_directory},
     resolve::{Resolved, ResolvedContainer},
     timing::{Stage, Timings},
     volumes,
@@ -292,41 +293,6 @@ impl Engine {
         };
         Ok(Arc::from(driver.prepare(request).await?))
     }
-
-    /// Removes a workload's directory and storage, and what its sandboxes left outside them.
-    ///
-    /// # Errors
-    /// Storage and host, naming what could not be removed; calling it again goes on where it stopped.
-    pub fn erase(&self, id: &str, directory: &Path) -> Result<()> {
-        for (pid, began) in record::processes(directory) {
-            process::kill_if_same(pid, began)?;
-        }
-        for driver in &self.drivers {
-            let sandbox = sandbox_directory(directory, driver.kind());
-            if sandbox.exists() {
-                driver.reclaim(&sandbox)?;
-            }
-            remove_tree(&self.home().storage_of(id, driver.kind().name()))?;
-        }
-        remove_tree(&self.home().storage_of(id, VOLUMES))?;
-        // Last: as long as it is there, the rest can be found.
-        remove_tree(directory)
-    }
-}
-
-/// The part of a workload's storage that holds its volumes.
-const VOLUMES: &str = "volumes";
-
-/// Removes a directory, whoever its files belong to.
-fn remove_tree(directory: &Path) -> Result<()> {
-    match fs::remove_dir_all(directory) {
-        Ok(()) => Ok(()),
-        // Somebody else was quicker.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(_) => {
-            uc_container::userns::remove_tree(&uc_container::IdMapping::for_caller()?, directory)
-        }
-    }
 }
 
 /// How long a workload in the foreground lives before others can follow and stop it by its id. Many have ended by then,
@@ -343,10 +309,6 @@ async fn announce_later(pod: Weak<Pod>) {
         }
         Err(problem) => alive.warn(&format!("it can be stopped from here only: {problem}")),
     }
-}
-
-fn sandbox_directory(workload: &Path, kind: RuntimeKind) -> PathBuf {
-    workload.join(format!("sandbox-{kind}"))
 }
 
 fn new_record(request: &RunRequest) -> Record {
