@@ -95,7 +95,6 @@ pub struct Options {
 struct Pending {
     path: String,
     route: Route,
-    size: u64,
     is_head: bool,
 }
 
@@ -197,6 +196,10 @@ impl Collector {
         let Some(route) = Route::of(&path, size, self.options.declared) else {
             return Want::Nothing;
         };
+        // Large files of any name are data as a rule, and not worth a word.
+        if size > route.size_limit() && route == Route::Elf {
+            return Want::Nothing;
+        }
         if size > route.size_limit() {
             let problem = Problem::refused("the file is too large to be looked into")
                 .limit(format!("{} bytes", route.size_limit()))
@@ -208,7 +211,6 @@ impl Collector {
         self.pending = Some(Pending {
             path,
             route,
-            size,
             is_head: matches!(want, Want::Head(_)),
         });
         want
@@ -235,8 +237,8 @@ impl Collector {
         };
         if pending.is_head
             && let Content::Bytes(head) = &content
-            && let Some(want) = pending.route.after_head(head, pending.size)
         {
+            let want = pending.route.after_head(head);
             if want != Want::Nothing {
                 self.pending = Some(Pending {
                     is_head: false,

@@ -1,6 +1,9 @@
 //! What one file contributes to an inventory.
 
-use std::{collections::BTreeMap, io::Read as _};
+use std::{
+    collections::BTreeMap,
+    io::{Cursor, Read as _},
+};
 
 use uc_model::Problem;
 
@@ -90,8 +93,7 @@ impl Evidence {
                 licences: copyright::licences(bytes),
                 ..Self::default()
             },
-            Route::Dpkg => Self::of_found(catalog::dpkg::read(bytes)),
-            Route::Apk => Self::of_found(catalog::apk::read(bytes)),
+            _ => Self::of_found(read_bytes(route, path, bytes)),
         }
     }
 
@@ -114,8 +116,32 @@ impl Evidence {
     }
 }
 
-fn read_seekable(_route: Route, _path: &str, _reader: &mut dyn ReadSeek) -> Found {
-    Found::default()
+fn read_bytes(route: Route, path: &str, bytes: &[u8]) -> Found {
+    match route {
+        Route::OsRelease | Route::Copyright => Found::default(),
+        Route::Dpkg => catalog::dpkg::read(bytes),
+        Route::Apk => catalog::apk::read(bytes),
+        Route::Python => catalog::python::read(bytes),
+        Route::PackageJson => catalog::npm::read(bytes),
+        Route::PackageLock => catalog::npm::lock::read(bytes),
+        Route::YarnLock => catalog::npm::yarn::read(bytes),
+        Route::PnpmLock => catalog::npm::pnpm::read(bytes),
+        Route::Gem => catalog::gem::read(bytes),
+        Route::RpmSqlite | Route::RpmNdb | Route::RpmBdb | Route::Java | Route::Elf => {
+            read_seekable(route, path, &mut Cursor::new(bytes))
+        }
+    }
+}
+
+fn read_seekable(route: Route, path: &str, reader: &mut dyn ReadSeek) -> Found {
+    match route {
+        Route::RpmSqlite => catalog::rpm::read_sqlite(reader),
+        Route::RpmNdb => catalog::rpm::read_ndb(reader),
+        Route::RpmBdb => catalog::rpm::read_bdb(reader),
+        Route::Java => catalog::java::read(path, reader),
+        Route::Elf => catalog::elf::read(reader),
+        _ => Found::default(),
+    }
 }
 
 /// Where a symbolic link leads.

@@ -6,6 +6,7 @@
 //!
 //! A damaged database is no error: it becomes a [`Warning`] of the inventory, and the scan goes on.
 
+mod byte_order;
 pub mod catalog;
 mod collector;
 mod distribution;
@@ -20,6 +21,8 @@ pub mod purl;
 mod route;
 mod stanza;
 mod text;
+mod window;
+mod zip;
 
 pub use collector::{Collector, Content, Entry, EntryKind, Options, ReadSeek, Want};
 pub use distribution::Distribution;

@@ -112,7 +112,7 @@ impl Purl {
 /// The source package that the qualifier `upstream` names: `name`, `name@version`, or an RPM's file name.
 fn source_of(kind: PackageKind, upstream: &str, version: &str) -> Option<SourcePackage> {
     if kind == PackageKind::Rpm {
-        return None;
+        return crate::catalog::rpm::source_package(upstream, version);
     }
     let (name, version) = upstream.split_once('@').unwrap_or((upstream, version));
     Some(SourcePackage {

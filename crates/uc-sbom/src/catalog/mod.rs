@@ -8,6 +8,12 @@ use crate::package::Package;
 
 pub mod apk;
 pub mod dpkg;
+pub mod elf;
+pub mod gem;
+pub mod java;
+pub mod npm;
+pub mod python;
+pub mod rpm;
 
 /// The most packages of one file.
 const PACKAGES: usize = 100_000;
