@@ -21,6 +21,8 @@ pub mod purl;
 mod route;
 mod stanza;
 mod text;
+pub mod version;
+pub mod vulnerability;
 mod window;
 mod zip;
 

@@ -58,9 +58,11 @@ impl Manifest {
             .unwrap_or_default()
     }
 
-    pub(super) fn version(&self) -> Option<String> {
+    /// The version: a file's name has Maven's own, where a bundle's version is often a rewritten one.
+    pub(super) fn version(&self, file: &FileName) -> Option<String> {
         self.implementation_version
             .clone()
+            .or_else(|| file.version.clone())
             .or_else(|| self.bundle_version.clone())
             .or_else(|| self.specification_version.clone())
     }
@@ -95,7 +97,10 @@ mod tests {
             manifest.group("jackson-databind"),
             "com.fasterxml.jackson.core"
         );
-        assert_eq!(manifest.version().as_deref(), Some("2.14.0-x"));
+        assert_eq!(
+            manifest.version(&FileName::parse("a-1.jar")).as_deref(),
+            Some("2.14.0-x")
+        );
         assert_eq!(manifest.licence, Some(Licence::Spdx("Apache-2.0".into())));
     }
 }

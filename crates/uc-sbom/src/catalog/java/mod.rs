@@ -201,7 +201,7 @@ impl Scan {
         let Ok(name) = text::word(name.as_bytes(), "the name of a Java archive") else {
             return;
         };
-        let version = manifest.version().or(file.version).unwrap_or_default();
+        let version = manifest.version(&file).unwrap_or_default();
         let mut own = package(&manifest.group(&name), &name, &version);
         own.licences = licences(manifest);
         self.push(own, inner);

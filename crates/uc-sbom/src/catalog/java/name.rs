@@ -3,6 +3,9 @@
 /// A file name, taken apart.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct FileName {
+    /// Without its ending.
+    bare: String,
+    /// What stands before the version.
     pub(super) stem: String,
     pub(super) version: Option<String>,
 }
@@ -17,10 +20,12 @@ impl FileName {
         });
         match split {
             Some((at, _)) if at > 0 => Self {
+                bare: bare.to_owned(),
                 stem: bare.get(..at).unwrap_or_default().to_owned(),
                 version: bare.get(at + 1..).map(str::to_owned),
             },
             _ => Self {
+                bare: bare.to_owned(),
                 stem: bare.to_owned(),
                 version: None,
             },
@@ -29,11 +34,9 @@ impl FileName {
 
     /// Whether the file is called after an artifact, as `spring-core-x.jar` is after `spring-core`.
     pub(super) fn is_of(&self, artifact: &str) -> bool {
-        self.stem == artifact
-            || self
-                .stem
-                .strip_prefix(artifact)
-                .is_some_and(|rest| rest.starts_with(['-', '_', '.']))
+        self.bare
+            .strip_prefix(artifact)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_', '.']))
     }
 }
 
@@ -57,6 +60,7 @@ mod tests {
             );
         }
         assert!(FileName::parse("netty-all-4.jar").is_of("netty"));
+        assert!(FileName::parse("log4j-1.2-api-2.19.0.jar").is_of("log4j-1.2-api"));
         assert!(!FileName::parse("nettyx-4.jar").is_of("netty"));
     }
 }
