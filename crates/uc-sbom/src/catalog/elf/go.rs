@@ -112,7 +112,7 @@ fn pointed(elf: &mut Elf<'_>, address: u64, word_bytes: usize, limit: u64) -> Re
     }
 }
 
-/// Reads the lines `mod`, `dep` and `=>` between the marks.
+/// The packages of a version and a list of modules between marks.
 fn modules_of(version: &[u8], modules: &[u8]) -> Found {
     let mut found = Found::default();
     let version = String::from_utf8_lossy(version);
@@ -126,53 +126,8 @@ fn modules_of(version: &[u8], modules: &[u8]) -> Found {
     let inner = modules
         .get(MARK_BYTES..modules.len().saturating_sub(MARK_BYTES))
         .unwrap_or_default();
-    let text = String::from_utf8_lossy(inner);
-    let mut main: Option<(String, String)> = None;
-    let mut dependencies: Vec<(String, String)> = Vec::new();
-    let mut last_is_main = false;
-    let (mut revision, mut time) = (None, None);
-    for line in text.lines() {
-        let mut fields = line.split('\t');
-        let kind = fields.next().unwrap_or_default();
-        let path = fields.next().unwrap_or_default();
-        let version = fields.next().unwrap_or_default();
-        match kind {
-            "mod" => {
-                main = Some((path.to_owned(), version.to_owned()));
-                last_is_main = true;
-            }
-            "dep" => {
-                dependencies.push((path.to_owned(), version.to_owned()));
-                last_is_main = false;
-            }
-            // What the line before is replaced by.
-            "=>" => {
-                let replaced = if last_is_main {
-                    main.as_mut()
-                } else {
-                    dependencies.last_mut()
-                };
-                if let Some(replaced) = replaced
-                    && !version.is_empty()
-                {
-                    *replaced = (path.to_owned(), version.to_owned());
-                }
-            }
-            "build" => match path.split_once('=') {
-                Some(("vcs.revision", value)) => revision = Some(value),
-                Some(("vcs.time", value)) => time = Some(value),
-                _ => {}
-            },
-            _ => {}
-        }
-    }
-    if let Some((_, version)) = &mut main
-        && version == "(devel)"
-        && let Some(pseudo) = pseudo_version(revision, time)
-    {
-        *version = pseudo;
-    }
-    for (path, version) in main.into_iter().chain(dependencies) {
+    let build = Build::parse(&String::from_utf8_lossy(inner));
+    for (path, version) in build.main.into_iter().chain(build.dependencies) {
         let Ok(path) = text::word(path.as_bytes(), "the path of a Go module") else {
             continue;
         };
@@ -182,6 +137,85 @@ fn modules_of(version: &[u8], modules: &[u8]) -> Found {
         }
     }
     found
+}
+
+/// What the lines say: modules as path and version.
+#[derive(Default)]
+struct Build {
+    main: Option<(String, String)>,
+    dependencies: Vec<(String, String)>,
+}
+
+impl Build {
+    fn parse(text: &str) -> Self {
+        let mut build = Self::default();
+        let mut last_is_main = false;
+        let (mut program, mut stamped, mut revision, mut time) = (None, None, None, None);
+        for line in text.lines() {
+            let mut fields = line.split('\t');
+            let kind = fields.next().unwrap_or_default();
+            let path = fields.next().unwrap_or_default();
+            let version = fields.next().unwrap_or_default();
+            let module = || (path.to_owned(), version.to_owned());
+            match kind {
+                "path" => program = Some(path),
+                "mod" => {
+                    build.main = Some(module());
+                    last_is_main = true;
+                }
+                "dep" => {
+                    build.dependencies.push(module());
+                    last_is_main = false;
+                }
+                // What the line before is replaced by; a local folder has no version.
+                "=>" if !version.is_empty() => {
+                    let replaced = if last_is_main {
+                        build.main.as_mut()
+                    } else {
+                        build.dependencies.last_mut()
+                    };
+                    if let Some(replaced) = replaced {
+                        *replaced = module();
+                    }
+                }
+                "build" => match path.split_once('=') {
+                    Some(("vcs.revision", value)) => revision = Some(value),
+                    Some(("vcs.time", value)) => time = Some(value),
+                    Some(("-ldflags", value)) => stamped = stamped_version(value),
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
+        // Programs built outside of modules say only which package they are.
+        if let (None, Some(program)) = (&build.main, program)
+            && program != "command-line-arguments"
+        {
+            build.main = Some((program.to_owned(), "(devel)".to_owned()));
+        }
+        if let Some((_, version)) = &mut build.main
+            && version == "(devel)"
+            && let Some(better) = stamped.or_else(|| pseudo_version(revision, time))
+        {
+            *version = better;
+        }
+        build
+    }
+}
+
+/// The version that the linker was told to set: `-X main.version=1.2.3`.
+fn stamped_version(flags: &str) -> Option<String> {
+    flags
+        .split(['"', '\'', '\\', ' '])
+        .filter_map(|flag| flag.split_once('='))
+        .find(|(variable, value)| {
+            let name = variable.rsplit('.').next().unwrap_or_default();
+            let number = value.strip_prefix('v').unwrap_or(value);
+            name.eq_ignore_ascii_case("version")
+                && number.contains('.')
+                && number.starts_with(|c: char| c.is_ascii_digit())
+        })
+        .map(|(_, value)| format!("v{}", value.strip_prefix('v').unwrap_or(value)))
 }
 
 /// What Go itself calls a commit without a tag: `v0.0.0-20240131120000-abcdefabcdef`.
@@ -220,6 +254,24 @@ mod tests {
                 ("c.org/c", "v2.0.0"),
                 ("d.org/d", "v1.0.0"),
             ]
+        );
+    }
+
+    #[test]
+    fn programs_without_modules_and_stamped_versions() {
+        let mark = "0123456789abcdef";
+        let text = format!(
+            "{mark}path\texample.com/cmd/tool\nbuild\t-ldflags=\"-X \\\"a.b/version.Version=20.10.24+dfsg1\\\" -s\"\n{mark}"
+        );
+        let found = modules_of(b"go1.19.8", text.as_bytes());
+        let tool = &found.packages[1];
+        assert_eq!(
+            (tool.name.as_str(), tool.version.as_str()),
+            ("example.com/cmd/tool", "v20.10.24+dfsg1")
+        );
+        assert_eq!(
+            stamped_version("-X main.version=dev -X main.commit=1.2"),
+            None
         );
     }
 }

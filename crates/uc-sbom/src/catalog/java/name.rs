@@ -34,9 +34,11 @@ impl FileName {
 
     /// Whether the file is called after an artifact, as `spring-core-x.jar` is after `spring-core`.
     pub(super) fn is_of(&self, artifact: &str) -> bool {
-        self.bare
-            .strip_prefix(artifact)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_', '.']))
+        // Distributions rename `a_1.0_spec` to `a-1.0-spec`.
+        let hyphens = |text: &str| text.replace('_', "-");
+        hyphens(&self.bare)
+            .strip_prefix(&hyphens(artifact))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.']))
     }
 }
 
