@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use sha1::{Digest as _, Sha1};
 
 use super::{TOOL, TOOL_VERSION, identity, timestamp};
 use crate::{
+    file_hash::hex,
     inventory::{Inventory, SubjectKind},
     licence::Licence,
     package::Package,
@@ -53,6 +55,8 @@ struct Element {
     download_location: &'static str,
     files_analyzed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    package_verification_code: Option<VerificationCode>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     homepage: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source_info: Option<String>,
@@ -67,6 +71,12 @@ struct Element {
     external_refs: Vec<ExternalRef>,
     #[serde(skip_serializing_if = "Option::is_none")]
     primary_package_purpose: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct VerificationCode {
+    package_verification_code_value: String,
 }
 
 #[derive(Serialize)]
@@ -222,6 +232,7 @@ fn bare(id: String, name: String) -> Element {
         supplier: NO_ASSERTION.to_owned(),
         download_location: NO_ASSERTION,
         files_analyzed: false,
+        package_verification_code: None,
         homepage: None,
         source_info: None,
         license_concluded: NO_ASSERTION,
@@ -241,6 +252,10 @@ fn root(inventory: &Inventory) -> Element {
         SubjectKind::Image => "CONTAINER",
         SubjectKind::Directory => "SOURCE",
     });
+    if !inventory.files.is_empty() {
+        element.files_analyzed = true;
+        element.package_verification_code = Some(verification_code(inventory));
+    }
     if let Some(digest) = &subject.digest {
         element.version_info = digest.to_string();
         element.checksums.push(Checksum {
@@ -253,6 +268,19 @@ fn root(inventory: &Inventory) -> Element {
         });
     }
     element
+}
+
+/// The SHA-1 of all files' SHA-1, sorted (SPDX 2.3, 7.9).
+fn verification_code(inventory: &Inventory) -> VerificationCode {
+    let mut hashes: Vec<_> = inventory.files.iter().map(|file| &file.sha1).collect();
+    hashes.sort_unstable();
+    let mut hasher = Sha1::new();
+    for hash in hashes {
+        hasher.update(hash.as_bytes());
+    }
+    VerificationCode {
+        package_verification_code_value: hex(&hasher.finalize()),
+    }
 }
 
 fn operating_system(inventory: &Inventory) -> Option<Element> {
