@@ -1,5 +1,7 @@
 //! Samples that real tools made, and the same samples damaged in every way.
 
+#![allow(clippy::expect_used, reason = "tests fail by panicking")]
+
 mod support;
 
 use std::io::Cursor;

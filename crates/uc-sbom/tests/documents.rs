@@ -1,5 +1,7 @@
 //! Documents: reproducible, valid by the tools that define validity, and readable, our own and others'.
 
+#![allow(clippy::expect_used, reason = "tests fail by panicking")]
+
 mod support;
 
 use std::{io::Write as _, process::Command};

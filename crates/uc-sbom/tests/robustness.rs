@@ -1,5 +1,7 @@
 //! Random bytes for every reader: none panics, and none takes longer than its input deserves.
 
+#![allow(clippy::expect_used, reason = "tests fail by panicking")]
+
 mod support;
 
 use std::io::Cursor;

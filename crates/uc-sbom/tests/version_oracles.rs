@@ -1,5 +1,7 @@
 //! Each order of versions against the tool that defines it, where that is installed.
 
+#![allow(clippy::expect_used, reason = "tests fail by panicking")]
+
 use std::{
     cmp::Ordering,
     io::Write as _,

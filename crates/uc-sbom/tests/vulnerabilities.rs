@@ -1,5 +1,7 @@
 //! Inventories against OSV records, one of each ecosystem.
 
+#![allow(clippy::expect_used, reason = "tests fail by panicking")]
+
 mod support;
 
 use std::io::Cursor;
@@ -51,127 +53,140 @@ fn matches(verdict: &Verdict) -> &[Match] {
     }
 }
 
+/// Distribution, kind, name; ecosystem; an affected version, the one that mends it, and one that is mended.
+type Sample = (
+    (&'static str, &'static str),
+    PackageKind,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+);
+
+const SAMPLES: [Sample; 13] = [
+    (
+        ("debian", "12"),
+        PackageKind::Deb,
+        "glibc",
+        "Debian:12",
+        "2.36-9+deb12u3",
+        "2.36-9+deb12u10",
+        "2.36-9+deb12u10",
+    ),
+    (
+        ("ubuntu", "22.04"),
+        PackageKind::Deb,
+        "glibc",
+        "Ubuntu:22.04:LTS",
+        "2.35-0ubuntu3",
+        "2.35-0ubuntu3.1",
+        "2.35-0ubuntu3.1",
+    ),
+    (
+        ("alpine", "3.20.3"),
+        PackageKind::Apk,
+        "busybox",
+        "Alpine:v3.20",
+        "1.36.1-r9",
+        "1.36.1-r29",
+        "1.36.1-r30",
+    ),
+    (
+        ("rocky", "9.3"),
+        PackageKind::Rpm,
+        "bash",
+        "Rocky Linux:9",
+        "5.1.8-6.el9",
+        "0:5.1.8-9.el9",
+        "5.1.8-10.el9",
+    ),
+    (
+        ("almalinux", "9.3"),
+        PackageKind::Rpm,
+        "bash",
+        "AlmaLinux:9",
+        "5.1.8-6.el9",
+        "5.1.8-9.el9",
+        "5.1.8-9.el9",
+    ),
+    (
+        ("opensuse-leap", "15.5"),
+        PackageKind::Rpm,
+        "bash",
+        "openSUSE:Leap 15.5",
+        "4.4-150.1",
+        "4.4-150.2",
+        "4.4-150.10",
+    ),
+    (
+        ("x", "1"),
+        PackageKind::Pypi,
+        "Foo_Bar",
+        "PyPI",
+        "1.0rc1",
+        "1.0",
+        "1.0.post1",
+    ),
+    (
+        ("x", "1"),
+        PackageKind::Npm,
+        "@a/b",
+        "npm",
+        "1.0.0-rc.1",
+        "1.0.0",
+        "1.0.0",
+    ),
+    (
+        ("x", "1"),
+        PackageKind::Go,
+        "golang.org/x/net",
+        "Go",
+        "v0.9.0",
+        "0.10.0",
+        "v0.10.0",
+    ),
+    (
+        ("x", "1"),
+        PackageKind::Go,
+        "stdlib",
+        "Go",
+        "1.22rc1",
+        "1.22.0",
+        "1.22.0",
+    ),
+    (
+        ("x", "1"),
+        PackageKind::Cargo,
+        "time",
+        "crates.io",
+        "0.1.9",
+        "0.1.10",
+        "0.1.10",
+    ),
+    (
+        ("x", "1"),
+        PackageKind::Maven,
+        "org.a:b",
+        "Maven",
+        "2.0-rc1",
+        "2.0",
+        "2.0.0",
+    ),
+    (
+        ("x", "1"),
+        PackageKind::Gem,
+        "rack",
+        "RubyGems",
+        "2.0.9.a",
+        "2.0.9",
+        "2.0.9",
+    ),
+];
+
 #[test]
 fn each_ecosystem_by_its_own_order() {
-    for (distribution, kind, name, ecosystem, affected, fixed, mended) in [
-        (
-            ("debian", "12"),
-            PackageKind::Deb,
-            "glibc",
-            "Debian:12",
-            "2.36-9+deb12u3",
-            "2.36-9+deb12u10",
-            "2.36-9+deb12u10",
-        ),
-        (
-            ("ubuntu", "22.04"),
-            PackageKind::Deb,
-            "glibc",
-            "Ubuntu:22.04:LTS",
-            "2.35-0ubuntu3",
-            "2.35-0ubuntu3.1",
-            "2.35-0ubuntu3.1",
-        ),
-        (
-            ("alpine", "3.20.3"),
-            PackageKind::Apk,
-            "busybox",
-            "Alpine:v3.20",
-            "1.36.1-r9",
-            "1.36.1-r29",
-            "1.36.1-r30",
-        ),
-        (
-            ("rocky", "9.3"),
-            PackageKind::Rpm,
-            "bash",
-            "Rocky Linux:9",
-            "5.1.8-6.el9",
-            "0:5.1.8-9.el9",
-            "5.1.8-10.el9",
-        ),
-        (
-            ("almalinux", "9.3"),
-            PackageKind::Rpm,
-            "bash",
-            "AlmaLinux:9",
-            "5.1.8-6.el9",
-            "5.1.8-9.el9",
-            "5.1.8-9.el9",
-        ),
-        (
-            ("opensuse-leap", "15.5"),
-            PackageKind::Rpm,
-            "bash",
-            "openSUSE:Leap 15.5",
-            "4.4-150.1",
-            "4.4-150.2",
-            "4.4-150.10",
-        ),
-        (
-            ("x", "1"),
-            PackageKind::Pypi,
-            "Foo_Bar",
-            "PyPI",
-            "1.0rc1",
-            "1.0",
-            "1.0.post1",
-        ),
-        (
-            ("x", "1"),
-            PackageKind::Npm,
-            "@a/b",
-            "npm",
-            "1.0.0-rc.1",
-            "1.0.0",
-            "1.0.0",
-        ),
-        (
-            ("x", "1"),
-            PackageKind::Go,
-            "golang.org/x/net",
-            "Go",
-            "v0.9.0",
-            "0.10.0",
-            "v0.10.0",
-        ),
-        (
-            ("x", "1"),
-            PackageKind::Go,
-            "stdlib",
-            "Go",
-            "1.22rc1",
-            "1.22.0",
-            "1.22.0",
-        ),
-        (
-            ("x", "1"),
-            PackageKind::Cargo,
-            "time",
-            "crates.io",
-            "0.1.9",
-            "0.1.10",
-            "0.1.10",
-        ),
-        (
-            ("x", "1"),
-            PackageKind::Maven,
-            "org.a:b",
-            "Maven",
-            "2.0-rc1",
-            "2.0",
-            "2.0.0",
-        ),
-        (
-            ("x", "1"),
-            PackageKind::Gem,
-            "rack",
-            "RubyGems",
-            "2.0.9.a",
-            "2.0.9",
-            "2.0.9",
-        ),
-    ] {
+    for (distribution, kind, name, ecosystem, affected, fixed, mended) in SAMPLES {
         let name_in_record = if kind == PackageKind::Pypi {
             "foo-bar"
         } else {

@@ -28,15 +28,9 @@ pub fn read(bytes: &[u8]) -> Found {
             "licenses" | "license" => {
                 package.licences.extend(strings.filter_map(Licence::parse));
             }
-            "homepage" => {
-                package.homepage = strings.next().and_then(|text| text::line(text.as_bytes()))
-            }
-            "summary" => {
-                package.description = strings.next().and_then(|text| text::line(text.as_bytes()))
-            }
-            "authors" | "author" => {
-                package.supplier = strings.next().and_then(|text| text::line(text.as_bytes()))
-            }
+            "homepage" => package.homepage = prose(strings.next()),
+            "summary" => package.description = prose(strings.next()),
+            "authors" | "author" => package.supplier = prose(strings.next()),
             _ => {}
         }
     }
@@ -55,6 +49,10 @@ pub fn read(bytes: &[u8]) -> Found {
         }
         (Err(problem), _) | (_, Err(problem)) => Found::of(problem),
     }
+}
+
+fn prose(value: Option<&str>) -> Option<String> {
+    value.and_then(|text| text::line(text.as_bytes()))
 }
 
 /// `s.name = …` to `name` and what is assigned.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, de::DeserializeOwned};
 use uc_model::{Problem, Result};
 
+use super::spdx::OPERATING_SYSTEM;
 use crate::{
     distribution::Distribution,
     inventory::{Inventory, Subject, Warning},
@@ -153,7 +154,9 @@ fn spdx(document: SpdxDocument) -> Result<Inventory> {
     let mut gathered = Gathered::new(&document.name);
     for one in document.packages {
         let purpose = one.primary_package_purpose.as_deref().unwrap_or_default();
-        if matches!(purpose, "OPERATING-SYSTEM" | "OPERATING_SYSTEM") {
+        if matches!(purpose, "OPERATING-SYSTEM" | "OPERATING_SYSTEM")
+            || one.id.starts_with(OPERATING_SYSTEM)
+        {
             gathered.distribution(&one.name, &one.version_info, one.description.as_deref());
             continue;
         }

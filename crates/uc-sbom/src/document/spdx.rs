@@ -16,6 +16,9 @@ use crate::{
 const NAMESPACE: &str = "https://undercurrent.dev/spdx";
 const NO_ASSERTION: &str = "NOASSERTION";
 const ROOT: &str = "SPDXRef-DocumentRoot";
+/// The distribution's entry is told by its identifier: the purpose that would say so is spelt differently in the
+/// schema's editions of 2.3.
+pub(super) const OPERATING_SYSTEM: &str = "SPDXRef-OperatingSystem-";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -286,7 +289,7 @@ fn verification_code(inventory: &Inventory) -> VerificationCode {
 fn operating_system(inventory: &Inventory) -> Option<Element> {
     let distribution = inventory.distribution.as_ref()?;
     let id = format!(
-        "SPDXRef-OperatingSystem-{}",
+        "{OPERATING_SYSTEM}{}",
         identity::sanitised(&distribution.id)
     );
     let mut element = bare(id, distribution.id.clone());
@@ -296,7 +299,6 @@ fn operating_system(inventory: &Inventory) -> Option<Element> {
         .or_else(|| distribution.codename.clone())
         .unwrap_or_default();
     element.description.clone_from(&distribution.pretty_name);
-    element.primary_package_purpose = Some("OPERATING-SYSTEM");
     Some(element)
 }
 

@@ -40,11 +40,11 @@ pub(super) fn parse(text: &str) -> Option<Gem> {
             }
         }
     }
-    Some(Gem(canonical(segments)))
+    Some(Gem(canonical(&segments)))
 }
 
 /// Zeros at the end, and before the first letters, do not count.
-fn canonical(segments: Vec<Segment>) -> Vec<Segment> {
+fn canonical(segments: &[Segment]) -> Vec<Segment> {
     let is_text = |segment: &Segment| matches!(segment, Segment::Text(_));
     let first_text = segments.iter().position(is_text).unwrap_or(segments.len());
     let (release, rest) = segments.split_at(first_text);

@@ -1,6 +1,7 @@
 //! What several tests need: feeding a collector, fixtures, and zip archives of any kind.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(clippy::expect_used, reason = "tests fail by panicking")]
 
 use std::io::{Cursor, Read as _, Write as _};
 

@@ -29,7 +29,7 @@ pub(crate) fn is_executable(head: &[u8]) -> bool {
 /// Reads the Go modules and Rust crates that an executable says it was built from.
 pub fn read(reader: &mut dyn ReadSeek) -> Found {
     let mut found = Found::default();
-    let opened = Window::whole(reader).and_then(|window| Elf::open(window));
+    let opened = Window::whole(reader).and_then(Elf::open);
     let mut elf = match opened {
         Ok(elf) => elf,
         // Fragments and files for other loaders are common and hold no packages: not worth a warning.
