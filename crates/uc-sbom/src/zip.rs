@@ -13,6 +13,7 @@ const END_BYTES: u64 = 22;
 const LOCATOR_MAGIC: &[u8] = b"PK\x06\x07";
 const LOCATOR_BYTES: u64 = 20;
 const END_64_MAGIC: &[u8] = b"PK\x06\x06";
+const END_64_BYTES: u64 = 56;
 const ENTRY_MAGIC: &[u8] = b"PK\x01\x02";
 const ENTRY_BYTES: usize = 46;
 const LOCAL_MAGIC: &[u8] = b"PK\x03\x04";
@@ -55,8 +56,7 @@ pub(crate) fn entries(
     window: &mut Window<'_>,
     mut of_interest: impl FnMut(&str) -> bool,
 ) -> Result<Vec<ZipEntry>> {
-    let (offset, size) = directory(window)?;
-    let bytes = window.bytes_at(offset, size, DIRECTORY_BYTES)?;
+    let (bytes, shift) = directory(window)?;
     let mut rest = bytes.as_slice();
     let mut list = Vec::new();
     let mut count = 0;
@@ -65,7 +65,8 @@ pub(crate) fn entries(
         if count > ENTRIES {
             return Err(Problem::refused("the zip archive has too many entries").limit(ENTRIES));
         }
-        let (entry, length) = entry(rest).ok_or_else(|| damaged("central directory"))?;
+        let (mut entry, length) = entry(rest).ok_or_else(|| damaged("central directory"))?;
+        entry.offset = entry.offset.saturating_add(shift);
         if of_interest(&entry.name) {
             list.push(entry);
         }
@@ -74,8 +75,8 @@ pub(crate) fn entries(
     Ok(list)
 }
 
-/// The central directory's offset and size.
-fn directory(window: &mut Window<'_>) -> Result<(u64, u64)> {
+/// The central directory, and by how much the archive's offsets are short: a program put before it shifts them all.
+fn directory(window: &mut Window<'_>) -> Result<(Vec<u8>, u64)> {
     let tail_bytes = window.len().min(END_BYTES + COMMENT_BYTES);
     let tail_at = window.len() - tail_bytes;
     let tail = window.bytes_at(tail_at, tail_bytes, END_BYTES + COMMENT_BYTES)?;
@@ -84,25 +85,41 @@ fn directory(window: &mut Window<'_>) -> Result<(u64, u64)> {
         .rposition(|found| found == END_MAGIC)
         .ok_or_else(|| Problem::invalid("not a zip archive: it has no central directory"))?;
     let end = tail.get(at..).unwrap_or_default();
+    let end_at = tail_at + at as u64;
     let fields = ORDER.u32(end, 12).zip(ORDER.u32(end, 16));
     let (size, offset) = fields.ok_or_else(|| damaged("end"))?;
-    if size != ELSEWHERE && offset != ELSEWHERE && ORDER.u16(end, 10) != Some(u16::MAX) {
-        // What stands before the archive, such as a shell script, shifts everything in it.
-        return Ok((u64::from(offset), u64::from(size)));
+    let is_wide = size == ELSEWHERE || offset == ELSEWHERE || ORDER.u16(end, 10) == Some(u16::MAX);
+    let wide = if is_wide {
+        wide_directory(window, end_at)?
+    } else {
+        None
+    };
+    let (offset, size) = wide.unwrap_or((u64::from(offset), u64::from(size)));
+    let stated = window.bytes_at(offset, size, DIRECTORY_BYTES);
+    if let Ok(bytes) = &stated
+        && (size == 0 || bytes.starts_with(ENTRY_MAGIC))
+    {
+        return stated.map(|bytes| (bytes, 0));
     }
-    let locator_at = (tail_at + at as u64).checked_sub(LOCATOR_BYTES);
-    let Some(locator_at) = locator_at else {
-        return Ok((u64::from(offset), u64::from(size)));
+    let actual = end_at.checked_sub(size).filter(|actual| *actual > offset);
+    let actual = actual.ok_or_else(|| damaged("end"))?;
+    let bytes = window.bytes_at(actual, size, DIRECTORY_BYTES)?;
+    Ok((bytes, actual - offset))
+}
+
+/// Offset and size by the 64-bit end, if there is one.
+fn wide_directory(window: &mut Window<'_>, end_at: u64) -> Result<Option<(u64, u64)>> {
+    let Some(locator_at) = end_at.checked_sub(LOCATOR_BYTES) else {
+        return Ok(None);
     };
     let locator = window.bytes_at(locator_at, LOCATOR_BYTES, LOCATOR_BYTES)?;
     if !locator.starts_with(LOCATOR_MAGIC) {
-        return Ok((u64::from(offset), u64::from(size)));
+        return Ok(None);
     }
     let end_at = ORDER.u64(&locator, 8).ok_or_else(|| damaged("end"))?;
-    let end = window.bytes_at(end_at, 56, 56)?;
-    let fields = ORDER.u64(&end, 40).zip(ORDER.u64(&end, 48));
-    match fields {
-        Some((size, offset)) if end.starts_with(END_64_MAGIC) => Ok((offset, size)),
+    let end = window.bytes_at(end_at, END_64_BYTES, END_64_BYTES)?;
+    match ORDER.u64(&end, 48).zip(ORDER.u64(&end, 40)) {
+        Some(found) if end.starts_with(END_64_MAGIC) => Ok(Some(found)),
         _ => Err(damaged("end")),
     }
 }

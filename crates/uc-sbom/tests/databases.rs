@@ -256,6 +256,38 @@ fn archives_within_archives_stored_or_deflated() {
 }
 
 #[test]
+fn a_program_before_the_archive_does_not_hide_it() {
+    let archive = zip(&[deflated(
+        "META-INF/maven/org.example/inner/pom.properties",
+        PROPERTIES,
+    )]);
+    let executable = [b"#!/bin/sh\nexec java -jar $0\n".as_slice(), &archive].concat();
+    assert_eq!(
+        names(&jar("inner-1.5.jar", &executable)),
+        ["org.example:inner 1.5"]
+    );
+}
+
+#[test]
+fn the_real_archive_tool_agrees() {
+    use std::process::Command;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    std::fs::create_dir_all(path("META-INF/maven/g/a")).expect("creates");
+    std::fs::write(path("META-INF/maven/g/a/pom.properties"), PROPERTIES).expect("writes");
+    let made = Command::new("zip")
+        .args(["-q", "-r", "a.jar", "META-INF"])
+        .current_dir(folder.path())
+        .output();
+    if !made.is_ok_and(|output| output.status.success()) {
+        println!("skipped: zip is not installed");
+        return;
+    }
+    let bytes = std::fs::read(path("a.jar")).expect("reads");
+    assert!(names(&jar("a.jar", &bytes)).contains(&"org.example:inner 1.5".to_owned()));
+}
+
+#[test]
 fn bombs_and_lies_are_refused() {
     // 200 MB of zeros in 200 kB, honest and not.
     let zeros = vec![0; 200 << 20];

@@ -299,6 +299,28 @@ fn known_orders() {
             );
         }
     }
+    for (less, more) in [
+        ("1.12-r7", "6b-r7"),
+        ("1.06-r6", "006"),
+        ("0.12", "0.12.3"),
+        ("0.94", "2.01.01_alpha10"),
+        ("0.9.2", "1.00_beta2"),
+        ("02.08.01b", "4.77"),
+        ("0.20070118", "0.20070207_rc1"),
+        ("0.5.0", "0.17"),
+        ("1.02.07", "1.02.10-r1"),
+        ("1.2.07.8", "1.2.12.04"),
+        ("1.3_pre1-r1", "1.3.2"),
+        ("2.9.11_pre20051101", "2.9.11_pre20051101-r2"),
+        ("4.2.52_p2-r1", "4.2.52_p4-r2"),
+        ("1.0.0_pre20191002222144-r0", "1.0.0_pre20210530193627-r0"),
+    ] {
+        assert_eq!(
+            ours(Alpine, less, more),
+            Some(Ordering::Less),
+            "{less} {more}"
+        );
+    }
     assert_eq!(ours(Rpm, "1.0", "1.0-1"), Some(Ordering::Less));
     assert_eq!(ours(Semver, "1.0", "1.0.0+build"), Some(Ordering::Equal));
     assert_eq!(ours(Maven, "1.0.0", "1-ga"), Some(Ordering::Equal));

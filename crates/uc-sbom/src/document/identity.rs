@@ -71,6 +71,8 @@ pub(super) fn sanitised(text: &str) -> String {
 
 /// `LicenseRef-` for words that are no SPDX licence; a hash is added where two would look alike.
 pub(super) fn licence_ref(words: &str, taken: &mut BTreeSet<String>) -> String {
+    // Documents of others call what they cannot name so already.
+    let words = words.strip_prefix("LicenseRef-").unwrap_or(words);
     let plain = format!("LicenseRef-{}", sanitised(words));
     if taken.insert(plain.clone()) {
         return plain;

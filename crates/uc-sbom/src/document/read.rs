@@ -192,18 +192,24 @@ fn spdx(document: SpdxDocument) -> Result<Inventory> {
     Ok(gathered.finish())
 }
 
-/// The statements behind a declared expression: references become their words again.
+/// The statements behind a declared expression: references become their words again. A conjunction is taken apart only
+/// where each of its terms stands alone.
 fn restore(declared: &str, extracted: &[SpdxExtracted]) -> Vec<Licence> {
-    declared
-        .split(" AND ")
-        .filter_map(|term| {
-            let words = extracted
-                .iter()
-                .find(|one| one.license_id == term)
-                .map(|one| one.name.as_ref().unwrap_or(&one.extracted_text).as_str());
-            Licence::parse(words.unwrap_or(term))
-        })
-        .collect()
+    let words_of = |term: &str| {
+        let found = extracted.iter().find(|one| one.license_id == term)?;
+        let words = found.name.as_ref().unwrap_or(&found.extracted_text);
+        Some(Licence::parse(words))
+    };
+    let mut list = Vec::new();
+    for term in declared.split(" AND ") {
+        match words_of(term).unwrap_or_else(|| Licence::parse(term)) {
+            Some(Licence::Named(_)) if words_of(term).is_none() => {
+                return Licence::parse(declared).into_iter().collect();
+            }
+            found => list.extend(found),
+        }
+    }
+    list
 }
 
 /// `Person: Name (address)` to `Name <address>`.
