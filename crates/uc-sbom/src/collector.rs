@@ -11,13 +11,13 @@ use std::{
 use uc_model::{Digest, Problem};
 
 use crate::{
-    catalog::Found,
+    catalog::{Found, program},
     distribution::Distribution,
     evidence::{Documentation, Evidence},
     file_hash::FileHasher,
     inventory::{FileRecord, Inventory, Subject, Warning},
     overlay::{Overlay, normal_path},
-    package::Location,
+    package::{Location, Package, PackageKind},
     route::Route,
 };
 
@@ -311,6 +311,7 @@ impl Collector {
             documentation.add(&path, evidence.licences, evidence.link);
         }
         documentation.apply(&mut packages);
+        let packages = without_owned_programs(packages);
         let files = files
             .into_entries()
             .map(|(path, held)| FileRecord {
@@ -324,4 +325,17 @@ impl Collector {
         let distribution = distributions.into_iter().next().map(|(_, found)| found);
         Inventory::new(subject, distribution, packages, files, warnings)
     }
+}
+
+/// Leaves out programs that a package of the distribution brought along: its database lists them already.
+fn without_owned_programs(packages: Vec<Package>) -> Vec<Package> {
+    let (programs, mut packages): (Vec<_>, Vec<_>) = packages
+        .into_iter()
+        .partition(|package| package.kind == PackageKind::Other);
+    let free: Vec<_> = programs
+        .into_iter()
+        .filter(|one| !program::is_packaged(one, &packages))
+        .collect();
+    packages.extend(free);
+    packages
 }

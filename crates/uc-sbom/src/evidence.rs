@@ -139,7 +139,14 @@ fn read_seekable(route: Route, path: &str, reader: &mut dyn ReadSeek) -> Found {
         Route::RpmNdb => catalog::rpm::read_ndb(reader),
         Route::RpmBdb => catalog::rpm::read_bdb(reader),
         Route::Java => catalog::java::read(path, reader),
-        Route::Elf => catalog::elf::read(reader),
+        Route::Elf => {
+            let mut found = catalog::elf::read(reader);
+            let name = path.rsplit('/').next().unwrap_or(path);
+            if let Some(program) = catalog::program::read(name, reader) {
+                found.push(program);
+            }
+            found
+        }
         _ => Found::default(),
     }
 }

@@ -103,7 +103,7 @@ impl Inventory {
         for package in &mut merged {
             package.tidy();
             if package.purl.is_none() {
-                package.purl = purl::of_package(package, distribution.as_ref());
+                package.purl = Some(purl::of_package(package, distribution.as_ref()));
             }
         }
         merged.shrink_to_fit();

@@ -30,7 +30,7 @@ pub enum PackageKind {
     Pypi,
     /// RPM packages.
     Rpm,
-    /// What a foreign SBOM lists and none of the above fits.
+    /// A program that no package manager installed, or what a foreign SBOM lists and none of the above fits.
     Other,
 }
 

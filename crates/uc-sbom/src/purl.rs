@@ -121,13 +121,12 @@ fn source_of(kind: PackageKind, upstream: &str, version: &str) -> Option<SourceP
     })
 }
 
-/// The package URL of a package. `None` for what no type of package URL fits.
-pub fn of_package(package: &Package, distribution: Option<&Distribution>) -> Option<String> {
+/// The package URL of a package; `generic` where no other type fits.
+pub fn of_package(package: &Package, distribution: Option<&Distribution>) -> String {
     let mut out = format!("pkg:{}/", package.kind.purl_type());
     let mut qualifiers: Vec<(&str, String)> = Vec::new();
     let mut version = package.version.as_str();
     match package.kind {
-        PackageKind::Other => return None,
         PackageKind::Apk | PackageKind::Deb | PackageKind::Rpm => {
             if let Some(found) = distribution {
                 out.push_str(&encode(&found.id));
@@ -157,7 +156,9 @@ pub fn of_package(package: &Package, distribution: Option<&Distribution>) -> Opt
             let parts: Vec<_> = package.name.split('/').map(encode).collect();
             out.push_str(&parts.join("/"));
         }
-        PackageKind::Cargo | PackageKind::Gem => out.push_str(&encode(&package.name)),
+        PackageKind::Cargo | PackageKind::Gem | PackageKind::Other => {
+            out.push_str(&encode(&package.name));
+        }
     }
     if !version.is_empty() {
         out.push('@');
@@ -168,7 +169,7 @@ pub fn of_package(package: &Package, distribution: Option<&Distribution>) -> Opt
         out.push(if number == 0 { '?' } else { '&' });
         out.push_str(&format!("{key}={}", encode(value)));
     }
-    Some(out)
+    out
 }
 
 /// What scanners need to find the source package again; only where it differs.
@@ -248,7 +249,7 @@ mod tests {
     #[test]
     fn each_kind_is_written_as_its_type_asks() {
         let written = |kind, name: &str, version: &str| {
-            of_package(&Package::new(kind, name, version), Some(&debian())).expect("a purl")
+            of_package(&Package::new(kind, name, version), Some(&debian()))
         };
         for (kind, name, version, expected) in [
             (
@@ -306,7 +307,7 @@ mod tests {
             name: "glibc".into(),
             version: "2.36-9".into(),
         });
-        let written = of_package(&package, Some(&debian())).expect("a purl");
+        let written = of_package(&package, Some(&debian()));
         assert_eq!(
             written,
             "pkg:deb/debian/libc6@2.36-9%2Bdeb12u9?arch=amd64&distro=debian-12&upstream=glibc%402.36-9"

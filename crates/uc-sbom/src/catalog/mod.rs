@@ -12,6 +12,7 @@ pub mod elf;
 pub mod gem;
 pub mod java;
 pub mod npm;
+pub(crate) mod program;
 pub mod python;
 pub mod rpm;
 
