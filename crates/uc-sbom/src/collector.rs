@@ -99,6 +99,34 @@ struct Pending {
 }
 
 /// Gathers an inventory.
+///
+/// ```
+/// use std::io::Cursor;
+///
+/// use uc_sbom::{Collector, Content, Entry, EntryKind, Options, Subject, Want};
+///
+/// let mut collector = Collector::new(Options::default());
+/// collector.begin_layer(None);
+/// // For each entry of each layer, lowest first:
+/// let bytes = b"Package: zlib1g\nStatus: install ok installed\nVersion: 1:1.2.13\n";
+/// let mut want = collector.entry(&Entry {
+///     path: b"var/lib/dpkg/status",
+///     kind: EntryKind::File,
+///     size: bytes.len() as u64,
+///     link: b"",
+/// });
+/// while want != Want::Nothing {
+///     want = match want {
+///         // The beginning is kept by the caller: all bytes may be wanted next.
+///         Want::Head(count) => collector.supply(Content::Bytes(&bytes[..count.min(bytes.len())])),
+///         Want::Whole => collector.supply(Content::Bytes(bytes)),
+///         // Small files from memory; larger ones from a temporary file, which costs no memory.
+///         _ => collector.supply(Content::Reader(&mut Cursor::new(bytes))),
+///     };
+/// }
+/// let inventory = collector.finish(Subject::default());
+/// assert_eq!(inventory.packages[0].name, "zlib1g");
+/// ```
 pub struct Collector {
     options: Options,
     layers: Vec<Option<Digest>>,

@@ -1,7 +1,10 @@
 //! Versions: each ecosystem's own order.
 //!
-//! A [`Version`] is parsed once and compared often. Every order here is total and consistent, checked against the tools
-//! of each ecosystem in `tests/`; what does not parse is an error, never a guess.
+//! A [`Version`] is parsed once and compared often, as the tools of its ecosystem do (`tests/version_oracles.rs`); what
+//! does not parse is an error, never a guess.
+//!
+//! The orders are total, but for Maven's, which is not transitive where a version begins with a letter: `0.0a1` comes
+//! before `0`, `0` before `p1a1`, and that before `0.0a1`. So a [`Version`] has no `Ord`, and nothing is sorted by it.
 
 use std::cmp::Ordering;
 
