@@ -51,12 +51,14 @@ fn damaged(what: &str) -> Problem {
     Problem::invalid(format!("the zip archive's {what} is damaged"))
 }
 
-/// The entries that `of_interest` picks by name.
+/// The entries that `of_interest` picks by name, out of a directory of at most `limit` bytes; and how many
+/// bytes the directory has.
 pub(crate) fn entries(
     window: &mut Window<'_>,
+    limit: u64,
     mut of_interest: impl FnMut(&str) -> bool,
-) -> Result<Vec<ZipEntry>> {
-    let (bytes, shift) = directory(window)?;
+) -> Result<(Vec<ZipEntry>, u64)> {
+    let (bytes, shift) = directory(window, limit.min(DIRECTORY_BYTES))?;
     let mut rest = bytes.as_slice();
     let mut list = Vec::new();
     let mut count = 0;
@@ -72,11 +74,11 @@ pub(crate) fn entries(
         }
         rest = rest.get(length..).unwrap_or_default();
     }
-    Ok(list)
+    Ok((list, bytes.len() as u64))
 }
 
 /// The central directory, and by how much the archive's offsets are short: a program put before it shifts them all.
-fn directory(window: &mut Window<'_>) -> Result<(Vec<u8>, u64)> {
+fn directory(window: &mut Window<'_>, limit: u64) -> Result<(Vec<u8>, u64)> {
     let tail_bytes = window.len().min(END_BYTES + COMMENT_BYTES);
     let tail_at = window.len() - tail_bytes;
     let tail = window.bytes_at(tail_at, tail_bytes, END_BYTES + COMMENT_BYTES)?;
@@ -95,7 +97,7 @@ fn directory(window: &mut Window<'_>) -> Result<(Vec<u8>, u64)> {
         None
     };
     let (offset, size) = wide.unwrap_or((u64::from(offset), u64::from(size)));
-    let stated = window.bytes_at(offset, size, DIRECTORY_BYTES);
+    let stated = window.bytes_at(offset, size, limit);
     if let Ok(bytes) = &stated
         && (size == 0 || bytes.starts_with(ENTRY_MAGIC))
     {
@@ -103,7 +105,7 @@ fn directory(window: &mut Window<'_>) -> Result<(Vec<u8>, u64)> {
     }
     let actual = end_at.checked_sub(size).filter(|actual| *actual > offset);
     let actual = actual.ok_or_else(|| damaged("end"))?;
-    let bytes = window.bytes_at(actual, size, DIRECTORY_BYTES)?;
+    let bytes = window.bytes_at(actual, size, limit)?;
     Ok((bytes, actual - offset))
 }
 

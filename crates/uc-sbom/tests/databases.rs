@@ -129,6 +129,43 @@ fn chains_that_lead_in_circles_end() {
     assert!(!found.warnings.is_empty());
 }
 
+/// Thousands of slots that all point to one blob: the work stays in proportion to the file.
+#[test]
+fn blobs_are_not_read_over_and_over() {
+    let mut bytes = ndb_sample();
+    let slot = bytes[32..48].to_vec();
+    for at in (48..4096).step_by(16) {
+        bytes[at..at + 16].copy_from_slice(&slot);
+    }
+    let found = ndb(&bytes);
+    assert!(found.packages.len() < 100 && !found.warnings.is_empty());
+}
+
+/// An archive within which every entry is the archive itself.
+#[test]
+fn archives_that_contain_themselves_end() {
+    let entries: Vec<_> = (0..200).map(|_| stored("x.jar", b"")).collect();
+    let mut bytes = zip(&entries);
+    let length = bytes.len() as u32;
+    // Sizes and offset of each entry of the directory: the whole file.
+    let mut at = bytes
+        .windows(4)
+        .position(|found| found == b"PK\x01\x02")
+        .expect("there");
+    // The data of an entry begins behind its local header.
+    let header = 30 + 5;
+    while bytes[at..].starts_with(b"PK\x01\x02") {
+        for field in [20, 24] {
+            bytes[at + field..at + field + 4].copy_from_slice(&(length - header).to_le_bytes());
+        }
+        bytes[at + 42..at + 46].fill(0);
+        at += 46 + 5;
+    }
+    let found = jar("a-1.jar", &bytes);
+    assert!(!found.warnings.is_empty());
+    assert!(found.packages.len() <= 10_000);
+}
+
 #[test]
 fn trees_that_contain_themselves_end() {
     // Turns the root of the schema into an inner page whose only child is itself.

@@ -28,8 +28,8 @@ const ARCHIVES: usize = 10_000;
 const NESTED_BYTES: u64 = 48 << 20;
 /// The largest manifest or list of coordinates, in bytes.
 const TEXT_BYTES: u64 = 1 << 20;
-/// What may be inflated in all for one file, in bytes.
-const INFLATED_BYTES: u64 = 1 << 30;
+/// What may be inflated and read of directories in all for one file, in bytes: entries may overlap.
+const READ_BYTES: u64 = 1 << 30;
 /// The most lists of coordinates of one archive.
 const COORDINATES: usize = 5_000;
 
@@ -48,7 +48,7 @@ pub fn read(path: &str, reader: &mut dyn ReadSeek) -> Found {
     let mut scan = Scan {
         found: Found::default(),
         archives: 0,
-        inflated: 0,
+        read: 0,
     };
     match Window::whole(reader) {
         Ok(mut window) => scan.archive(&mut window, path, "", 0),
@@ -61,7 +61,7 @@ pub fn read(path: &str, reader: &mut dyn ReadSeek) -> Found {
 struct Scan {
     found: Found,
     archives: usize,
-    inflated: u64,
+    read: u64,
 }
 
 /// Maven coordinates, as `pom.properties` has them.
@@ -102,9 +102,11 @@ impl Scan {
         inner: &str,
         depth: usize,
     ) -> Result<()> {
-        let entries = zip::entries(window, |name| {
+        let left = READ_BYTES.saturating_sub(self.read);
+        let (entries, directory_bytes) = zip::entries(window, left, |name| {
             is_archive(name) || is_coordinates(name) || is_manifest(name)
         })?;
+        self.read += directory_bytes;
         let mut manifest = Manifest::default();
         let mut coordinates = Vec::new();
         for entry in &entries {
@@ -168,9 +170,9 @@ impl Scan {
         entry: &ZipEntry,
         limit: u64,
     ) -> Result<Vec<u8>> {
-        let left = INFLATED_BYTES.saturating_sub(self.inflated);
+        let left = READ_BYTES.saturating_sub(self.read);
         let bytes = zip::content(window, entry, limit.min(left))?;
-        self.inflated += bytes.len() as u64;
+        self.read += bytes.len() as u64;
         Ok(bytes)
     }
 

@@ -26,6 +26,8 @@ struct Database<'a, 'b> {
     window: &'a mut Window<'b>,
     order: ByteOrder,
     page_bytes: u32,
+    /// Pages that may still be read: a sound database has each in one place.
+    reads_left: u64,
 }
 
 /// Calls `sink` for each header in the database.
@@ -43,10 +45,12 @@ pub(super) fn headers(window: &mut Window<'_>, sink: &mut Sink<'_>) -> Result<()
     if last > PAGES {
         return Err(Problem::refused("the Berkeley DB file has too many pages").limit(PAGES));
     }
+    let reads_left = 64 + 2 * window.len() / u64::from(page_bytes);
     let mut database = Database {
         window,
         order,
         page_bytes,
+        reads_left,
     };
     for number in 1..=last {
         let page = database.page(number)?;
@@ -77,6 +81,10 @@ pub(super) fn headers(window: &mut Window<'_>, sink: &mut Sink<'_>) -> Result<()
 impl Database<'_, '_> {
     fn page(&mut self, number: u32) -> Result<Vec<u8>> {
         let size = u64::from(self.page_bytes);
+        self.reads_left = self
+            .reads_left
+            .checked_sub(1)
+            .ok_or_else(|| damaged("its values share pages"))?;
         self.window.bytes_at(u64::from(number) * size, size, size)
     }
 

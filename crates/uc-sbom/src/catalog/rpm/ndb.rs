@@ -32,6 +32,8 @@ pub(super) fn headers(window: &mut Window<'_>, sink: &mut Sink<'_>) -> Result<()
     }
     let limit = u64::from(SLOT_PAGES) * SLOT_PAGE_BYTES;
     let slots = window.bytes_at(0, u64::from(pages) * SLOT_PAGE_BYTES, limit)?;
+    // A sound database has each byte in one blob.
+    let mut left = window.len();
     for slot in slots.chunks_exact(UNIT_BYTES as usize).skip(HEADER_SLOTS) {
         if !slot.starts_with(SLOT_MAGIC) {
             return Err(Problem::invalid("a slot of the ndb database is damaged"));
@@ -40,18 +42,24 @@ pub(super) fn headers(window: &mut Window<'_>, sink: &mut Sink<'_>) -> Result<()
         let Some((package, block)) = fields.filter(|(package, _)| *package != 0) else {
             continue;
         };
-        if !sink(blob(window, package, u64::from(block) * UNIT_BYTES)) {
+        let header = blob(window, package, u64::from(block) * UNIT_BYTES, left);
+        left -= header.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        if !sink(header) {
             return Ok(());
         }
     }
     Ok(())
 }
 
-fn blob(window: &mut Window<'_>, package: u32, offset: u64) -> Result<Vec<u8>> {
+fn blob(window: &mut Window<'_>, package: u32, offset: u64, limit: u64) -> Result<Vec<u8>> {
     let head = window.bytes_at(offset, UNIT_BYTES, UNIT_BYTES)?;
     let length = LITTLE.u32(&head, 12).unwrap_or_default();
     if !head.starts_with(BLOB_MAGIC) || LITTLE.u32(&head, 4) != Some(package) {
         return Err(Problem::invalid("a blob of the ndb database is damaged"));
     }
-    window.bytes_at(offset + UNIT_BYTES, u64::from(length), HEADER_BYTES)
+    window.bytes_at(
+        offset + UNIT_BYTES,
+        u64::from(length),
+        limit.min(HEADER_BYTES),
+    )
 }

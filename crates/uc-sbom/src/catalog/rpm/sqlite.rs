@@ -30,6 +30,8 @@ struct Database<'a, 'b> {
     /// Bytes of a page that hold content.
     usable: usize,
     visited: BTreeSet<u32>,
+    /// Pages that may still be read: a sound database has each in one place.
+    reads_left: u64,
 }
 
 /// Calls `sink` for each header in the table.
@@ -53,7 +55,9 @@ pub(super) fn headers(window: &mut Window<'_>, sink: &mut Sink<'_>) -> Result<()
         page_bytes,
         usable,
         visited: BTreeSet::new(),
+        reads_left: 0,
     };
+    database.reads_left = 64 + 2 * database.window.len() / database.page_bytes as u64;
     let root = database.root_of_table()?;
     database.rows(root, &mut |payload| {
         sink(payload.and_then(|payload| {
@@ -80,6 +84,10 @@ impl Database<'_, '_> {
 
     fn page(&mut self, number: u32) -> Result<Vec<u8>> {
         let index = number.checked_sub(1).ok_or_else(|| damaged("page 0"))?;
+        self.reads_left = self
+            .reads_left
+            .checked_sub(1)
+            .ok_or_else(|| damaged("its rows share pages"))?;
         let size = self.page_bytes as u64;
         self.window.bytes_at(u64::from(index) * size, size, size)
     }
