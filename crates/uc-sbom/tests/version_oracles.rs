@@ -341,9 +341,16 @@ fn alpine_by_known_pairs() {
 }
 
 #[test]
-fn maven_goes_in_circles_where_a_version_begins_with_a_letter() {
+fn maven_goes_in_circles() {
     use VersionScheme::Maven;
-    for (less, more) in [("0.0a1", "0"), ("0", "p1a1"), ("p1a1", "0.0a1")] {
+    for (less, more) in [
+        ("0.0a1", "0"),
+        ("0", "p1a1"),
+        ("p1a1", "0.0a1"),
+        ("1.0-rc1", "1"),
+        ("1", "1.x-rc1"),
+        ("1.x-rc1", "1.0-rc1"),
+    ] {
         assert_eq!(
             ours(Maven, less, more),
             Some(Ordering::Less),

@@ -3,8 +3,8 @@
 //! A [`Version`] is parsed once and compared often, as the tools of its ecosystem do (`tests/version_oracles.rs`); what
 //! does not parse is an error, never a guess.
 //!
-//! The orders are total, but for Maven's, which is not transitive where a version begins with a letter: `0.0a1` comes
-//! before `0`, `0` before `p1a1`, and that before `0.0a1`. So a [`Version`] has no `Ord`, and nothing is sorted by it.
+//! The orders are total, but for Maven's, which goes in circles: `1.0-rc1` comes before `1`, `1` before `1.x-rc1`, and
+//! that before `1.0-rc1`. So a [`Version`] has no `Ord`, and nothing is sorted by it.
 
 use std::cmp::Ordering;
 
@@ -166,6 +166,9 @@ mod tests {
                 }
                 let (ab, ba) = (one(&a, &b), one(&b, &a));
                 prop_assert_eq!(ab, ba.map(Ordering::reverse), "{:?} {} {}", scheme, a, b);
+                if scheme == VersionScheme::Maven {
+                    continue;
+                }
                 if let (Some(ab), Some(bc), Some(ac)) = (ab, one(&b, &c), one(&a, &c)) {
                     let at_most = ab != Ordering::Greater && bc != Ordering::Greater;
                     prop_assert!(!at_most || ac != Ordering::Greater, "{:?} {} {} {}", scheme, a, b, c);
