@@ -389,3 +389,143 @@ fn json_puts_one_document_on_standard_output() {
     assert!(report[0]["timings_ms"]["create"].is_number(), "{report}");
     assert!(ended.stderr.contains("hello"), "{ended}");
 }
+
+/// A module that makes a file in its first directory.
+const WRITER: &str = r#"(module
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 64) "made")
+  (func (export "_start")
+    (call $exit (call $open (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 4)
+      (i32.const 1) (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 0)))))"#;
+
+/// A WebAssembly program has the rights of the user that a container's program would have: never those of root.
+#[test]
+fn a_webassembly_program_acts_as_its_user_and_never_as_root() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let Some(host) = Host::new() else { return };
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: acting as another user takes root");
+        return;
+    }
+    host.file("writer.wat", WRITER);
+    let shared = host.path().join("shared");
+    let closed = host.path().join("closed");
+    for (directory, mode) in [(&shared, 0o777), (&closed, 0o755)] {
+        std::fs::create_dir(directory).expect("made");
+        std::fs::set_permissions(directory, std::fs::Permissions::from_mode(mode)).expect("set");
+    }
+    let manifest = |directory: &str, security: &str| {
+        pod(&format!(
+            "containers:\n  - name: main\n    image: ./writer.wat\n    securityContext: {security}\n    \
+             volumeMounts: [{{name: v, mountPath: /v, readOnly: false}}]\n\
+             volumes: [{{name: v, hostPath: {{path: {directory}}}}}]"
+        ))
+    };
+    let container_root = container_root(&host);
+    for (security, inside) in [
+        ("{}", 0),
+        (
+            "{runAsUser: 1000, runAsGroup: 2000, runAsNonRoot: true}",
+            1000,
+        ),
+    ] {
+        host.pod(&manifest("./shared", security)).expect(0, "");
+        let made = std::fs::metadata(shared.join("made")).expect("made");
+        assert_eq!(made.uid(), container_root + inside, "{security}");
+        assert_ne!(made.gid(), 0, "{security}");
+        std::fs::remove_file(shared.join("made")).expect("removed");
+    }
+    // WASI's number for a lack of permission.
+    host.pod(&manifest("./closed", "{}")).expect(2, "");
+}
+
+/// The host's id of root in a container.
+fn container_root(host: &Host) -> u32 {
+    let arguments = [
+        "run",
+        "oci:busybox:latest",
+        "--",
+        "cat",
+        "/proc/self/uid_map",
+    ];
+    let map = host.run(&arguments).stdout;
+    let words: Vec<&str> = map.split_whitespace().collect();
+    words[1].parse().expect("an id")
+}
+
+#[test]
+fn a_volume_is_shared_by_programs_of_both_kinds() {
+    let Some(host) = Host::new() else { return };
+    host.file("writer.wat", WRITER);
+    let spec = format!(
+        "initContainers:
+  - name: first
+    {}
+    volumeMounts: [{{name: work, mountPath: /work}}]
+containers:
+  - name: main
+    image: ./writer.wat
+    volumeMounts: [{{name: work, mountPath: /work}}]
+volumes: [{{name: work, emptyDir: {{}}}}]",
+        shell("mkdir /work/sub"),
+    );
+    host.pod(&pod(&spec)).expect(0, "");
+}
+
+/// What `uc run` refuses before it starts anything, `uc explain` does not approve of.
+#[test]
+fn an_explanation_says_what_would_keep_it_from_starting() {
+    let Some(host) = Host::new() else { return };
+    host.file(
+        "unknown.wat",
+        r#"(module (import "env" "magic" (func)) (func (export "_start")))"#,
+    );
+    host.file("library.wat", r#"(module (func (export "run_me")))"#);
+    std::fs::write(host.path().join("a-file"), "x").expect("written");
+    let with = |fields: &str, volumes: &str| {
+        pod(&format!(
+            "containers:\n  - name: main\n    {}\n{fields}{volumes}",
+            shell("true")
+        ))
+    };
+    let mount = "    volumeMounts: [{name: v, mountPath: /v}]\n";
+    let manifests = [
+        with(mount, "volumes: [{name: v, hostPath: {path: ./nothing}}]"),
+        with(
+            mount,
+            "volumes: [{name: v, hostPath: {path: ./a-file, type: Directory}}]",
+        ),
+        with("    securityContext: {runAsUser: 70000}\n", ""),
+        with(
+            "    securityContext: {seccompProfile: {type: Localhost, localhostProfile: none.json}}\n",
+            "",
+        ),
+    ];
+    let mut targets = vec!["unknown.wat".to_owned(), "library.wat".to_owned()];
+    for (index, manifest) in manifests.iter().enumerate() {
+        let name = format!("case-{index}.yaml");
+        host.file(&name, manifest);
+        targets.push(name);
+    }
+    for target in targets {
+        let run = host.run(&["run", &target]);
+        let explained = host.run(&["explain", &target]);
+        assert_ne!(run.code, 0, "{target}: {run}");
+        assert_eq!(explained.code, run.code, "{target}:\n{run}\n{explained}");
+        assert!(
+            explained.stdout.contains("cannot start"),
+            "{target}: {explained}"
+        );
+        host.assert_nothing_left();
+    }
+    host.file("fine.yaml", &with("", ""));
+    let explained = host.run(&["explain", "fine.yaml"]);
+    assert!(
+        explained.code == 0 && !explained.stdout.contains("cannot start"),
+        "{explained}"
+    );
+    host.assert_nothing_left();
+}

@@ -116,32 +116,10 @@ impl ContainerSandbox {
             let directory = scratch.join(part);
             fs::create_dir(&directory).map_err(failed)?;
             set_mode(&directory, 0o755).map_err(failed)?;
-            self.give(&directory, 0).map_err(failed)?;
+            userns::give(&self.mapping, &directory, 0).map_err(failed)?;
         }
-        self.give(&scratch, 0).map_err(failed)?;
+        userns::give(&self.mapping, &scratch, 0).map_err(failed)?;
         Ok(scratch)
-    }
-
-    /// Hands a file of the caller's over to the container's root and a group. Only root can; others already are user 0
-    /// inside.
-    fn give(&self, path: &Path, group: u32) -> std::io::Result<()> {
-        std::os::unix::fs::lchown(path, self.mapping.host_uid(0), self.mapping.host_gid(group))
-    }
-
-    fn give_tree(&self, path: &Path, group: u32) -> std::io::Result<()> {
-        use std::os::unix::fs::MetadataExt as _;
-        let owner = fs::symlink_metadata(path)?.uid();
-        if owner != rustix::process::geteuid().as_raw() {
-            // Given already; what containers made of it since is theirs.
-            return Ok(());
-        }
-        self.give(path, group)?;
-        if fs::symlink_metadata(path)?.is_dir() {
-            for entry in fs::read_dir(path)? {
-                self.give_tree(&entry?.path(), group)?;
-            }
-        }
-        Ok(())
     }
 
     /// Volumes made for this workload are handed to the container's root.
@@ -156,7 +134,7 @@ impl ContainerSandbox {
                     userns::give_to_group(&self.mapping, &host.path, host.group)?;
                     continue;
                 }
-                self.give_tree(&host.path, host.group).map_err(|error| {
+                userns::give_tree(&self.mapping, &host.path, host.group).map_err(|error| {
                     Problem::storage("cannot hand a volume to the container")
                         .at(host.path.display())
                         .caused_by(error)

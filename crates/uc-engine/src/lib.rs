@@ -15,6 +15,7 @@ mod probe_memory;
 mod probes;
 mod process;
 pub mod record;
+mod rehearsal;
 mod removal;
 pub mod resolve;
 mod supervise;

@@ -210,7 +210,7 @@ impl Engine {
         })
     }
 
-    async fn prepare(&self, owned: Owned, request: RunRequest) -> Result<Pod> {
+    pub(crate) async fn prepare(&self, owned: Owned, request: RunRequest) -> Result<Pod> {
         let directory = owned.directory().to_owned();
         let id = owned.record().id;
         let Resolved {
@@ -311,7 +311,7 @@ async fn announce_later(pod: Weak<Pod>) {
     }
 }
 
-fn new_record(request: &RunRequest) -> Record {
+pub(crate) fn new_record(request: &RunRequest) -> Record {
     let workload = &request.resolved.workload;
     let containers = all_containers(workload)
         .zip(&request.runtimes)
@@ -349,6 +349,11 @@ impl Pod {
             .nth(index)
             .zip(self.contents.get(index))
             .ok_or_else(|| Problem::internal("no such container").found(index))
+    }
+
+    /// How many containers there are, init containers included.
+    pub(crate) fn container_count(&self) -> usize {
+        self.contents.len()
     }
 
     pub(crate) fn sandbox(&self, index: usize) -> Result<Arc<dyn Sandbox>> {
@@ -552,7 +557,7 @@ impl Pod {
         Ok(exits.into_values().collect())
     }
 
-    async fn destroy(&self) -> Result<()> {
+    pub(crate) async fn destroy(&self) -> Result<()> {
         let mut result = Ok(());
         for sandbox in self.sandboxes.values() {
             let destroyed = sandbox.destroy(DestroyRequest {}).await;

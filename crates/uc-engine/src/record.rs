@@ -345,32 +345,34 @@ fn is_being_made(path: &Path) -> bool {
     lives && age.is_none_or(|age| age < LONGEST_MAKING)
 }
 
-/// Finds a workload by its id or its name.
+/// Finds a workload by its id or its name. Of several with one name the one that runs is meant, or else the newest.
 ///
 /// # Errors
-/// Not found, or invalid where a name fits several.
+/// Not found, or invalid where several that run have the name.
 pub fn find(home: &Home, name: &str) -> Result<Status> {
     let all = list(home)?;
     if let Some(exact) = all.iter().find(|status| status.record.id == name) {
         return Ok(exact.clone());
     }
-    let mut fitting: Vec<Status> = all
-        .into_iter()
-        .filter(|status| status.record.name == name)
-        .collect();
-    match fitting.len() {
-        0 => Err(Problem::not_found("no such workload")
+    let fitting = || all.iter().filter(|status| status.record.name == name);
+    let running: Vec<&Status> = fitting().filter(|status| status.alive).collect();
+    match (running.as_slice(), fitting().next_back()) {
+        ([one], _) => Ok((*one).clone()),
+        // Oldest first, so the last is the newest.
+        ([], Some(newest)) => Ok(newest.clone()),
+        ([], None) => Err(Problem::not_found("no such workload")
             .found(name)
             .remedy("uc ps lists them")),
-        1 => Ok(fitting.remove(0)),
-        _ => {
-            let ids: Vec<&str> = fitting
+        (several, _) => {
+            let ids: Vec<&str> = several
                 .iter()
                 .map(|status| status.record.id.as_str())
                 .collect();
-            Err(Problem::invalid("several workloads have this name")
-                .found(ids.join(", "))
-                .remedy("name one by its id"))
+            Err(
+                Problem::invalid("several workloads that run have this name")
+                    .found(ids.join(", "))
+                    .remedy("name one by its id"),
+            )
         }
     }
 }
@@ -471,7 +473,39 @@ mod tests {
             owned.save().expect("written");
         }
         assert_eq!(find(&home, "web-000002").expect("found").word(), "exited");
-        assert!(find(&home, "web").is_err(), "two have this name");
+    }
+
+    #[test]
+    fn of_several_with_one_name_the_one_that_runs_is_meant_or_else_the_newest() {
+        let temporary = tempfile::tempdir().expect("a directory");
+        let home = Home::below(temporary.path());
+        for (id, created_ms) in [("web-000001", 5), ("web-000002", 7), ("web-000003", 6)] {
+            let created = Record {
+                created_ms,
+                ..record(id)
+            };
+            drop(Owned::create(&home, created).expect("made"));
+        }
+        let found = || find(&home, "web").expect("found").record.id;
+        assert_eq!(found(), "web-000002");
+        // Who asks for the lock must be another process: its holder would be told that nobody has it.
+        let directory = home.workloads().join("web-000001");
+        let mut holder = std::process::Command::new("python3")
+            .args(["-c", "import fcntl,sys; f=open(sys.argv[1],'r+'); fcntl.lockf(f,fcntl.LOCK_EX); print('held',flush=True); input()"])
+            .arg(directory.join("lock"))
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn();
+        let Ok(holder) = &mut holder else {
+            println!("skipped: python3, which holds a lock in another process, is not there");
+            return;
+        };
+        let mut line = String::new();
+        let stdout = holder.stdout.take().expect("a pipe");
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).expect("read");
+        assert_eq!(found(), "web-000001");
+        drop(holder.stdin.take());
+        holder.wait().expect("ended");
     }
 
     #[test]

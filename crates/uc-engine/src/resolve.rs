@@ -91,8 +91,12 @@ impl Engine {
                     .resolve_container(container, progress)
                     .map_err(blame(format!("{field}[{index}].image")))?;
                 // A user that does not exist, or is root against the manifest's word, is known here.
-                environment::process(&workload, container, &resolved)
+                let process = environment::process(&workload, container, &resolved)
                     .map_err(blame(format!("{field}[{index}]")))?;
+                if matches!(resolved.content, Content::Wasm { .. }) {
+                    environment::host_user(&process.user, &IdMapping::for_caller()?)
+                        .map_err(blame(format!("{field}[{index}]")))?;
+                }
                 containers.push(resolved);
             }
         }

@@ -7,9 +7,10 @@ use std::{
 };
 
 use tokio::task::JoinHandle;
+use uc_container::IdMapping;
 use uc_model::{Problem, Result, workload::RestartPolicy};
 use uc_sandbox::{
-    CreateRequest, Exit, ExitReason, Limits, MountSource, Payload, RemoveRequest, Sandbox,
+    CreateRequest, Exit, ExitReason, Limits, Mount, MountSource, Payload, RemoveRequest, Sandbox,
     StartRequest, Stdio, StopRequest, WaitRequest,
 };
 
@@ -42,6 +43,24 @@ pub(crate) struct Created {
     relays: Vec<JoinHandle<Result<()>>>,
 }
 
+/// Volumes made for this workload belong to the root of its containers, whatever kind comes to them first.
+fn give_volumes(mounts: &[Mount], mapping: &IdMapping) -> Result<()> {
+    for mount in mounts {
+        if let MountSource::Host(host) = &mount.source
+            && host.owned
+            && rustix::process::geteuid().is_root()
+        {
+            mapping.require_groups(&[host.group])?;
+            uc_container::userns::give_tree(mapping, &host.path, host.group).map_err(|error| {
+                Problem::storage("cannot hand a volume to the program")
+                    .at(host.path.display())
+                    .caused_by(error)
+            })?;
+        }
+    }
+    Ok(())
+}
+
 impl Pod {
     /// Creates a container; `attempt` counts its restarts.
     pub(crate) async fn create(&self, index: usize, attempt: u32) -> Result<Created> {
@@ -53,11 +72,17 @@ impl Pod {
             format!("{}-r{attempt}", container.name)
         };
         let mut mounts = volumes::mounts(&self.workload, container, &self.volumes)?;
+        let process = environment::process(&self.workload, container, resolved)?;
         let payload = match &resolved.content {
-            Content::Wasm { file, .. } => Payload::Wasm {
-                file: file.clone(),
-                http: self.http_grant(),
-            },
+            Content::Wasm { file, .. } => {
+                let mapping = IdMapping::for_caller()?;
+                give_volumes(&mounts, &mapping)?;
+                Payload::Wasm {
+                    file: file.clone(),
+                    http: self.http_grant(),
+                    act_as: environment::host_user(&process.user, &mapping)?,
+                }
+            }
             Content::Rootfs { layers } => {
                 let own_targets: Vec<String> =
                     mounts.iter().map(|mount| mount.target.clone()).collect();
@@ -76,7 +101,7 @@ impl Pod {
         let request = CreateRequest {
             container: name.clone(),
             payload,
-            process: environment::process(&self.workload, container, resolved)?,
+            process,
             stdio,
             mounts,
             read_only_root: container.security.read_only_root,

@@ -72,12 +72,25 @@ pub enum Payload {
         file: PathBuf,
         /// Which outgoing HTTP requests are allowed.
         http: HttpGrant,
+        /// Whose rights it has on the host's files; the caller's where that is `None`.
+        act_as: Option<HostUser>,
     },
     /// Unpacked layers of a Linux root file system, lowest first; at least one.
     Rootfs {
         /// The directories.
         layers: Vec<PathBuf>,
     },
+}
+
+/// A user of the host, for a program that has none of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostUser {
+    /// The user id, never 0.
+    pub uid: u32,
+    /// The group id, never 0.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
 }
 
 /// Which outgoing HTTP requests a WebAssembly program may make.

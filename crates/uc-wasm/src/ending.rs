@@ -29,6 +29,14 @@ pub(crate) fn broken() -> Exit {
     trapped("the WebAssembly engine failed; this is a defect of the sandbox".into())
 }
 
+/// The end of a program whose thread could not take on its user: it has not run.
+pub(crate) fn powerless(errno: rustix::io::Errno) -> Exit {
+    trapped(format!(
+        "it has not run: its thread could not take on the user's rights ({})",
+        std::io::Error::from(errno)
+    ))
+}
+
 /// The end that goes with a result; `denied` says whether growth was denied for the memory limit.
 pub(crate) fn of(result: wasmtime::Result<u8>, denied: bool) -> Exit {
     let error = match result {
