@@ -188,6 +188,7 @@ impl LayoutWriter {
             artifact_type: None,
             config,
             layers,
+            subject: None,
             annotations: BTreeMap::new(),
         };
         let mut descriptor = self.add_blob(media::OCI_MANIFEST, &spec::to_json(&manifest)?)?;
