@@ -14,6 +14,7 @@ pub struct Home {
     data: PathBuf,
     state: PathBuf,
     cache: PathBuf,
+    configuration: PathBuf,
     /// For what need not outlive the host's next start: in memory where the host has such a place.
     runtime: PathBuf,
 }
@@ -52,6 +53,7 @@ impl Home {
         Ok(Self {
             data: choose("XDG_DATA_HOME", ".local/share")?,
             cache: choose("XDG_CACHE_HOME", ".cache")?,
+            configuration: choose("XDG_CONFIG_HOME", ".config")?,
             runtime: runtime_directory(set("XDG_RUNTIME_DIR")).unwrap_or_else(|| state.clone()),
             state,
         })
@@ -63,6 +65,7 @@ impl Home {
             data: directory.join("data"),
             state: directory.join("state"),
             cache: directory.join("cache"),
+            configuration: directory.join("config"),
             runtime: directory.join("run"),
         }
     }
@@ -110,6 +113,16 @@ impl Home {
     /// Places in which containers get something mounted, as a layer.
     pub fn mount_points(&self) -> PathBuf {
         self.cache.join("mount-points")
+    }
+
+    /// Verdicts on what is signed.
+    pub(crate) fn verdicts(&self) -> PathBuf {
+        self.cache.join("verdicts")
+    }
+
+    /// The trust policy, which need not be there.
+    pub fn trust_policy(&self) -> PathBuf {
+        self.configuration.join("trust.toml")
     }
 
     /// Results of probing this host.

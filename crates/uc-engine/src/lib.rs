@@ -20,6 +20,7 @@ mod removal;
 pub mod resolve;
 mod supervise;
 pub mod timing;
+pub mod trust;
 mod unpack;
 mod volumes;
 

@@ -39,8 +39,10 @@ pub struct ResolvedContainer {
     pub content: Content,
     /// What the image says about it; empty for a file.
     pub config: ImageConfig,
-    /// The digest of the image's manifest, or of the file.
+    /// The digest of the image's manifest.
     pub digest: Option<Digest>,
+    /// The digest that its name stands for: of an index that lists the manifest, or the manifest's own.
+    pub named_digest: Option<Digest>,
 }
 
 /// What a container executes.
@@ -124,6 +126,7 @@ impl Engine {
                     content,
                     config: ImageConfig::default(),
                     digest: None,
+                    named_digest: None,
                 })
             }
             ImageSource::OciLayout { directory, tag } => {
@@ -179,6 +182,7 @@ impl Engine {
             content,
             config: image.config.clone(),
             digest: Some(image.manifest_digest.clone()),
+            named_digest: Some(image.named_digest.clone()),
         })
     }
 
