@@ -15,6 +15,7 @@ use std::{
 };
 
 use support::{Ended, Host};
+use uc_image::layout::{ConfigDraft, LayoutWriter};
 
 const HELLO: &str = r#"(module
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
@@ -119,11 +120,15 @@ fn a_home_that_cannot_be_written_is_told() {
 
 /// The command as a user without subordinate ids, or `None` where this test cannot become one.
 fn as_stranger(host: &Host, home: &str, arguments: &[&str]) -> Option<Ended> {
+    as_user(STRANGER, host, home, arguments)
+}
+
+fn as_user(id: u32, host: &Host, home: &str, arguments: &[&str]) -> Option<Ended> {
     if !rustix::process::geteuid().is_root() {
         println!("skipped: becoming another user takes root");
         return None;
     }
-    let id = STRANGER.to_string();
+    let id = id.to_string();
     let mut command = Command::new("setpriv");
     command
         .args(["--reuid", &id, "--regid", &id, "--clear-groups"])
@@ -173,6 +178,56 @@ fn a_user_without_a_range_of_ids_is_root_inside_and_nobody_else() {
     if let Some(ended) = as_stranger(&host, &home, &["doctor"]) {
         assert_eq!(ended.code, 0, "{ended}");
         assert!(ended.stdout.contains("only your own id"), "{ended}");
+    }
+}
+
+/// A user whom this host gives subordinate ids and the means to use them.
+fn user_with_a_range() -> Option<u32> {
+    let listed = |file: &str, name: &str| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        text.lines()
+            .any(|line| line.split(':').next() == Some(name))
+    };
+    let helper = Path::new("/usr/bin/newuidmap").is_file();
+    fs::read_to_string("/etc/passwd")
+        .ok()
+        .filter(|_| helper)?
+        .lines()
+        .find_map(|line| {
+            let mut fields = line.split(':');
+            let (name, id) = (fields.next()?, fields.nth(1)?.parse().ok()?);
+            (id != 0 && listed("/etc/subuid", name) && listed("/etc/subgid", name)).then_some(id)
+        })
+}
+
+#[test]
+fn a_user_with_a_range_of_ids_keeps_the_owners_of_an_images_files() {
+    let Some(host) = Host::new() else { return };
+    let Some(user) = user_with_a_range() else {
+        println!("skipped: no user here has entries in /etc/subuid and /etc/subgid, and newuidmap");
+        return;
+    };
+    let home = host.path().join("ranged");
+    fs::create_dir(&home).expect("made");
+    if std::os::unix::fs::chown(&home, Some(user), Some(user)).is_err() {
+        println!("skipped: giving files away takes root");
+        return;
+    }
+    let packed = Command::new("tar")
+        .args(["--owner=1000", "--group=1001", "--create", "."])
+        .current_dir(host.path().join("busybox-root"))
+        .output()
+        .expect("tar runs");
+    let writer = LayoutWriter::open(&host.path().join("owned")).expect("opens");
+    let layer = writer.add_layer_from_tar(&*packed.stdout).expect("packs");
+    writer
+        .add_image("latest", &ConfigDraft::default(), &[layer])
+        .expect("writes");
+    let home = format!("UC_HOME={}", home.display());
+    let look = ["stat", "-c", "%u %g", "/bin/busybox"];
+    let arguments = [&["run", "oci:owned:latest", "--"][..], &look].concat();
+    if let Some(ended) = as_user(user, &host, &home, &arguments) {
+        ended.expect(0, "1000 1001\n");
     }
 }
 
