@@ -229,6 +229,14 @@ fn a_user_with_a_range_of_ids_keeps_the_owners_of_an_images_files() {
     if let Some(ended) = as_user(user, &host, &home, &arguments) {
         ended.expect(0, "1000 1001\n");
     }
+    host.file(
+        "pod.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: other}\nspec:\n  securityContext: {runAsUser: 7, runAsGroup: 8}\n  containers:\n    \
+         - {name: main, image: 'oci:busybox:latest', command: [sh, -c, 'id -u > /dev/stdout']}\n",
+    );
+    if let Some(ended) = as_user(user, &host, &home, &["run", "pod.yaml"]) {
+        ended.expect(0, "7\n");
+    }
 }
 
 #[test]

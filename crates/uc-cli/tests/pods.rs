@@ -130,6 +130,22 @@ volumes:
 }
 
 #[test]
+fn any_user_can_open_the_standard_streams_by_their_names() {
+    let Some(host) = Host::new() else { return };
+    let script =
+        "echo to-stdout > /dev/stdout; echo to-fd > /proc/self/fd/1; echo to-stderr > /dev/stderr";
+    for security in ["{}", "{runAsUser: 1000, runAsGroup: 2000}"] {
+        let spec = format!(
+            "securityContext: {security}\ncontainers:\n  - name: main\n    {}",
+            shell(script)
+        );
+        let ended = host.pod(&pod(&spec));
+        ended.expect(0, "to-stdout\nto-fd\n");
+        assert_eq!(ended.stderr, "to-stderr\n", "{ended}");
+    }
+}
+
+#[test]
 fn host_paths_are_read_only_unless_the_mount_says_otherwise() {
     let Some(host) = Host::new() else { return };
     std::fs::create_dir(host.path().join("shared")).expect("made");

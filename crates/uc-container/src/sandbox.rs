@@ -228,7 +228,8 @@ impl ContainerSandbox {
         }
         let pair = ControlPair::new()?;
         let mut shared = self.shared.lock().await;
-        let streams = Streams::new(request.stdio)?;
+        let mut streams = Streams::new(request.stdio)?;
+        streams.hand_over(&self.mapping, &request.process.user)?;
         let program = Program::new(
             &request.process,
             streams,
@@ -340,7 +341,8 @@ impl ContainerSandbox {
             argv: request.command,
             ..container.process.clone()
         };
-        let streams = request.stdio.map_or_else(Streams::null, Streams::new)?;
+        let mut streams = request.stdio.map_or_else(Streams::null, Streams::new)?;
+        streams.hand_over(&self.mapping, &process.user)?;
         let program = Program::new(
             &process,
             streams,

@@ -220,6 +220,12 @@ pub(crate) fn attach_mount_tree(tree: BorrowedFd<'_>, place: BorrowedFd<'_>) -> 
     check(result).map(drop)
 }
 
+/// Gives an open file to a user and a group of this user namespace.
+pub(crate) fn give_file(file: BorrowedFd<'_>, uid: u32, gid: u32) -> Result<(), Errno> {
+    // SAFETY: a valid descriptor and integers.
+    check(unsafe { libc::fchown(file.as_raw_fd(), uid, gid) }.into()).map(drop)
+}
+
 /// Closes every descriptor from `first` on.
 pub(crate) fn close_from(first: u32) -> Result<(), Errno> {
     close_range(first, 0)

@@ -74,6 +74,7 @@ fn request(container: &str, layer: &Path, argv: &[&str]) -> (CreateRequest, std:
             stdin: None,
             stdout: writer.try_clone().map(OwnedFd::from).expect("a copy"),
             stderr: writer.into(),
+            owned: true,
         },
         mounts: Vec::new(),
         read_only_root: false,

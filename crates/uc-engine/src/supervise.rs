@@ -168,6 +168,7 @@ impl Pod {
                 stdin,
                 stdout: duplicate(rustix::stdio::stdout()).map_err(no_pipe)?,
                 stderr: duplicate(rustix::stdio::stderr()).map_err(no_pipe)?,
+                owned: false,
             };
             return Ok((stdio, Vec::new()));
         }
@@ -187,6 +188,7 @@ impl Pod {
                 stdin,
                 stdout: out_writer.into(),
                 stderr: err_writer.into(),
+                owned: true,
             },
             relays,
         ))

@@ -150,6 +150,9 @@ pub struct Stdio {
     pub stdout: OwnedFd,
     /// Written by the program.
     pub stderr: OwnedFd,
+    /// Whether output and error are pipes made for this container. They may then be handed to the user it runs as, who
+    /// needs that to open `/dev/stdout` and its like; what is the caller's own stays the caller's.
+    pub owned: bool,
 }
 
 /// Something mounted in a container.

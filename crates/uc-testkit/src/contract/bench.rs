@@ -177,6 +177,7 @@ impl Prepared {
                 stdin,
                 stdout,
                 stderr,
+                owned: true,
             },
             mounts: plan.mounts,
             read_only_root: false,
