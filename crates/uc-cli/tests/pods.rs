@@ -395,6 +395,22 @@ fn a_detached_workload_is_followed_measured_and_stopped() {
 }
 
 #[test]
+fn init_containers_do_not_count_as_ready() {
+    let Some(host) = Host::new() else { return };
+    let spec = format!(
+        "initContainers:\n  - name: first\n    {}\ncontainers:\n  - name: main\n    {}",
+        shell("true"),
+        shell("exec sleep 1000000"),
+    );
+    host.file("pod.yaml", &pod(&spec));
+    let started = host.run(&["run", "--detach", "--name", "counted", "pod.yaml"]);
+    assert_eq!(started.code, 0, "{started}");
+    let listed = host.run(&["ps"]);
+    assert!(listed.stdout.contains(" 1/1 "), "{listed}");
+    assert_eq!(host.run(&["rm", "--force", "counted"]).code, 0);
+}
+
+#[test]
 fn json_puts_one_document_on_standard_output() {
     let Some(host) = Host::new() else { return };
     wasm_hello(&host);

@@ -315,11 +315,13 @@ pub(crate) fn new_record(request: &RunRequest) -> Record {
     let workload = &request.resolved.workload;
     let containers = all_containers(workload)
         .zip(&request.runtimes)
-        .map(|(container, kind)| {
+        .enumerate()
+        .map(|(index, (container, kind))| {
             (
                 container.name.clone(),
                 ContainerRecord {
                     runtime: Some(*kind),
+                    init: index < workload.init_containers.len(),
                     ..ContainerRecord::default()
                 },
             )

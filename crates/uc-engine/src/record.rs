@@ -73,6 +73,9 @@ pub struct ContainerRecord {
     pub last_exit: Option<Exit>,
     /// Whether it runs.
     pub running: bool,
+    /// Whether it is an init container, which ends before the others start.
+    #[serde(default)]
+    pub init: bool,
 }
 
 /// How far a workload is.
