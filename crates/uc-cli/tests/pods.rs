@@ -395,6 +395,30 @@ fn a_detached_workload_is_followed_measured_and_stopped() {
 }
 
 #[test]
+fn the_image_says_which_signal_asks_its_program_to_end() {
+    let Some(host) = Host::new() else { return };
+    let script = "trap 'echo quit; exit 4' QUIT; trap 'echo term; exit 5' TERM; echo ready; while :; do sleep 0.05; done";
+    for (signal, code) in [("SIGQUIT", 4), ("", 5)] {
+        host.configured_image(
+            "signalled",
+            &serde_json::json!({ "config": { "StopSignal": signal } }),
+        );
+        let arguments = ["run", "oci:signalled:latest", "--", "sh", "-c", script];
+        let child = running(&host, &arguments, "ready\n");
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("signalled");
+        let ended = Ended::of(&child.wait_with_output().expect("ends"));
+        assert_eq!(ended.code, code, "{ended}");
+    }
+    host.configured_image(
+        "signalled",
+        &serde_json::json!({ "config": { "StopSignal": "SIGNOTHING" } }),
+    );
+    host.run(&["run", "oci:signalled:latest"])
+        .refuses(65, &["StopSignal", "SIGNOTHING"]);
+}
+
+#[test]
 fn init_containers_do_not_count_as_ready() {
     let Some(host) = Host::new() else { return };
     let spec = format!(

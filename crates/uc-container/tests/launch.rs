@@ -191,6 +191,7 @@ async fn stop_exec_and_missing_programs() {
     let stop = StopRequest {
         container: "sleeper".into(),
         grace: Duration::from_secs(10),
+        signal: rustix::process::Signal::TERM.as_raw(),
     };
     let exit = sandbox.stop(stop).await.expect("stopped");
     assert_eq!((exit.code, exit.reason), (7, ExitReason::Stopped));

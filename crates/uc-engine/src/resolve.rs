@@ -21,7 +21,7 @@ use uc_model::{
 };
 use uc_wasm::WasmFacts;
 
-use crate::{Engine, environment, home::make_private, unpack::MappedUnpacker};
+use crate::{Engine, environment, home::make_private, stop_signal, unpack::MappedUnpacker};
 
 /// A workload with the content of its containers at hand.
 pub struct Resolved {
@@ -156,6 +156,7 @@ impl Engine {
         image: &Image,
         source: &dyn BlobSource,
     ) -> Result<ResolvedContainer> {
+        stop_signal::of(&image.config).map_err(|problem| problem.at(&image.reference))?;
         let content = match image.kind {
             ImageKind::WasmArtifact { layer } => {
                 let layer = image

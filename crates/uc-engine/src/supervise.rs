@@ -20,7 +20,7 @@ use crate::{
     output::{Sink, Stream},
     probes, process,
     resolve::Content,
-    volumes,
+    stop_signal, volumes,
 };
 
 /// The most processes and threads of a container whose manifest sets no limit, where the host can enforce one.
@@ -213,23 +213,26 @@ impl Pod {
 
     /// Waits for the end of a started container, stopping it when the workload is stopped or a probe says so.
     pub(crate) async fn run_to_end(&self, index: usize, created: Created) -> Result<Exit> {
-        let (container, _) = self.container(index)?;
+        let (container, resolved) = self.container(index)?;
         let Created {
             name,
             sandbox,
             relays,
         } = created;
-        let grace = self.workload.termination_grace;
+        let stop = || async {
+            let signal = stop_signal::of(&resolved.config)?;
+            self.stop_container(&*sandbox, &name, signal).await
+        };
         let ready = |ready| {
             self.note(index, |record| record.ready = ready);
             self.save();
         };
         let exit = tokio::select! {
             exit = sandbox.wait(WaitRequest { container: name.clone() }) => exit?,
-            () = self.stopper.reached(StopLevel::Graceful) => self.stop_container(&*sandbox, &name, grace).await?,
+            () = self.stopper.reached(StopLevel::Graceful) => stop().await?,
             reason = probes::until_failure(&*sandbox, &name, container, ready) => {
                 self.warn(&format!("container {}: {reason}", container.name));
-                let exit = self.stop_container(&*sandbox, &name, grace).await?;
+                let exit = stop().await?;
                 // Unhealthy counts as failed, whatever the program made of the signal.
                 Exit { code: exit.code.max(1), reason: ExitReason::Stopped }
             }
@@ -249,18 +252,14 @@ impl Pod {
         Ok(exit)
     }
 
-    async fn stop_container(
-        &self,
-        sandbox: &dyn Sandbox,
-        name: &str,
-        grace: Duration,
-    ) -> Result<Exit> {
+    async fn stop_container(&self, sandbox: &dyn Sandbox, name: &str, signal: i32) -> Result<Exit> {
         let request = |grace| StopRequest {
             container: name.to_owned(),
             grace,
+            signal,
         };
         tokio::select! {
-            exit = sandbox.stop(request(grace)) => exit,
+            exit = sandbox.stop(request(self.workload.termination_grace)) => exit,
             () = self.stopper.reached(StopLevel::Now) => sandbox.stop(request(Duration::ZERO)).await,
         }
     }

@@ -238,6 +238,8 @@ pub struct StopRequest {
     pub container: String,
     /// How long it may take to end by itself.
     pub grace: Duration,
+    /// The number of the signal that asks a program to end, where this kind can send one.
+    pub signal: i32,
 }
 
 /// Forgets an ended container.
