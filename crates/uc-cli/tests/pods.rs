@@ -395,6 +395,22 @@ fn a_detached_workload_is_followed_measured_and_stopped() {
 }
 
 #[test]
+fn every_signal_of_a_terminal_stops_a_run_and_leaves_nothing() {
+    use rustix::process::Signal;
+    let Some(host) = Host::new() else { return };
+    let script = "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done";
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT] {
+        let arguments = ["run", "oci:busybox:latest", "--", "sh", "-c", script];
+        let child = running(&host, &arguments, "ready\n");
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, signal).expect("signalled");
+        let ended = Ended::of(&child.wait_with_output().expect("ends"));
+        assert_eq!(ended.code, 5, "{signal:?}: {ended}");
+        host.assert_nothing_left();
+    }
+}
+
+#[test]
 fn the_image_says_which_signal_asks_its_program_to_end() {
     let Some(host) = Host::new() else { return };
     let script = "trap 'echo quit; exit 4' QUIT; trap 'echo term; exit 5' TERM; echo ready; while :; do sleep 0.05; done";
