@@ -181,6 +181,29 @@ fn a_user_without_a_range_of_ids_is_root_inside_and_nobody_else() {
     }
 }
 
+#[test]
+fn an_image_for_another_machine_is_refused_before_anything_starts() {
+    let Some(host) = Host::new() else { return };
+    let own = uc_image::image::architecture();
+    let other = if own == "arm64" { "amd64" } else { "arm64" };
+    for (os, architecture) in [("linux", other), ("windows", own), ("", other)] {
+        host.configured_image(
+            "foreign",
+            &serde_json::json!({ "os": os, "architecture": architecture }),
+        );
+        let ended = host.run(&["run", "oci:foreign:latest", "--", "echo", "ran"]);
+        let found = format!("{}/{architecture}", if os.is_empty() { "?" } else { os });
+        ended.refuses(66, &["not built for this machine", own, &found]);
+        assert_eq!(ended.stdout, "", "{ended}");
+    }
+    host.configured_image(
+        "unsaid",
+        &serde_json::json!({ "os": "", "architecture": "" }),
+    );
+    host.run(&["run", "oci:unsaid:latest", "--", "echo", "ran"])
+        .expect(0, "ran\n");
+}
+
 /// A user whom this host gives subordinate ids and the means to use them.
 fn user_with_a_range() -> Option<u32> {
     let listed = |file: &str, name: &str| {
