@@ -205,6 +205,40 @@ volumes: [{{name: work, emptyDir: {{}}}}]",
 }
 
 #[test]
+fn what_a_probe_has_ended_says_which_and_why() {
+    let Some(host) = Host::new() else { return };
+    for (probe, command, words) in [
+        (
+            "startupProbe",
+            "[sleep, \"5\"]",
+            "startup probe failed: the command took longer than timeoutSeconds: 1",
+        ),
+        (
+            "livenessProbe",
+            "[sh, -c, exit 3]",
+            "liveness probe failed: the command's exit code was 3",
+        ),
+    ] {
+        let spec = format!(
+            "restartPolicy: Never
+terminationGracePeriodSeconds: 0
+containers:
+  - name: main
+    {}
+    {probe}: {{exec: {{command: {command}}}, timeoutSeconds: 1, periodSeconds: 1, failureThreshold: 1}}",
+            shell("exec sleep 1000000"),
+        );
+        let ended = host.pod(&pod(&spec));
+        assert_eq!(ended.code, 137, "{ended}");
+        let told = ended.stderr.lines().last().unwrap_or_default();
+        assert!(
+            told.ends_with(&format!("stopped, since its {words}")),
+            "{ended}"
+        );
+    }
+}
+
+#[test]
 fn a_webassembly_pod_gets_arguments_directories_and_its_exit_code() {
     let Some(host) = Host::new() else { return };
     wasm_hello(&host);

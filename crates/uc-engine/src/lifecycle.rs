@@ -581,5 +581,6 @@ fn describe(exit: &Exit) -> Option<String> {
         ExitReason::Deadline => Some("it ran longer than allowed".to_owned()),
         ExitReason::Trapped { message } => Some(format!("trapped: {message}")),
         ExitReason::Stopped => Some("stopped on request".to_owned()),
+        ExitReason::Unhealthy { message } => Some(format!("stopped, since its {message}")),
     }
 }

@@ -234,7 +234,11 @@ impl Pod {
                 self.warn(&format!("container {}: {reason}", container.name));
                 let exit = stop().await?;
                 // Unhealthy counts as failed, whatever the program made of the signal.
-                Exit { code: exit.code.max(1), reason: ExitReason::Stopped }
+                let reason = match exit.reason {
+                    ExitReason::OutOfMemory => ExitReason::OutOfMemory,
+                    _ => ExitReason::Unhealthy { message: reason },
+                };
+                Exit { code: exit.code.max(1), reason }
             }
         };
         for relay in relays {

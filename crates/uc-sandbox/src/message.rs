@@ -342,4 +342,9 @@ pub enum ExitReason {
     },
     /// On request ([`crate::Sandbox::stop`]).
     Stopped,
+    /// Stopped by the engine, since a probe of it failed. No sandbox says so.
+    Unhealthy {
+        /// Which probe, and how it failed.
+        message: String,
+    },
 }
