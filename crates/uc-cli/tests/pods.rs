@@ -445,6 +445,33 @@ fn every_signal_of_a_terminal_stops_a_run_and_leaves_nothing() {
 }
 
 #[test]
+fn a_port_of_the_host_that_is_in_use_is_named_with_whoever_has_it() {
+    let Some(host) = Host::new() else { return };
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("listens");
+    let port = taken.local_addr().expect("known").port();
+    let spec = format!(
+        "containers:\n  - name: main\n    {}\n    ports: [{{containerPort: 8080, hostPort: {port}}}]",
+        shell("exec sleep 1000000")
+    );
+    let in_use = format!("hostPort {port} (TCP, 127.0.0.1): the port of the host is in use");
+    let ended = host.pod(&pod(&spec));
+    if ended.stderr.contains("undercurrent.dev/network") || ended.stderr.contains("pasta") {
+        println!("skipped: no user-mode network here: {ended}");
+        return;
+    }
+    ended.refuses(78, &[&in_use, "another program"]);
+    assert!(!ended.stderr.contains("syslog"), "{ended}");
+    drop(taken);
+    let started = host.run(&["run", "--detach", "pod.yaml"]);
+    assert_eq!(started.code, 0, "{started}");
+    let id = started.stdout.trim();
+    let second = host.run(&["run", "--name", "second", "pod.yaml"]);
+    second.refuses(78, &[&in_use, &format!("workload {id} has it")]);
+    assert_eq!(host.run(&["rm", "--force", id]).code, 0);
+    host.assert_nothing_left();
+}
+
+#[test]
 fn the_image_says_which_signal_asks_its_program_to_end() {
     let Some(host) = Host::new() else { return };
     let script = "trap 'echo quit; exit 4' QUIT; trap 'echo term; exit 5' TERM; echo ready; while :; do sleep 0.05; done";

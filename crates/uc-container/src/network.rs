@@ -126,7 +126,13 @@ fn wait_for_interface(pid: u32, child: &mut Child, program: &str) -> Result<()> 
             if let Some(stderr) = &mut child.stderr {
                 let _ = stderr.take(4096).read_to_string(&mut message);
             }
-            return failed(format!("{status}: {}", message.trim()));
+            // Where there is no system log, each line for it brings a complaint about that first.
+            let told: Vec<&str> = message
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty() && !line.contains("syslog"))
+                .collect();
+            return failed(format!("{status}: {}", told.join("; ")));
         }
         if Instant::now() > deadline {
             return failed("no interface after 10 s".to_owned());

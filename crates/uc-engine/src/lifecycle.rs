@@ -217,6 +217,7 @@ impl Engine {
             workload,
             containers: contents,
         } = request.resolved;
+        network::require_free_ports(&workload, &id, self.home())?;
         make_private(&self.home().storage())?;
         let volumes = self.home().storage_of(&id, VOLUMES);
         volumes::make(&workload, &volumes)?;
@@ -339,6 +340,7 @@ pub(crate) fn new_record(request: &RunRequest) -> Record {
         detached: request.detached,
         phase: Phase::Creating,
         containers,
+        ports: network::forwards(workload),
         exit_code: None,
         message: None,
     }

@@ -30,7 +30,7 @@ pub struct PrepareRequest {
 }
 
 /// A port forwarded from the host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortForward {
     /// Address on the host.
     pub host_ip: IpAddr,
