@@ -116,6 +116,48 @@ fn a_home_that_cannot_be_written_is_told() {
     }
     let ended = disk.run(&host, &["ps", "--format", "json"]);
     ended.expect(0, "[]\n");
+    let ended = disk.run(&host, &["doctor"]);
+    assert_eq!(ended.code, 78, "{ended}");
+    let missing = |line: &str| line.starts_with("a place for files") && line.contains("missing");
+    assert!(ended.stdout.lines().any(missing), "{ended}");
+    let remedy = "a place for files: set UC_HOME to a directory that can be written";
+    assert!(ended.stdout.contains(remedy), "{ended}");
+}
+
+#[test]
+fn a_user_mode_network_counts_as_found_where_its_device_can_be_opened() {
+    let Some(host) = Host::new() else { return };
+    let home = host.path().join("doctored");
+    fs::create_dir(&home).expect("made");
+    let Some(mode) = fs::metadata("/dev/net/tun")
+        .ok()
+        .map(|device| device.permissions().mode())
+    else {
+        println!("skipped: there is no /dev/net/tun");
+        return;
+    };
+    if std::os::unix::fs::chown(&home, Some(STRANGER), Some(STRANGER)).is_err() {
+        println!("skipped: giving files away takes root");
+        return;
+    }
+    let home = format!("UC_HOME={}", home.display());
+    let Some(ended) = as_stranger(&host, &home, &["doctor"]) else {
+        return;
+    };
+    let line = ended
+        .stdout
+        .lines()
+        .find(|line| line.starts_with("user-mode network"));
+    let line = line.expect("there");
+    if line.contains("neither pasta nor slirp4netns") {
+        println!("skipped: {line}");
+        return;
+    }
+    let open_to_all = mode & 0o006 == 0o006;
+    assert_eq!(line.contains("missing"), !open_to_all, "{mode:o}: {ended}");
+    if !open_to_all {
+        assert!(ended.stdout.contains("chmod 666 /dev/net/tun"), "{ended}");
+    }
 }
 
 /// The command as a user without subordinate ids, or `None` where this test cannot become one.
