@@ -130,6 +130,22 @@ volumes:
 }
 
 #[test]
+fn any_user_can_open_the_standard_streams_by_their_names() {
+    let Some(host) = Host::new() else { return };
+    let script =
+        "echo to-stdout > /dev/stdout; echo to-fd > /proc/self/fd/1; echo to-stderr > /dev/stderr";
+    for security in ["{}", "{runAsUser: 1000, runAsGroup: 2000}"] {
+        let spec = format!(
+            "securityContext: {security}\ncontainers:\n  - name: main\n    {}",
+            shell(script)
+        );
+        let ended = host.pod(&pod(&spec));
+        ended.expect(0, "to-stdout\nto-fd\n");
+        assert_eq!(ended.stderr, "to-stderr\n", "{ended}");
+    }
+}
+
+#[test]
 fn host_paths_are_read_only_unless_the_mount_says_otherwise() {
     let Some(host) = Host::new() else { return };
     std::fs::create_dir(host.path().join("shared")).expect("made");
@@ -186,6 +202,40 @@ volumes: [{{name: work, emptyDir: {{}}}}]",
     let ended = host.pod(&pod(&spec));
     ended.expect(0, "");
     assert!(ended.stderr.contains("liveness probe failed"), "{ended}");
+}
+
+#[test]
+fn what_a_probe_has_ended_says_which_and_why() {
+    let Some(host) = Host::new() else { return };
+    for (probe, command, words) in [
+        (
+            "startupProbe",
+            "[sleep, \"5\"]",
+            "startup probe failed: the command took longer than timeoutSeconds: 1",
+        ),
+        (
+            "livenessProbe",
+            "[sh, -c, exit 3]",
+            "liveness probe failed: the command's exit code was 3",
+        ),
+    ] {
+        let spec = format!(
+            "restartPolicy: Never
+terminationGracePeriodSeconds: 0
+containers:
+  - name: main
+    {}
+    {probe}: {{exec: {{command: {command}}}, timeoutSeconds: 1, periodSeconds: 1, failureThreshold: 1}}",
+            shell("exec sleep 1000000"),
+        );
+        let ended = host.pod(&pod(&spec));
+        assert_eq!(ended.code, 137, "{ended}");
+        let told = ended.stderr.lines().last().unwrap_or_default();
+        assert!(
+            told.ends_with(&format!("stopped, since its {words}")),
+            "{ended}"
+        );
+    }
 }
 
 #[test]
@@ -376,6 +426,89 @@ fn a_detached_workload_is_followed_measured_and_stopped() {
     host.assert_nothing_left();
     host.run(&["logs", "web"])
         .refuses(66, &["no such workload", "uc ps"]);
+}
+
+#[test]
+fn every_signal_of_a_terminal_stops_a_run_and_leaves_nothing() {
+    use rustix::process::Signal;
+    let Some(host) = Host::new() else { return };
+    let script = "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done";
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT] {
+        let arguments = ["run", "oci:busybox:latest", "--", "sh", "-c", script];
+        let child = running(&host, &arguments, "ready\n");
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, signal).expect("signalled");
+        let ended = Ended::of(&child.wait_with_output().expect("ends"));
+        assert_eq!(ended.code, 5, "{signal:?}: {ended}");
+        host.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_port_of_the_host_that_is_in_use_is_named_with_whoever_has_it() {
+    let Some(host) = Host::new() else { return };
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("listens");
+    let port = taken.local_addr().expect("known").port();
+    let spec = format!(
+        "containers:\n  - name: main\n    {}\n    ports: [{{containerPort: 8080, hostPort: {port}}}]",
+        shell("exec sleep 1000000")
+    );
+    let in_use = format!("hostPort {port} (TCP, 127.0.0.1): the port of the host is in use");
+    let ended = host.pod(&pod(&spec));
+    if ended.stderr.contains("undercurrent.dev/network") || ended.stderr.contains("pasta") {
+        println!("skipped: no user-mode network here: {ended}");
+        return;
+    }
+    ended.refuses(78, &[&in_use, "another program"]);
+    assert!(!ended.stderr.contains("syslog"), "{ended}");
+    drop(taken);
+    let started = host.run(&["run", "--detach", "pod.yaml"]);
+    assert_eq!(started.code, 0, "{started}");
+    let id = started.stdout.trim();
+    let second = host.run(&["run", "--name", "second", "pod.yaml"]);
+    second.refuses(78, &[&in_use, &format!("workload {id} has it")]);
+    assert_eq!(host.run(&["rm", "--force", id]).code, 0);
+    host.assert_nothing_left();
+}
+
+#[test]
+fn the_image_says_which_signal_asks_its_program_to_end() {
+    let Some(host) = Host::new() else { return };
+    let script = "trap 'echo quit; exit 4' QUIT; trap 'echo term; exit 5' TERM; echo ready; while :; do sleep 0.05; done";
+    for (signal, code) in [("SIGQUIT", 4), ("", 5)] {
+        host.configured_image(
+            "signalled",
+            &serde_json::json!({ "config": { "StopSignal": signal } }),
+        );
+        let arguments = ["run", "oci:signalled:latest", "--", "sh", "-c", script];
+        let child = running(&host, &arguments, "ready\n");
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("signalled");
+        let ended = Ended::of(&child.wait_with_output().expect("ends"));
+        assert_eq!(ended.code, code, "{ended}");
+    }
+    host.configured_image(
+        "signalled",
+        &serde_json::json!({ "config": { "StopSignal": "SIGNOTHING" } }),
+    );
+    host.run(&["run", "oci:signalled:latest"])
+        .refuses(65, &["StopSignal", "SIGNOTHING"]);
+}
+
+#[test]
+fn init_containers_do_not_count_as_ready() {
+    let Some(host) = Host::new() else { return };
+    let spec = format!(
+        "initContainers:\n  - name: first\n    {}\ncontainers:\n  - name: main\n    {}",
+        shell("true"),
+        shell("exec sleep 1000000"),
+    );
+    host.file("pod.yaml", &pod(&spec));
+    let started = host.run(&["run", "--detach", "--name", "counted", "pod.yaml"]);
+    assert_eq!(started.code, 0, "{started}");
+    let listed = host.run(&["ps"]);
+    assert!(listed.stdout.contains(" 1/1 "), "{listed}");
+    assert_eq!(host.run(&["rm", "--force", "counted"]).code, 0);
 }
 
 #[test]

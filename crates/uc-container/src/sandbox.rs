@@ -9,7 +9,6 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use seccompiler::BpfProgram;
@@ -228,7 +227,8 @@ impl ContainerSandbox {
         }
         let pair = ControlPair::new()?;
         let mut shared = self.shared.lock().await;
-        let streams = Streams::new(request.stdio)?;
+        let mut streams = Streams::new(request.stdio)?;
+        streams.hand_over(&self.mapping, &request.process.user)?;
         let program = Program::new(
             &request.process,
             streams,
@@ -315,12 +315,13 @@ impl ContainerSandbox {
         Ok(container.explain(exit))
     }
 
-    async fn stop_container(&self, name: &str, grace: Duration) -> Result<Exit> {
-        let container = self.find(name)?;
+    async fn stop_container(&self, request: StopRequest) -> Result<Exit> {
+        let container = self.find(&request.container)?;
+        let grace = request.grace;
         if container.ending.known().is_none() {
             container.stopping.store(true, Ordering::Release);
             if container.started.load(Ordering::Acquire) && !grace.is_zero() {
-                let _ = sys::pidfd_signal(container.ending.pidfd().as_fd(), libc::SIGTERM);
+                let _ = sys::pidfd_signal(container.ending.pidfd().as_fd(), request.signal);
                 let _ = tokio::time::timeout(grace, container.ending.wait()).await;
             }
             if container.ending.known().is_none() {
@@ -340,7 +341,8 @@ impl ContainerSandbox {
             argv: request.command,
             ..container.process.clone()
         };
-        let streams = request.stdio.map_or_else(Streams::null, Streams::new)?;
+        let mut streams = request.stdio.map_or_else(Streams::null, Streams::new)?;
+        streams.hand_over(&self.mapping, &process.user)?;
         let program = Program::new(
             &process,
             streams,
@@ -461,7 +463,7 @@ impl Sandbox for ContainerSandbox {
     }
 
     fn stop(&self, request: StopRequest) -> Pending<'_, Exit> {
-        Box::pin(async move { self.stop_container(&request.container, request.grace).await })
+        Box::pin(self.stop_container(request))
     }
 
     fn exec(&self, request: ExecRequest) -> Pending<'_, Exit> {

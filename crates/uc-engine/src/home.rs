@@ -125,6 +125,30 @@ impl Home {
         self.configuration.join("trust.toml")
     }
 
+    /// Writes a file in each directory and removes it.
+    ///
+    /// # Errors
+    /// Storage, naming the first that cannot be written, with the remedy.
+    pub fn try_writing(&self) -> Result<()> {
+        for directory in [&self.data, &self.state, &self.cache, &self.runtime] {
+            make_private(directory)?;
+            let file = directory.join(format!(".trial-{}", std::process::id()));
+            fs::write(&file, b"trial")
+                .and_then(|()| fs::remove_file(&file))
+                .map_err(|error| {
+                    // What has been made but not written must not stay.
+                    let _ = fs::remove_file(&file);
+                    cannot_write(directory, error)
+                })?;
+        }
+        Ok(())
+    }
+
+    /// The directory that images and unpacked layers are in.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// Results of probing this host.
     pub fn probes(&self) -> PathBuf {
         self.cache.join("probes")

@@ -18,6 +18,7 @@ pub mod record;
 mod rehearsal;
 mod removal;
 pub mod resolve;
+mod stop_signal;
 mod supervise;
 pub mod timing;
 pub mod trust;

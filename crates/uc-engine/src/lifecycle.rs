@@ -217,6 +217,7 @@ impl Engine {
             workload,
             containers: contents,
         } = request.resolved;
+        network::require_free_ports(&workload, &id, self.home())?;
         make_private(&self.home().storage())?;
         let volumes = self.home().storage_of(&id, VOLUMES);
         volumes::make(&workload, &volumes)?;
@@ -315,11 +316,13 @@ pub(crate) fn new_record(request: &RunRequest) -> Record {
     let workload = &request.resolved.workload;
     let containers = all_containers(workload)
         .zip(&request.runtimes)
-        .map(|(container, kind)| {
+        .enumerate()
+        .map(|(index, (container, kind))| {
             (
                 container.name.clone(),
                 ContainerRecord {
                     runtime: Some(*kind),
+                    init: index < workload.init_containers.len(),
                     ..ContainerRecord::default()
                 },
             )
@@ -337,6 +340,7 @@ pub(crate) fn new_record(request: &RunRequest) -> Record {
         detached: request.detached,
         phase: Phase::Creating,
         containers,
+        ports: network::forwards(workload),
         exit_code: None,
         message: None,
     }
@@ -579,5 +583,6 @@ fn describe(exit: &Exit) -> Option<String> {
         ExitReason::Deadline => Some("it ran longer than allowed".to_owned()),
         ExitReason::Trapped { message } => Some(format!("trapped: {message}")),
         ExitReason::Stopped => Some("stopped on request".to_owned()),
+        ExitReason::Unhealthy { message } => Some(format!("stopped, since its {message}")),
     }
 }

@@ -21,7 +21,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 use uc_model::{Problem, Result, RuntimeKind};
-use uc_sandbox::Exit;
+use uc_sandbox::{Exit, PortForward};
 
 use crate::{
     home::{Home, cannot_write, make_private},
@@ -50,6 +50,9 @@ pub struct Record {
     pub phase: Phase,
     /// Its containers, init containers first.
     pub containers: BTreeMap<String, ContainerRecord>,
+    /// The ports of the host that lead into it.
+    #[serde(default)]
+    pub ports: Vec<PortForward>,
     /// The exit code of the whole, once it has ended.
     pub exit_code: Option<u8>,
     /// Why it ended, where there is more to say.
@@ -73,6 +76,9 @@ pub struct ContainerRecord {
     pub last_exit: Option<Exit>,
     /// Whether it runs.
     pub running: bool,
+    /// Whether it is an init container, which ends before the others start.
+    #[serde(default)]
+    pub init: bool,
 }
 
 /// How far a workload is.
@@ -377,6 +383,26 @@ pub fn find(home: &Home, name: &str) -> Result<Status> {
     }
 }
 
+/// Another workload than `own_id` that has a port of the host, going by what its owner wrote. The locks are not asked: that would
+/// release those which this process holds itself.
+pub(crate) fn holder_of(home: &Home, own_id: &str, port: &PortForward) -> Option<String> {
+    let covers = |theirs: &PortForward| {
+        let either_is_any = theirs.host_ip.is_unspecified() || port.host_ip.is_unspecified();
+        (theirs.host_port, theirs.protocol) == (port.host_port, port.protocol)
+            && (theirs.host_ip == port.host_ip || either_is_any)
+    };
+    [home.workloads(), home.foreground()]
+        .iter()
+        .filter_map(|place| entries(place).ok())
+        .flatten()
+        .filter_map(|directory| fs::read(directory.join("record.json")).ok())
+        .filter_map(|bytes| serde_json::from_slice::<Record>(&bytes).ok())
+        .filter(|record| record.id != own_id && record.phase != Phase::Exited)
+        .filter(|record| process::began(record.owner).is_some())
+        .find(|record| record.ports.iter().any(covers))
+        .map(|record| record.id)
+}
+
 /// The containers' processes that a directory's record names, each with the moment it began.
 pub(crate) fn processes(directory: &Path) -> Vec<(u32, u64)> {
     let containers = read(directory).record.containers;
@@ -410,6 +436,7 @@ fn read(directory: &Path) -> Status {
         detached: false,
         phase: Phase::Creating,
         containers: BTreeMap::new(),
+        ports: Vec::new(),
         exit_code: None,
         message: None,
     });
@@ -454,6 +481,7 @@ mod tests {
             detached: true,
             phase: Phase::Running,
             containers: BTreeMap::new(),
+            ports: Vec::new(),
             exit_code: None,
             message: None,
         }

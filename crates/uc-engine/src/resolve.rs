@@ -9,7 +9,7 @@ use std::{
 use uc_container::IdMapping;
 use uc_image::{
     Image, ImageConfig, ImageKind, Progress,
-    image::BlobSource,
+    image::{BlobSource, architecture},
     layout::{Layout as _, LayoutArchive, LayoutDirectory},
     registry::Credentials,
     store::Store,
@@ -21,7 +21,7 @@ use uc_model::{
 };
 use uc_wasm::WasmFacts;
 
-use crate::{Engine, environment, home::make_private, unpack::MappedUnpacker};
+use crate::{Engine, environment, home::make_private, stop_signal, unpack::MappedUnpacker};
 
 /// A workload with the content of its containers at hand.
 pub struct Resolved {
@@ -159,6 +159,9 @@ impl Engine {
         image: &Image,
         source: &dyn BlobSource,
     ) -> Result<ResolvedContainer> {
+        require_this_machine(&image.config, &image.kind)
+            .map_err(|problem| problem.at(&image.reference))?;
+        stop_signal::of(&image.config).map_err(|problem| problem.at(&image.reference))?;
         let content = match image.kind {
             ImageKind::WasmArtifact { layer } => {
                 let layer = image
@@ -258,6 +261,34 @@ impl Engine {
             file,
         })
     }
+}
+
+/// A manifest that is named directly, as in a layout, has not been chosen by its platform. One that does not say what it
+/// is for is taken at its word.
+fn require_this_machine(config: &ImageConfig, kind: &ImageKind) -> Result<()> {
+    let own = architecture();
+    let fits = match kind {
+        ImageKind::WasmArtifact { .. } => true,
+        ImageKind::Rootfs if config.architecture == "wasm" => true,
+        ImageKind::Rootfs => {
+            (config.os.is_empty() || config.os == "linux")
+                && (config.architecture.is_empty() || config.architecture == own)
+        }
+    };
+    if fits {
+        return Ok(());
+    }
+    let or_unknown = |word: &str| if word.is_empty() { "?" } else { word }.to_owned();
+    Err(
+        Problem::not_found("the image is not built for this machine")
+            .limit(format!("linux/{own} or a wasm platform"))
+            .found(format!(
+                "{}/{}",
+                or_unknown(&config.os),
+                or_unknown(&config.architecture)
+            ))
+            .remedy("use an image built for this architecture"),
+    )
 }
 
 /// Reads a module's facts; a package too large to be one is not read.

@@ -20,7 +20,7 @@ use crate::{
     output::{Sink, Stream},
     probes, process,
     resolve::Content,
-    volumes,
+    stop_signal, volumes,
 };
 
 /// The most processes and threads of a container whose manifest sets no limit, where the host can enforce one.
@@ -168,6 +168,7 @@ impl Pod {
                 stdin,
                 stdout: duplicate(rustix::stdio::stdout()).map_err(no_pipe)?,
                 stderr: duplicate(rustix::stdio::stderr()).map_err(no_pipe)?,
+                owned: false,
             };
             return Ok((stdio, Vec::new()));
         }
@@ -187,6 +188,7 @@ impl Pod {
                 stdin,
                 stdout: out_writer.into(),
                 stderr: err_writer.into(),
+                owned: true,
             },
             relays,
         ))
@@ -211,25 +213,32 @@ impl Pod {
 
     /// Waits for the end of a started container, stopping it when the workload is stopped or a probe says so.
     pub(crate) async fn run_to_end(&self, index: usize, created: Created) -> Result<Exit> {
-        let (container, _) = self.container(index)?;
+        let (container, resolved) = self.container(index)?;
         let Created {
             name,
             sandbox,
             relays,
         } = created;
-        let grace = self.workload.termination_grace;
+        let stop = || async {
+            let signal = stop_signal::of(&resolved.config)?;
+            self.stop_container(&*sandbox, &name, signal).await
+        };
         let ready = |ready| {
             self.note(index, |record| record.ready = ready);
             self.save();
         };
         let exit = tokio::select! {
             exit = sandbox.wait(WaitRequest { container: name.clone() }) => exit?,
-            () = self.stopper.reached(StopLevel::Graceful) => self.stop_container(&*sandbox, &name, grace).await?,
+            () = self.stopper.reached(StopLevel::Graceful) => stop().await?,
             reason = probes::until_failure(&*sandbox, &name, container, ready) => {
                 self.warn(&format!("container {}: {reason}", container.name));
-                let exit = self.stop_container(&*sandbox, &name, grace).await?;
+                let exit = stop().await?;
                 // Unhealthy counts as failed, whatever the program made of the signal.
-                Exit { code: exit.code.max(1), reason: ExitReason::Stopped }
+                let reason = match exit.reason {
+                    ExitReason::OutOfMemory => ExitReason::OutOfMemory,
+                    _ => ExitReason::Unhealthy { message: reason },
+                };
+                Exit { code: exit.code.max(1), reason }
             }
         };
         for relay in relays {
@@ -247,18 +256,14 @@ impl Pod {
         Ok(exit)
     }
 
-    async fn stop_container(
-        &self,
-        sandbox: &dyn Sandbox,
-        name: &str,
-        grace: Duration,
-    ) -> Result<Exit> {
+    async fn stop_container(&self, sandbox: &dyn Sandbox, name: &str, signal: i32) -> Result<Exit> {
         let request = |grace| StopRequest {
             container: name.to_owned(),
             grace,
+            signal,
         };
         tokio::select! {
-            exit = sandbox.stop(request(grace)) => exit,
+            exit = sandbox.stop(request(self.workload.termination_grace)) => exit,
             () = self.stopper.reached(StopLevel::Now) => sandbox.stop(request(Duration::ZERO)).await,
         }
     }

@@ -30,7 +30,7 @@ pub struct PrepareRequest {
 }
 
 /// A port forwarded from the host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortForward {
     /// Address on the host.
     pub host_ip: IpAddr,
@@ -150,6 +150,9 @@ pub struct Stdio {
     pub stdout: OwnedFd,
     /// Written by the program.
     pub stderr: OwnedFd,
+    /// Whether output and error are pipes made for this container. They may then be handed to the user it runs as, who
+    /// needs that to open `/dev/stdout` and its like; what is the caller's own stays the caller's.
+    pub owned: bool,
 }
 
 /// Something mounted in a container.
@@ -235,6 +238,8 @@ pub struct StopRequest {
     pub container: String,
     /// How long it may take to end by itself.
     pub grace: Duration,
+    /// The number of the signal that asks a program to end, where this kind can send one.
+    pub signal: i32,
 }
 
 /// Forgets an ended container.
@@ -337,4 +342,9 @@ pub enum ExitReason {
     },
     /// On request ([`crate::Sandbox::stop`]).
     Stopped,
+    /// Stopped by the engine, since a probe of it failed. No sandbox says so.
+    Unhealthy {
+        /// Which probe, and how it failed.
+        message: String,
+    },
 }

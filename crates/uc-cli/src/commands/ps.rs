@@ -48,7 +48,9 @@ fn words(all: &[Status]) -> String {
     for status in all {
         let record = &status.record;
         let containers = record.containers.values();
-        let ready = containers
+        // As in kubectl: an init container has ended when it is done, and is never ready.
+        let lasting = containers.clone().filter(|container| !container.init);
+        let ready = lasting
             .clone()
             .filter(|container| container.ready && status.alive)
             .count();
@@ -64,7 +66,7 @@ fn words(all: &[Status]) -> String {
             record.id.clone(),
             record.name.clone(),
             state(status),
-            format!("{ready}/{}", record.containers.len()),
+            format!("{ready}/{}", lasting.count()),
             restarts.to_string(),
             age(record.created_ms),
             runtimes.join(","),

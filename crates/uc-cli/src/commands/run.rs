@@ -203,13 +203,14 @@ fn run_here(
     report(outcomes, reports, show_timings, format)
 }
 
-/// SIGINT, SIGTERM and SIGHUP ask for a graceful end; a second one ends at once.
+/// SIGINT, SIGTERM, SIGHUP and SIGQUIT (Ctrl-\) ask for a graceful end; a second one ends at once.
 pub(crate) async fn stop_on_signals(stopper: Stopper) {
     use tokio::signal::unix::{SignalKind, signal};
     let kinds = [
         SignalKind::interrupt(),
         SignalKind::terminate(),
         SignalKind::hangup(),
+        SignalKind::quit(),
     ];
     let mut tasks = tokio::task::JoinSet::new();
     for kind in kinds {
