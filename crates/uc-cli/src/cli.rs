@@ -51,6 +51,7 @@ pub(crate) enum Command {
     Rm(commands::rm::RmArgs),
     Bench(commands::bench::BenchArgs),
     Image(commands::image::ImageArgs),
+    Sbom(commands::sbom::SbomArgs),
     Completions(commands::completions::CompletionsArgs),
     Man(commands::man::ManArgs),
 }

@@ -17,6 +17,7 @@ mod process;
 pub mod record;
 mod removal;
 pub mod resolve;
+pub mod sbom;
 mod supervise;
 pub mod timing;
 mod unpack;

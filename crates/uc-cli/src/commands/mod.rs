@@ -11,6 +11,7 @@ pub(crate) mod monitor;
 pub(crate) mod ps;
 pub(crate) mod rm;
 pub(crate) mod run;
+pub(crate) mod sbom;
 pub(crate) mod stats;
 pub(crate) mod stop;
 
@@ -37,6 +38,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Rm(args) => rm::rm(args, format),
         Command::Bench(args) => bench::bench(args, format),
         Command::Image(args) => image::image(args, format),
+        Command::Sbom(args) => sbom::sbom(args, format),
         Command::Completions(args) => completions::completions(args),
         Command::Man(args) => man::man(args),
     }
