@@ -56,6 +56,7 @@ pub(crate) enum Command {
     Sign(commands::sign::SignArgs),
     Attest(commands::attest::AttestArgs),
     Verify(commands::verify::VerifyArgs),
+    Sbom(commands::sbom::SbomArgs),
     Completions(commands::completions::CompletionsArgs),
     Man(commands::man::ManArgs),
 }

@@ -56,11 +56,13 @@ fn paint(colour: bool, mark: Mark, text: &str) -> String {
 
 /// Writes a result. A reader that has had enough (`| head`) is no error.
 pub(crate) fn result(text: &str) -> Result<()> {
+    bytes(text.as_bytes())
+}
+
+/// Writes a result that is bytes.
+pub(crate) fn bytes(bytes: &[u8]) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Problem::storage("cannot write to standard output").caused_by(error)),
         Ok(()) => Ok(()),

@@ -35,6 +35,8 @@ fn help() {
         &["image", "ls"],
         &["image", "inspect"],
         &["image", "rm"],
+        &["sbom"],
+        &["sbom", "scan"],
         &["bench"],
         &["completions"],
         &["man"],

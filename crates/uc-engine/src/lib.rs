@@ -18,6 +18,7 @@ pub mod record;
 mod rehearsal;
 mod removal;
 pub mod resolve;
+pub mod sbom;
 mod stop_signal;
 mod supervise;
 pub mod timing;

@@ -30,6 +30,8 @@ pub struct ImageConfig {
     pub os: String,
     /// In Go's terms: `amd64`, `arm64`, `wasm`.
     pub architecture: String,
+    /// When it was built, as it says: RFC 3339.
+    pub created: Option<String>,
     /// Digests of the layers' tar streams, lowest first.
     pub diff_ids: Vec<Digest>,
 }
@@ -53,6 +55,7 @@ impl ImageConfig {
             labels: run.labels,
             os: document.os,
             architecture: document.architecture,
+            created: none_if_empty(document.created),
             diff_ids: document.rootfs.diff_ids,
         })
     }
@@ -68,6 +71,8 @@ struct Document {
     architecture: String,
     #[serde(default, deserialize_with = "nullable")]
     os: String,
+    #[serde(default, deserialize_with = "nullable")]
+    created: String,
     #[serde(default, deserialize_with = "nullable")]
     config: Run,
     #[serde(default, deserialize_with = "nullable")]

@@ -22,6 +22,7 @@ pub mod store;
 pub mod unpack;
 pub mod user;
 pub mod verify;
+pub mod walk;
 
 pub use config::ImageConfig;
 pub use image::{Image, ImageKind, Layer};

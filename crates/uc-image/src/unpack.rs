@@ -25,15 +25,15 @@ mod attributes;
 mod cache;
 mod decompress;
 mod directories;
-mod entry;
+pub(crate) mod entry;
 mod graft;
-mod name;
+pub(crate) mod name;
 mod pax;
-mod pipeline;
+pub(crate) mod pipeline;
 mod remove;
-mod sparse;
+pub(crate) mod sparse;
 mod stack;
-mod stream;
+pub(crate) mod stream;
 
 use std::{io::Read, os::fd::BorrowedFd};
 
@@ -130,7 +130,7 @@ pub fn unpack_layer<R: Read + Send>(
     announced: Option<Compression>,
     options: &Options,
 ) -> Result<Unpacked> {
-    let unpacked = pipeline::run(reader, announced, options.limits, |chunks| {
+    let (applied, diff_id) = pipeline::run(reader, announced, options.limits, |chunks| {
         let mut applier = apply::Applier::new(target, *options);
         let mut entries = stream::Entries::new(chunks);
         let outcome = applier.apply_all(&mut entries);
@@ -139,6 +139,7 @@ pub fn unpack_layer<R: Read + Send>(
             .map(|()| applier.finish())
             .map_err(|problem| problem.within(place))?
     })?;
+    let unpacked = applied.with_diff_id(diff_id);
     if options.sync {
         rustix::fs::syncfs(target)
             .map_err(|error| Problem::storage("cannot write the layer to disk").caused_by(error))?;

@@ -225,7 +225,7 @@ impl Collector {
             return Want::Nothing;
         };
         // Large files of any name are data as a rule, and not worth a word.
-        if size > route.size_limit() && route == Route::Elf {
+        if size > route.size_limit() && route == Route::Program {
             return Want::Nothing;
         }
         if size > route.size_limit() {

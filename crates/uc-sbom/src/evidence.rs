@@ -127,9 +127,12 @@ fn read_bytes(route: Route, path: &str, bytes: &[u8]) -> Found {
         Route::YarnLock => catalog::npm::yarn::read(bytes),
         Route::PnpmLock => catalog::npm::pnpm::read(bytes),
         Route::Gem => catalog::gem::read(bytes),
-        Route::RpmSqlite | Route::RpmNdb | Route::RpmBdb | Route::Java | Route::Elf => {
-            read_seekable(route, path, &mut Cursor::new(bytes))
-        }
+        Route::RpmSqlite
+        | Route::RpmNdb
+        | Route::RpmBdb
+        | Route::Java
+        | Route::Program
+        | Route::Wasm => read_seekable(route, path, &mut Cursor::new(bytes)),
     }
 }
 
@@ -139,9 +142,11 @@ fn read_seekable(route: Route, path: &str, reader: &mut dyn ReadSeek) -> Found {
         Route::RpmNdb => catalog::rpm::read_ndb(reader),
         Route::RpmBdb => catalog::rpm::read_bdb(reader),
         Route::Java => catalog::java::read(path, reader),
-        Route::Elf => {
+        Route::Wasm => catalog::wasm::read(file_name(path), reader),
+        Route::Program => {
+            let name = file_name(path);
             let mut found = catalog::elf::read(reader);
-            let name = path.rsplit('/').next().unwrap_or(path);
+            found.append(catalog::wasm::read(name, reader));
             if let Some(program) = catalog::program::read(name, reader) {
                 found.push(program);
             }
@@ -149,6 +154,10 @@ fn read_seekable(route: Route, path: &str, reader: &mut dyn ReadSeek) -> Found {
         }
         _ => Found::default(),
     }
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// Where a symbolic link leads.

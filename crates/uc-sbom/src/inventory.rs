@@ -14,6 +14,8 @@ pub enum SubjectKind {
     Image,
     /// A directory.
     Directory,
+    /// A single file.
+    File,
 }
 
 /// What an inventory is of, by name and content.

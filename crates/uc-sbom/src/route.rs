@@ -1,7 +1,7 @@
 //! Which files are looked into, and how much of each is needed.
 
 use crate::{
-    catalog::{elf, java},
+    catalog::{elf, java, wasm},
     collector::Want,
 };
 
@@ -25,7 +25,9 @@ pub(crate) enum Route {
     PnpmLock,
     Gem,
     Java,
-    Elf,
+    /// An executable by its first bytes: of Linux, or WebAssembly.
+    Program,
+    Wasm,
 }
 
 impl Route {
@@ -36,7 +38,7 @@ impl Route {
             .or_else(|| Self::of_language(parent, name))
             .or_else(|| Self::of_lock(name).filter(|_| declared))
             // Programs have any name: their first bytes decide.
-            .or_else(|| (size >= PROGRAM_BYTES).then_some(Self::Elf))
+            .or_else(|| (size >= PROGRAM_BYTES).then_some(Self::Program))
     }
 
     /// Databases of distributions.
@@ -75,6 +77,7 @@ impl Route {
                 is_installed.then_some(Self::Gem)
             }
             _ if java::is_archive(name) => Some(Self::Java),
+            _ if name.ends_with(".wasm") => Some(Self::Wasm),
             _ => None,
         }
     }
@@ -90,7 +93,7 @@ impl Route {
 
     pub(crate) fn want(self) -> Want {
         match self {
-            Self::Elf => Want::Head(elf::HEAD_BYTES),
+            Self::Program => Want::Head(elf::HEAD_BYTES),
             _ if self.is_seekable() => Want::Seekable,
             _ => Want::Whole,
         }
@@ -99,13 +102,13 @@ impl Route {
     pub(crate) fn is_seekable(self) -> bool {
         matches!(
             self,
-            Self::RpmSqlite | Self::RpmNdb | Self::RpmBdb | Self::Java | Self::Elf
+            Self::RpmSqlite | Self::RpmNdb | Self::RpmBdb | Self::Java | Self::Program | Self::Wasm
         )
     }
 
     /// What is wanted after the first bytes.
     pub(crate) fn after_head(self, head: &[u8]) -> Want {
-        if self == Self::Elf && elf::is_executable(head) {
+        if self == Self::Program && (elf::is_executable(head) || wasm::is_wasm(head)) {
             Want::Seekable
         } else {
             Want::Nothing
@@ -122,7 +125,7 @@ impl Route {
             Self::PackageLock | Self::YarnLock | Self::PnpmLock => 32 << 20,
             Self::RpmSqlite | Self::RpmNdb | Self::RpmBdb => 2 << 30,
             Self::Java => 2 << 30,
-            Self::Elf => 1 << 30,
+            Self::Program | Self::Wasm => 1 << 30,
         }
     }
 }

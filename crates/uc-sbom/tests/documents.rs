@@ -139,6 +139,22 @@ fn documents_of_others_read() {
 }
 
 #[test]
+fn a_statement_around_a_document_is_taken_off() {
+    let document: serde_json::Value =
+        serde_json::from_slice(&fixture("syft-1.18.spdx.json")).expect("JSON");
+    let statement = serde_json::json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "predicateType": "https://spdx.dev/Document",
+        "predicate": document,
+    });
+    let (format, inventory) = document::read(statement.to_string().as_bytes()).expect("reads");
+    assert_eq!(format, DocumentFormat::Spdx);
+    assert_eq!(inventory.packages.len(), 2);
+    let nested = serde_json::json!({ "predicate": statement });
+    assert!(document::read(nested.to_string().as_bytes()).is_err());
+}
+
+#[test]
 fn nested_components_and_packages_without_a_purl_are_kept() {
     let bytes = br#"{"bomFormat":"CycloneDX","specVersion":"1.4","components":[
         {"type":"library","group":"g","name":"outer","version":"1","purl":"pkg:maven/g/outer@1",

@@ -13,6 +13,7 @@ pub(crate) mod monitor;
 pub(crate) mod ps;
 pub(crate) mod rm;
 pub(crate) mod run;
+pub(crate) mod sbom;
 pub(crate) mod sign;
 pub(crate) mod stats;
 pub(crate) mod stop;
@@ -45,6 +46,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Sign(args) => sign::sign(args, format),
         Command::Attest(args) => attest::attest(args, format),
         Command::Verify(args) => verify::verify(args, format),
+        Command::Sbom(args) => sbom::sbom(args, format),
         Command::Completions(args) => completions::completions(args),
         Command::Man(args) => man::man(args),
     }

@@ -4,7 +4,7 @@ use super::sparse::SparseMap;
 
 /// What an entry makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     File { sparse: Option<SparseMap> },
     Directory,
     Symlink,
@@ -15,20 +15,20 @@ pub(super) enum Kind {
 
 /// An entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// As in the archive.
-    pub(super) name: Vec<u8>,
-    pub(super) kind: Kind,
+    pub(crate) name: Vec<u8>,
+    pub(crate) kind: Kind,
     /// Permission bits, set-user-id, set-group-id and sticky.
-    pub(super) mode: u32,
-    pub(super) uid: u64,
-    pub(super) gid: u64,
+    pub(crate) mode: u32,
+    pub(crate) uid: u64,
+    pub(crate) gid: u64,
     /// Seconds since 1970 and nanoseconds after them.
-    pub(super) modified: (i64, u32),
+    pub(crate) modified: (i64, u32),
     /// Target of a symbolic or hard link.
-    pub(super) link: Vec<u8>,
+    pub(crate) link: Vec<u8>,
     /// Bytes of data that follow in the archive.
-    pub(super) stored: u64,
+    pub(crate) stored: u64,
     /// Names and values, as in the archive.
-    pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }

@@ -13,7 +13,7 @@ const SHOWN_CHARACTERS: usize = 256;
 ///
 /// # Errors
 /// Refused for `..`, which no layer needs, and for what no file system takes.
-pub(super) fn normalise(name: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn normalise(name: &[u8]) -> Result<Vec<u8>> {
     let refuse = |what: &str| {
         Problem::refused(what)
             .at(shown(name))

@@ -1,4 +1,4 @@
-//! The two halves of unpacking: one thread reads, decompresses and hashes, the other applies what comes out.
+//! The two halves of reading a layer: one thread reads, decompresses and hashes, the other takes what comes out.
 
 use std::{
     cell::Cell,
@@ -10,7 +10,7 @@ use std::{
 
 use uc_model::{Bytes, Digest, Problem, Result};
 
-use super::{Limits, Unpacked, apply::Applied, decompress};
+use super::{Limits, decompress};
 use crate::{
     media::Compression,
     verify::{Hasher, problem_of},
@@ -23,13 +23,13 @@ const CHUNKS: usize = 8;
 /// What headers and padding may add to a stream, per entry: three headers of an entry with long names.
 const OVERHEAD_BYTES_PER_ENTRY: u64 = 16 << 10;
 
-/// Runs `consume` over the decompressed stream of `reader` and adds the stream's digest to what it made.
-pub(super) fn run<R: Read + Send>(
+/// Runs `consume` over the decompressed stream of `reader`; returns what it made, and the stream's digest.
+pub(crate) fn run<R: Read + Send, T>(
     reader: R,
     announced: Option<Compression>,
     limits: Limits,
-    consume: impl FnOnce(Chunks) -> Result<Applied>,
-) -> Result<Unpacked> {
+    consume: impl FnOnce(Chunks) -> Result<T>,
+) -> Result<(T, Digest)> {
     thread::scope(|scope| {
         let (full_sender, full) = sync_channel(CHUNKS);
         let (empty, empty_receiver) = channel();
@@ -39,7 +39,7 @@ pub(super) fn run<R: Read + Send>(
                 produce(reader, announced, limits, &full_sender, &empty_receiver)
             })
             .map_err(|error| Problem::host("cannot start a thread").caused_by(error))?;
-        let applied = consume(Chunks {
+        let consumed = consume(Chunks {
             full,
             empty,
             current: Vec::new(),
@@ -49,7 +49,7 @@ pub(super) fn run<R: Read + Send>(
         let produced = producer
             .join()
             .map_err(|_| Problem::internal("the decompressing thread panicked"))?;
-        match (produced, applied) {
+        match (produced, consumed) {
             // A broken stream looks truncated to the consumer: the producer knows better why. Where it happened, the
             // consumer knows.
             (Err(problem), Err(seen)) => Err(match seen.place() {
@@ -59,7 +59,7 @@ pub(super) fn run<R: Read + Send>(
             (Err(problem), Ok(_)) => Err(problem),
             (Ok(_), Err(problem)) => Err(problem),
             (Ok(None), Ok(_)) => Err(Problem::internal("the layer was not read to its end")),
-            (Ok(Some(diff_id)), Ok(applied)) => Ok(applied.with_diff_id(diff_id)),
+            (Ok(Some(diff_id)), Ok(made)) => Ok((made, diff_id)),
         }
     })
 }
@@ -164,7 +164,7 @@ impl<R: Read> Read for Counting<R> {
 }
 
 /// The decompressed stream, as the consumer sees it.
-pub(super) struct Chunks {
+pub(crate) struct Chunks {
     full: Receiver<Vec<u8>>,
     empty: std::sync::mpsc::Sender<Vec<u8>>,
     current: Vec<u8>,
@@ -174,7 +174,7 @@ pub(super) struct Chunks {
 
 impl Chunks {
     /// What is there of the stream, without copying; empty at its end.
-    pub(super) fn peek(&mut self) -> &[u8] {
+    pub(crate) fn peek(&mut self) -> &[u8] {
         if self.position == self.current.len() && !self.ended {
             let used = std::mem::take(&mut self.current);
             if used.capacity() > 0 {
@@ -191,7 +191,7 @@ impl Chunks {
     }
 
     /// Moves past `count` bytes of what [`Self::peek`] showed.
-    pub(super) fn consume(&mut self, count: usize) {
+    pub(crate) fn consume(&mut self, count: usize) {
         self.position = (self.position + count).min(self.current.len());
     }
 }

@@ -10,17 +10,17 @@ const SEGMENTS: usize = 1 << 18;
 
 /// A sparse file: segments of data in ascending order, holes between them.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct SparseMap {
+pub(crate) struct SparseMap {
     /// The file's size in bytes, holes included.
-    pub(super) real_size: u64,
-    pub(super) segments: Vec<Segment>,
+    pub(crate) real_size: u64,
+    pub(crate) segments: Vec<Segment>,
 }
 
 /// Data at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Segment {
-    pub(super) offset: u64,
-    pub(super) length: u64,
+pub(crate) struct Segment {
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
 }
 
 impl SparseMap {
@@ -101,7 +101,7 @@ fn push_gnu(map: &mut SparseMap, segments: &[GnuSparseHeader]) -> Result<()> {
 #[derive(Debug, Default)]
 pub(super) struct PaxSparse {
     pub(super) name: Option<Vec<u8>>,
-    pub(super) real_size: Option<u64>,
+    pub(crate) real_size: Option<u64>,
     major: Option<u64>,
     /// Offsets and lengths in turn.
     numbers: Vec<u64>,

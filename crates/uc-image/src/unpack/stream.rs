@@ -21,7 +21,7 @@ const EXTENSION_BYTES: u64 = 1 << 20;
 const EXTENSIONS: usize = 16;
 
 /// Walks a stream entry by entry.
-pub(super) struct Entries {
+pub(crate) struct Entries {
     chunks: Chunks,
     /// Data and padding of the present entry that nobody has read.
     data_left: u64,
@@ -44,7 +44,7 @@ struct Extensions {
 }
 
 impl Entries {
-    pub(super) fn new(chunks: Chunks) -> Self {
+    pub(crate) fn new(chunks: Chunks) -> Self {
         Self {
             chunks,
             data_left: 0,
@@ -55,7 +55,7 @@ impl Entries {
     }
 
     /// Where the walk is, for messages.
-    pub(super) fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         if self.last_name.is_empty() {
             format!("entry {}", self.count)
         } else {
@@ -65,7 +65,7 @@ impl Entries {
 
     /// The next entry, or `None` at the end: a block of zeros, or the end of the stream between two entries. The rest
     /// of the present entry's data is skipped.
-    pub(super) fn next_entry(&mut self) -> Result<Option<Entry>> {
+    pub(crate) fn next_entry(&mut self) -> Result<Option<Entry>> {
         self.skip(self.data_left.saturating_add(self.padding))?;
         (self.data_left, self.padding) = (0, 0);
         let mut extensions = Extensions::default();
@@ -184,7 +184,7 @@ impl Entries {
     ///
     /// # Errors
     /// Invalid where the stream ends before the data does.
-    pub(super) fn data(&mut self) -> Result<&[u8]> {
+    pub(crate) fn data(&mut self) -> Result<&[u8]> {
         let left = self.data_left;
         let bytes = self.chunks.peek();
         if bytes.is_empty() && left > 0 {
@@ -195,13 +195,13 @@ impl Entries {
     }
 
     /// Moves past data that [`Self::data`] showed.
-    pub(super) fn consume(&mut self, count: usize) {
+    pub(crate) fn consume(&mut self, count: usize) {
         self.chunks.consume(count);
         self.data_left -= (count as u64).min(self.data_left);
     }
 
     /// Reads what follows the end marker: it belongs to the stream's digest.
-    pub(super) fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         loop {
             let count = self.chunks.peek().len();
             if count == 0 {

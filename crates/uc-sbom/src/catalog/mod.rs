@@ -7,6 +7,7 @@ use uc_model::Problem;
 use crate::package::Package;
 
 pub mod apk;
+mod auditable;
 pub mod dpkg;
 pub mod elf;
 pub mod gem;
@@ -15,6 +16,7 @@ pub mod npm;
 pub(crate) mod program;
 pub mod python;
 pub mod rpm;
+pub mod wasm;
 
 /// The most packages of one file.
 const PACKAGES: usize = 100_000;

@@ -139,6 +139,7 @@ fn root(inventory: &Inventory) -> Component {
         kind: match subject.kind {
             SubjectKind::Image => "container",
             SubjectKind::Directory => "application",
+            SubjectKind::File => "file",
         },
         reference: "root".to_owned(),
         name: subject.name.clone(),

@@ -15,6 +15,7 @@ mod timestamp;
 
 pub use read::{DocumentFormat, read};
 pub use table::{Row, rows};
+pub use timestamp::parse_time;
 
 use crate::inventory::Inventory;
 

@@ -36,9 +36,12 @@ struct Probe {
     spdx_version: Option<String>,
     bom_format: Option<String>,
     spec_version: Option<String>,
+    /// Of an in-toto statement: the document that it attests.
+    predicate: Option<serde_json::Value>,
 }
 
-/// Reads a document of either format.
+/// Reads a document of either format, or the in-toto statement around one. Whoever needs to know who stated it verifies
+/// the statement first.
 ///
 /// # Errors
 /// Invalid if it is neither, or not of a version that is known; refused if it is too large.
@@ -62,9 +65,22 @@ pub fn read(bytes: &[u8]) -> Result<(DocumentFormat, Inventory)> {
         }
         return Ok((DocumentFormat::CycloneDx, cyclonedx(parse(bytes)?)?));
     }
+    if let Some(predicate) = probe.predicate {
+        return of_predicate(predicate);
+    }
     Err(Problem::invalid("not an SBOM that is known")
         .limit("SPDX 2.3 or CycloneDX 1.4 to 1.6, as JSON")
         .remedy("convert it to one of these formats"))
+}
+
+fn of_predicate(predicate: serde_json::Value) -> Result<(DocumentFormat, Inventory)> {
+    if predicate.get("predicate").is_some() {
+        return Err(Problem::refused("statements are nested"));
+    }
+    let bytes = serde_json::to_vec(&predicate)
+        .map_err(|error| Problem::internal("JSON cannot be written").caused_by(error))?;
+    drop(predicate);
+    read(&bytes)
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {

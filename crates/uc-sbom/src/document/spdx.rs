@@ -254,6 +254,7 @@ fn root(inventory: &Inventory) -> Element {
     element.primary_package_purpose = Some(match subject.kind {
         SubjectKind::Image => "CONTAINER",
         SubjectKind::Directory => "SOURCE",
+        SubjectKind::File => "FILE",
     });
     if !inventory.files.is_empty() {
         element.files_analyzed = true;

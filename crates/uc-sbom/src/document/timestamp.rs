@@ -1,4 +1,4 @@
-//! Times as documents write them.
+//! Times as documents and images write them: RFC 3339.
 
 const DAY_S: i64 = 86_400;
 /// The years that RFC 3339 can write.
@@ -15,6 +15,68 @@ pub(super) fn rfc3339(seconds: i64) -> String {
         rest / 60 % 60,
         rest % 60
     )
+}
+
+/// Seconds since 1970 of an RFC 3339 time, fractions cut off; `None` for what is no such time, or lies outside the years
+/// 1970 to 9999.
+pub fn parse_time(text: &str) -> Option<i64> {
+    let bytes = text.as_bytes();
+    let number = |from: usize, to: usize| -> Option<i64> {
+        let digits = text.get(from..to)?;
+        digits
+            .bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then(|| digits.parse().ok())?
+    };
+    let is_separated = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')]
+        .iter()
+        .all(|(at, byte)| bytes.get(*at) == Some(byte))
+        && matches!(bytes.get(10), Some(b'T' | b't' | b' '));
+    if !is_separated {
+        return None;
+    }
+    let days = days(number(0, 4)?, number(5, 7)?, number(8, 10)?)?;
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    // A leap second is the second after it.
+    if hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let rest = text.get(19..)?;
+    let zone = match rest.strip_prefix('.') {
+        Some(fraction) => fraction.trim_start_matches(|character: char| character.is_ascii_digit()),
+        None => rest,
+    };
+    let seconds = days * DAY_S + hour * 3600 + minute * 60 + second - offset_s(zone)?;
+    (0..=LAST_S).contains(&seconds).then_some(seconds)
+}
+
+/// The seconds that a zone is ahead of UTC.
+fn offset_s(zone: &str) -> Option<i64> {
+    if matches!(zone, "Z" | "z") {
+        return Some(0);
+    }
+    let (sign, rest) = match zone.split_at_checked(1)? {
+        ("+", rest) => (1, rest),
+        ("-", rest) => (-1, rest),
+        _ => return None,
+    };
+    let (hours, minutes) = rest.split_once(':')?;
+    let number = |digits: &str| -> Option<i64> {
+        let is_number = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| digits.parse().ok())?
+    };
+    Some(sign * (number(hours)? * 3600 + number(minutes)? * 60))
+}
+
+/// The days from 1970-01-01 to a date; `None` where there is no such date.
+fn days(year: i64, month: i64, day: i64) -> Option<i64> {
+    let shifted_year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (shifted_year.div_euclid(400), shifted_year.rem_euclid(400));
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = era * 146_097 + day_of_era - 719_468;
+    // Days that a month does not have lead into the next one.
+    (days >= 0 && civil(days) == (year, month, day)).then_some(days)
 }
 
 /// The date of a day since 1970-01-01. Years begin in March here, so that the leap day is the last.
@@ -50,6 +112,40 @@ mod tests {
             (i64::MAX, "9999-12-31T23:59:59Z"),
         ] {
             assert_eq!(rfc3339(seconds), text);
+        }
+    }
+
+    #[test]
+    fn times_read_back() {
+        for seconds in [0, 951_782_400, 1_700_000_000, LAST_S] {
+            assert_eq!(parse_time(&rfc3339(seconds)), Some(seconds));
+        }
+        for day in 0..80_000 {
+            assert_eq!(parse_time(&rfc3339(day * DAY_S)), Some(day * DAY_S));
+        }
+        for text in [
+            "2023-11-14T22:13:20.123456789Z",
+            "2023-11-15T00:13:20+02:00",
+            "2023-11-14t17:13:20.5-05:00",
+        ] {
+            assert_eq!(parse_time(text), Some(1_700_000_000), "{text}");
+        }
+        for text in [
+            "",
+            "2023-11-14",
+            "2023-02-29T00:00:00Z",
+            "2023-13-01T00:00:00Z",
+            "2023-00-01T00:00:00Z",
+            "2023-11-31T00:00:00Z",
+            "2023-11-14T24:13:20Z",
+            "2023-11-14T22:13:20",
+            "2023-11-14T22:13:20+0200",
+            "2023-11-14T22:13:20Zx",
+            "1969-12-31T23:59:59Z",
+            "+023-11-14T22:13:20Z",
+            "2023-11-14T22:13:20+é2:00",
+        ] {
+            assert_eq!(parse_time(text), None, "{text}");
         }
     }
 }

@@ -2,13 +2,12 @@
 
 use uc_model::{Problem, Result};
 
-use super::Found;
+use super::{Found, auditable};
 use crate::{byte_order::ByteOrder, collector::ReadSeek, window::Window};
 
-mod auditable;
 mod go;
 
-/// Bytes of a file's beginning that tell whether it is an executable.
+/// The bytes of an ELF header.
 pub(crate) const HEAD_BYTES: usize = 64;
 const MAGIC: &[u8] = b"\x7fELF";
 /// The most sections or segments of a file; ELF itself allows no more segments.
@@ -39,11 +38,24 @@ pub fn read(reader: &mut dyn ReadSeek) -> Found {
         Ok(modules) => found.append(modules),
         Err(problem) => found.warn(problem.within("Go build information")),
     }
-    match auditable::read(&mut elf) {
+    match crates(&mut elf) {
         Ok(crates) => found.append(crates),
         Err(problem) => found.warn(problem.within("cargo-auditable")),
     }
     found
+}
+
+fn crates(elf: &mut Elf<'_>) -> Result<Found> {
+    let Some((offset, size)) = elf
+        .find(auditable::SECTION)
+        .map(|one| (one.offset, one.size))
+    else {
+        return Ok(Found::default());
+    };
+    let compressed = elf
+        .window
+        .bytes_at(offset, size, auditable::COMPRESSED_BYTES)?;
+    auditable::parse(&compressed)
 }
 
 /// An ELF file's headers.

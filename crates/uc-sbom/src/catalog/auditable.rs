@@ -6,16 +6,16 @@ use flate2::read::ZlibDecoder;
 use serde::Deserialize;
 use uc_model::{Problem, Result};
 
-use super::Elf;
+use super::Found;
 use crate::{
-    catalog::Found,
     package::{Package, PackageKind},
     text,
 };
 
-const SECTION: &str = ".dep-v0";
+/// The section's name.
+pub(super) const SECTION: &str = ".dep-v0";
 /// The largest section, in bytes.
-const COMPRESSED_BYTES: u64 = 4 << 20;
+pub(super) const COMPRESSED_BYTES: u64 = 4 << 20;
 /// The largest list once inflated, in bytes.
 const INFLATED_BYTES: u64 = 16 << 20;
 
@@ -33,15 +33,10 @@ struct Crate {
 }
 
 /// The crates that were linked in; those that only helped to build are left out.
-pub(super) fn read(elf: &mut Elf<'_>) -> Result<Found> {
-    let Some((offset, size)) = elf.find(SECTION).map(|one| (one.offset, one.size)) else {
-        return Ok(Found::default());
-    };
-    let compressed = elf.window.bytes_at(offset, size, COMPRESSED_BYTES)?;
-    parse(&compressed)
-}
-
-fn parse(compressed: &[u8]) -> Result<Found> {
+///
+/// # Errors
+/// Invalid if the section is not what it should be; refused if it is too large once inflated.
+pub(super) fn parse(compressed: &[u8]) -> Result<Found> {
     let mut json = Vec::new();
     ZlibDecoder::new(compressed)
         .take(INFLATED_BYTES + 1)
