@@ -32,6 +32,14 @@ struct Registry {
 impl Registry {
     /// `None`, with the reason printed, where it is not installed.
     fn start(directory: &Path) -> Option<Self> {
+        // A free port may be somebody else's a moment later; then the registry ends, and another port is tried.
+        (0..5).find_map(|_| Self::try_start(directory)).or_else(|| {
+            println!("skipped: docker-registry is not installed, or does not start");
+            None
+        })
+    }
+
+    fn try_start(directory: &Path) -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
             .expect("a free port")
@@ -48,18 +56,21 @@ impl Registry {
             .arg(&config)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn();
-        let Ok(child) = child else {
-            println!("skipped: docker-registry is not installed");
-            return None;
-        };
-        let registry = Self { child, port };
+            .spawn()
+            .ok()?;
+        let mut registry = Self { child, port };
         let deadline = Instant::now() + Duration::from_secs(30);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < deadline, "the registry does not listen");
+        loop {
+            let is_up = TcpStream::connect(("127.0.0.1", port)).is_ok();
             std::thread::sleep(Duration::from_millis(20));
+            if registry.child.try_wait().expect("asked").is_some() {
+                return None;
+            }
+            if is_up {
+                return Some(registry);
+            }
+            assert!(Instant::now() < deadline, "the registry does not listen");
         }
-        Some(registry)
     }
 
     fn reference(&self, rest: &str) -> String {
