@@ -388,6 +388,8 @@ fn an_interrupt_stops_gracefully_and_a_second_one_at_once() {
     interrupt(&child);
     let ended = Ended::of(&child.wait_with_output().expect("ends"));
     assert_eq!(ended.code, 137, "{ended}");
+    let told = ended.stderr.matches("a second signal ends it at once");
+    assert_eq!(told.count(), 1, "{ended}");
     assert!(
         begun.elapsed() < Duration::from_secs(20),
         "it waited for the grace period"
@@ -416,6 +418,8 @@ fn a_detached_workload_is_followed_measured_and_stopped() {
     let stats = host.run(&["stats", "web", "--format", "json"]);
     assert!(stats.stdout.contains("memory_bytes"), "{stats}");
     assert_eq!(host.run(&["stop", "--now", &id]).code, 0);
+    host.run(&["stats", "web"])
+        .refuses(66, &["does not run", "exited", "uc ps"]);
     // Whoever follows is let go when there is nothing more to come.
     let end = follower.wait().expect("ends");
     assert!(end.success(), "{end}");
@@ -509,6 +513,69 @@ fn init_containers_do_not_count_as_ready() {
     let listed = host.run(&["ps"]);
     assert!(listed.stdout.contains(" 1/1 "), "{listed}");
     assert_eq!(host.run(&["rm", "--force", "counted"]).code, 0);
+}
+
+#[test]
+fn an_exit_code_that_no_shell_can_show_is_a_failure_and_told() {
+    let Some(host) = Host::new() else { return };
+    host.file(
+        "far.wat",
+        r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1) (func (export "_start") (call $exit (i32.const 256))))"#,
+    );
+    host.run(&["run", "far.wat"])
+        .refuses(1, &["own exit code was 256"]);
+}
+
+#[test]
+fn the_list_says_why_a_detached_workload_has_ended() {
+    let Some(host) = Host::new() else { return };
+    let spec = format!(
+        "activeDeadlineSeconds: 1\nterminationGracePeriodSeconds: 0\ncontainers:\n  - name: main\n    {}",
+        shell("exec sleep 1000000")
+    );
+    host.file("pod.yaml", &pod(&spec));
+    let started = host.run(&["run", "--detach", "--name", "late", "pod.yaml"]);
+    assert_eq!(started.code, 0, "{started}");
+    let begun = Instant::now();
+    loop {
+        let listed = host.run(&["ps"]);
+        if listed.stdout.contains("exited (124)") {
+            assert!(
+                listed.stdout.contains("WHY")
+                    && listed
+                        .stdout
+                        .contains("stopped after activeDeadlineSeconds: 1"),
+                "{listed}"
+            );
+            break;
+        }
+        assert!(!listed.stdout.contains("WHY"), "{listed}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{listed}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(host.run(&["rm", "late"]).code, 0);
+}
+
+#[test]
+fn timings_tell_init_containers_from_the_making_of_the_sandbox() {
+    let Some(host) = Host::new() else { return };
+    let spec = format!(
+        "initContainers:\n  - name: first\n    {}\ncontainers:\n  - name: main\n    {}",
+        shell("sleep 0.5"),
+        shell("echo ran"),
+    );
+    host.file("pod.yaml", &pod(&spec));
+    let ended = host.run(&["run", "--format", "json", "pod.yaml"]);
+    let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON alone");
+    let stage = |name: &str| report[0]["timings_ms"][name].as_f64().expect("a number");
+    assert!(
+        stage("init") >= 500.0 && stage("create") < stage("init"),
+        "{report}"
+    );
+    // A detached workload has nobody to tell.
+    let ended = host.run(&["run", "--detach", "--timings", "pod.yaml"]);
+    ended.refuses(2, &["--timings", "--detach"]);
 }
 
 #[test]

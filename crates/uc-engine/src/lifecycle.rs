@@ -484,8 +484,13 @@ impl Pod {
             RestartPolicy::Never
         });
         let init_count = self.workload.init_containers.len();
+        if init_count > 0 {
+            timings.end(Stage::Create);
+        }
         for index in 0..init_count {
-            if let Some(failed) = self.run_init_container(index, policy).await? {
+            let failed = self.run_init_container(index, policy).await?;
+            timings.end(Stage::Init);
+            if let Some(failed) = failed {
                 return Ok(failed);
             }
         }
@@ -576,6 +581,9 @@ fn describe(exit: &Exit) -> Option<String> {
     use uc_sandbox::ExitReason;
     match &exit.reason {
         ExitReason::Exited => None,
+        ExitReason::ExitedBeyond { code } => Some(format!(
+            "the program's own exit code was {code}; 0 to 255 can be passed on"
+        )),
         ExitReason::Signalled { signal } => Some(format!("ended by signal {signal}")),
         ExitReason::OutOfMemory => {
             Some("out of memory: it needed more than limits.memory".to_owned())
