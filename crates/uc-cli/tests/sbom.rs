@@ -284,6 +284,23 @@ fn directories_and_files_are_listed() {
 }
 
 #[test]
+fn a_wasm_artifact_is_listed_by_what_it_says_of_itself() {
+    let Some(host) = Host::new() else { return };
+    let module = b"\0asm\x01\0\0\0\0\x0d\x07version1.2.3";
+    uc_image::layout::LayoutWriter::open(&host.path().join("artifact"))
+        .and_then(|writer| writer.add_wasm("latest", module))
+        .expect("writes");
+    let found = inventory(&host, &["oci:artifact"]);
+    assert_eq!(packages(&found), ["other module 1.2.3"]);
+    let layer = &found["packages"][0]["locations"][0]["layer"];
+    assert!(
+        layer
+            .as_str()
+            .is_some_and(|layer| layer.starts_with("sha256:"))
+    );
+}
+
+#[test]
 fn a_document_is_converted_and_keeps_its_packages() {
     let Some(host) = Host::new() else { return };
     image(&host.path().join("app"), CREATED, [system()]);
