@@ -9,9 +9,9 @@
 use std::{error::Error as _, path::Path, process::ExitCode};
 
 use uc_model::{Problem, Result};
-use xtask::{example_image, setup, tidy, workspace::Workspace};
+use xtask::{compare_sbom, example_image, setup, tidy, workspace::Workspace};
 
-const USAGE: &str = "tidy, setup [--check] [--for-tests], example-image DIR";
+const USAGE: &str = "tidy, setup [--check] [--for-tests], example-image DIR, compare-sbom [DIR]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -37,6 +37,8 @@ fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["tidy"] => check_rules(),
         ["setup", options @ ..] => setup::run(options),
+        ["compare-sbom"] => compare_sbom::run(Path::new("target/compare-sbom")),
+        ["compare-sbom", folder] => compare_sbom::run(Path::new(folder)),
         ["example-image", folder] => example_image::run(Path::new(folder)),
         _ => Err(Problem::invalid("unknown chore")
             .limit(USAGE)

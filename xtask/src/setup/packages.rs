@@ -125,4 +125,23 @@ pub(super) const PACKAGES: &[Package] = &[
         Need::Test,
         "benchmarks measure the container driver against it",
     ),
+    program(
+        "rpm",
+        "rpm",
+        Need::Test,
+        "tests compare the order of RPM versions with its",
+    ),
+    program(
+        "ruby",
+        "ruby",
+        Need::Test,
+        "tests compare the order of gem versions with its",
+    ),
+    program("zip", "zip", Need::Test, "tests make Java archives with it"),
+    Package {
+        name: "python3-venv",
+        proof: Proof::File("/usr/share/doc/python3-venv"),
+        need: Need::Test,
+        purpose: "tests validate SPDX and CycloneDX documents with tools from PyPI",
+    },
 ];

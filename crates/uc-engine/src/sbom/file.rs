@@ -36,6 +36,12 @@ fn read(path: &Path, file: &mut File, options: Options) -> Result<Bill> {
     if is_json(&head) && !PACKAGE_LISTS.contains(&name.as_str()) {
         return of_document(file);
     }
+    if path.extension().is_some_and(|extension| extension == "wat") {
+        return Err(
+            Problem::invalid("WebAssembly's text form says nothing of packages")
+                .remedy("name the compiled file"),
+        );
+    }
     if head.get(257..262) == Some(b"ustar") {
         return Err(Problem::invalid("a tar archive is no target")
             .remedy(format!("if it holds an OCI layout, write oci-archive:{}; else extract it and name the directory", path.display())));
@@ -57,7 +63,7 @@ fn of_document(file: &mut File) -> Result<Bill> {
     let (_, inventory) = document::read(&bytes)?;
     Ok(Bill {
         inventory,
-        created_s: 0,
+        created_s: document::created(&bytes).unwrap_or(0),
     })
 }
 

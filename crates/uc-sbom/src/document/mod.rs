@@ -13,7 +13,7 @@ mod spdx;
 mod table;
 mod timestamp;
 
-pub use read::{DocumentFormat, read};
+pub use read::{DocumentFormat, created, read};
 pub use table::{Row, rows};
 pub use timestamp::parse_time;
 

@@ -3,13 +3,13 @@
 use serde::{Deserialize, de::DeserializeOwned};
 use uc_model::{Problem, Result};
 
-use super::spdx::OPERATING_SYSTEM;
+use super::{spdx::OPERATING_SYSTEM, timestamp::parse_time};
 use crate::{
     distribution::Distribution,
-    inventory::{Inventory, Subject, Warning},
+    inventory::{Inventory, Subject, SubjectKind, Warning},
     licence::Licence,
     package::{Location, Package, PackageKind},
-    purl::Purl,
+    purl::{Purl, normal_pypi},
     text,
 };
 
@@ -71,6 +71,28 @@ pub fn read(bytes: &[u8]) -> Result<(DocumentFormat, Inventory)> {
     Err(Problem::invalid("not an SBOM that is known")
         .limit("SPDX 2.3 or CycloneDX 1.4 to 1.6, as JSON")
         .remedy("convert it to one of these formats"))
+}
+
+/// When a document says it was made, in seconds since 1970.
+pub fn created(bytes: &[u8]) -> Option<i64> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Times {
+        creation_info: Option<Time>,
+        metadata: Option<Time>,
+        predicate: Option<Box<Times>>,
+    }
+    #[derive(Deserialize)]
+    struct Time {
+        #[serde(alias = "timestamp")]
+        created: Option<String>,
+    }
+    let times: Times = serde_json::from_slice(bytes).ok()?;
+    let times = times.predicate.map_or_else(
+        || (times.creation_info, times.metadata),
+        |inner| (inner.creation_info, inner.metadata),
+    );
+    parse_time(&times.0.or(times.1)?.created?)
 }
 
 fn of_predicate(predicate: serde_json::Value) -> Result<(DocumentFormat, Inventory)> {
@@ -183,6 +205,9 @@ fn spdx(document: SpdxDocument) -> Result<Inventory> {
             .find(|found| found.reference_type.ends_with("purl"))
             .map(|found| found.reference_locator.as_str());
         let is_root = described.contains(&one.id.as_str());
+        if is_root {
+            gathered.subject(purpose, &one.version_info);
+        }
         if is_root
             && purl
                 .is_none_or(|purl| purl.starts_with("pkg:oci/") || purl.starts_with("pkg:docker/"))
@@ -307,12 +332,12 @@ struct CdxProperty {
 }
 
 fn cyclonedx(document: CdxDocument) -> Result<Inventory> {
-    let name = document
-        .metadata
-        .and_then(|metadata| metadata.component)
-        .map(|component| component.name)
-        .unwrap_or_default();
-    let mut gathered = Gathered::new(&name);
+    let root = document.metadata.and_then(|metadata| metadata.component);
+    let name = root.as_ref().map(|root| root.name.as_str());
+    let mut gathered = Gathered::new(name.unwrap_or_default());
+    if let Some(root) = &root {
+        gathered.subject(&root.kind, &root.version);
+    }
     let mut queue: Vec<_> = document
         .components
         .into_iter()
@@ -411,6 +436,16 @@ impl Gathered {
         }
     }
 
+    /// What the document is about, by its purpose or type; images and files have a digest for a version.
+    fn subject(&mut self, kind: &str, version: &str) {
+        self.subject.kind = match kind {
+            "FILE" | "file" => SubjectKind::File,
+            "SOURCE" | "application" => SubjectKind::Directory,
+            _ => SubjectKind::Image,
+        };
+        self.subject.digest = version.parse().ok();
+    }
+
     fn distribution(&mut self, id: &str, version: &str, pretty_name: Option<&str>) {
         self.distribution.get_or_insert_with(|| Distribution {
             id: id.to_ascii_lowercase(),
@@ -428,7 +463,13 @@ impl Gathered {
         let mut package = match parsed {
             Some((written, Ok(purl))) => {
                 self.distribution_of(&purl);
-                purl.to_package(written)
+                let mut package = purl.to_package(written);
+                // Package URLs have Python's names in one form for all spellings; documents have the real one.
+                if package.kind == PackageKind::Pypi && normal_pypi(&component.name) == package.name
+                {
+                    package.name = component.name;
+                }
+                package
             }
             Some((_, Err(problem))) => {
                 let path = text::shown(&component.name);

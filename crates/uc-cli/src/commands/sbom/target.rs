@@ -14,7 +14,7 @@ use crate::printing;
 pub(super) fn parse(text: &str) -> Result<Target> {
     let path = Path::new(text);
     let is_named_as_image = text.starts_with("oci:") || text.starts_with("oci-archive:");
-    if !is_named_as_image && (path.exists() || text.starts_with(['/', '.'])) {
+    if !is_named_as_image && (path.exists() || is_written_as_path(text)) {
         if path.join("oci-layout").is_file() {
             printing::say(&format!(
                 "note: {text} is an image layout: taken as oci:{text}"
@@ -33,6 +33,12 @@ pub(super) fn parse(text: &str) -> Result<Target> {
         });
     }
     image(text)
+}
+
+/// Whether a missing file is more likely meant than an image that nobody has.
+fn is_written_as_path(text: &str) -> bool {
+    const ENDINGS: [&str; 5] = [".json", ".wasm", ".wat", ".jar", ".war"];
+    text.starts_with(['/', '.']) || ENDINGS.iter().any(|ending| text.ends_with(ending))
 }
 
 fn image(text: &str) -> Result<Target> {
