@@ -21,9 +21,11 @@ use std::io::Read;
 use uc_model::{Digest, Problem, Result};
 
 pub use credentials::{Credential, Credentials};
-pub(crate) use http::backoff;
+pub(crate) use http::{ATTEMPTS, backoff};
 pub use merge::Merged;
 pub use push::Pushed;
+pub(crate) use push::referrer_entry;
+pub(crate) use referrers::List;
 pub use referrers::{Referrers, ReferrersSource, fallback_tag};
 
 use http::Http;

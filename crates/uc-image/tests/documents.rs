@@ -134,9 +134,9 @@ fn layers_and_index_entries_are_counted() {
             .expect("at the bound")
             .manifests
             .len(),
-        4096
+        16384
     );
-    assert!(refused(parse(bounds::INDEX_ENTRIES + 1)).contains("found: 4097"));
+    assert!(refused(parse(bounds::INDEX_ENTRIES + 1)).contains("found: 16385"));
 }
 
 #[test]

@@ -36,7 +36,7 @@ const LARGE_BYTES: u64 = 8 << 20;
 const SILENCE: Duration = Duration::from_secs(60);
 const REDIRECTS: u32 = 5;
 /// The most requests made for one.
-pub(super) const ATTEMPTS: u32 = 5;
+pub(crate) const ATTEMPTS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause between attempts, also where the registry asks for more.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);

@@ -1,6 +1,7 @@
 //! Changing what a tag names, among writers that know nothing of each other. How, and why it is safe: [`super::settle`].
 
 use std::{
+    collections::BTreeSet,
     thread,
     time::{Duration, Instant},
 };
@@ -108,17 +109,20 @@ impl Registry<'_> {
         .remedy("try again when fewer sign or attach to this image at the same time"))
     }
 
-    /// Lists a referrer in the index under the fallback tag of its subject.
-    pub(super) fn list_referrer(&self, entry: &Descriptor, subject: &Digest) -> Result<()> {
+    /// Lists referrers in the index under the fallback tag of their subject.
+    pub(crate) fn list_referrers(&self, entries: &[Descriptor], subject: &Digest) -> Result<()> {
         self.merge_tag(&fallback_tag(subject), &mut |found| {
-            with_entry(found, entry)
+            with_entries(found, entries)
                 .map(|bytes| bytes.map(|bytes| (media::OCI_INDEX.into(), bytes)))
         })
     }
 }
 
-/// The index with one more entry, or `None` where it is listed. What we do not know in it is kept as it is.
-fn with_entry(found: Option<&FetchedManifest>, entry: &Descriptor) -> Result<Option<Vec<u8>>> {
+/// The index with more entries, or `None` where all of them are listed. What we do not know in it is kept as it is.
+fn with_entries(
+    found: Option<&FetchedManifest>,
+    entries: &[Descriptor],
+) -> Result<Option<Vec<u8>>> {
     let mut index = match found {
         None => {
             serde_json::json!({ "schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [] })
@@ -134,15 +138,22 @@ fn with_entry(found: Option<&FetchedManifest>, entry: &Descriptor) -> Result<Opt
                 "somebody else uses this tag; remove it, or use a registry with the referrers API",
             )
         })?;
-    if manifests
+    let listed: BTreeSet<String> = manifests
         .iter()
-        .any(|listed| listed["digest"].as_str() == Some(entry.digest.as_str()))
-    {
+        .filter_map(|entry| entry["digest"].as_str().map(str::to_owned))
+        .collect();
+    let before = manifests.len();
+    for entry in entries {
+        if !listed.contains(entry.digest.as_str()) {
+            let entry = serde_json::to_value(entry).map_err(|error| {
+                Problem::internal("cannot write a JSON document").caused_by(error)
+            })?;
+            manifests.push(entry);
+        }
+    }
+    if manifests.len() == before {
         return Ok(None);
     }
-    let entry = serde_json::to_value(entry)
-        .map_err(|error| Problem::internal("cannot write a JSON document").caused_by(error))?;
-    manifests.push(entry);
     spec::to_json(&index).map(Some)
 }
 
@@ -161,14 +172,14 @@ mod tests {
     #[test]
     fn entries_are_appended_and_the_rest_is_kept() {
         let entry = |text: &[u8]| Descriptor::new(media::OCI_MANIFEST, digest_of(text), 4);
-        let first = with_entry(None, &entry(b"one"))
+        let first = with_entries(None, &[entry(b"one")])
             .expect("new")
             .expect("written");
         let strange = String::from_utf8(first)
             .expect("text")
             .replace("\"size\":4", "\"size\":4,\"data\":\"b25l\"")
             .replace("\"schemaVersion\":2", "\"schemaVersion\":2,\"extra\":[1]");
-        let second = with_entry(Some(&fetched(strange.as_bytes())), &entry(b"two"))
+        let second = with_entries(Some(&fetched(strange.as_bytes())), &[entry(b"two")])
             .expect("an index")
             .expect("written");
         let index: Value = serde_json::from_slice(&second).expect("JSON");
@@ -178,7 +189,7 @@ mod tests {
             index["manifests"][1]["digest"],
             digest_of(b"two").to_string()
         );
-        let again = with_entry(Some(&fetched(&second)), &entry(b"one")).expect("an index");
+        let again = with_entries(Some(&fetched(&second)), &[entry(b"one")]).expect("an index");
         assert!(again.is_none());
     }
 
@@ -186,7 +197,8 @@ mod tests {
     fn what_is_no_index_is_not_overwritten() {
         for other in ["{}", "[]", r#"{"manifests":{}}"#] {
             let entry = Descriptor::new(media::OCI_MANIFEST, digest_of(b"one"), 4);
-            let problem = with_entry(Some(&fetched(other.as_bytes())), &entry).expect_err(other);
+            let problem =
+                with_entries(Some(&fetched(other.as_bytes())), &[entry]).expect_err(other);
             assert_eq!(problem.kind(), uc_model::ProblemKind::Refused);
         }
     }

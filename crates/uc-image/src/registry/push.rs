@@ -1,6 +1,7 @@
 //! Writing to a repository: blobs, manifests, and manifests that are attached to others.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Read},
     thread,
     time::Duration,
@@ -149,10 +150,18 @@ impl Registry<'_> {
     /// Invalid where the document names another subject or none; else those of [`Self::push_manifest`] and
     /// [`Self::merge_tag`].
     pub fn attach(&self, media_type: &str, bytes: &[u8], subject: &Digest) -> Result<Descriptor> {
-        let entry = referrer_entry(media_type, bytes, Some(subject))?;
+        let (entry, named) = referrer_entry(media_type, bytes)?;
+        if named.as_ref() != Some(subject) {
+            return Err(
+                Problem::invalid("the manifest is not attached to what it is pushed for")
+                    .at("subject")
+                    .limit(subject)
+                    .found(named.map_or("none".to_owned(), String::from)),
+            );
+        }
         let pushed = self.push_manifest(entry.digest.as_str(), media_type, bytes)?;
         if !pushed.subject_known {
-            self.list_referrer(&entry, subject)?;
+            self.list_referrers(std::slice::from_ref(&entry), subject)?;
         }
         Ok(entry)
     }
@@ -286,15 +295,14 @@ impl Registry<'_> {
 }
 
 /// The descriptor of a manifest as lists of referrers hold it: with the artifact type that the document has, else the type
-/// of its configuration, and with its annotations.
+/// of its configuration, and with its annotations. And the subject that it names.
 ///
 /// # Errors
-/// Invalid where the document is malformed or does not name `subject`.
+/// Invalid where the document is malformed.
 pub(crate) fn referrer_entry(
     media_type: &str,
     bytes: &[u8],
-    subject: Option<&Digest>,
-) -> Result<Descriptor> {
+) -> Result<(Descriptor, Option<Digest>)> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Sketch {
@@ -302,20 +310,9 @@ pub(crate) fn referrer_entry(
         config: Option<Descriptor>,
         subject: Option<Descriptor>,
         #[serde(default)]
-        annotations: std::collections::BTreeMap<String, String>,
+        annotations: BTreeMap<String, String>,
     }
     let sketch: Sketch = spec::parse(bytes, "manifest", bounds::MANIFEST_BYTES)?;
-    if let Some(expected) = subject {
-        let named = sketch.subject.as_ref().map(|subject| &subject.digest);
-        if named != Some(expected) {
-            return Err(
-                Problem::invalid("the manifest is not attached to what it is pushed for")
-                    .at("subject")
-                    .limit(expected)
-                    .found(named.map_or("none", Digest::as_str)),
-            );
-        }
-    }
     let mut entry = Descriptor::new(media_type, digest_of(bytes), bytes.len() as u64);
     entry.artifact_type = sketch
         .artifact_type
@@ -323,7 +320,7 @@ pub(crate) fn referrer_entry(
         .or_else(|| sketch.config.map(|config| config.media_type))
         .filter(|artifact_type| !artifact_type.is_empty());
     entry.annotations = sketch.annotations;
-    Ok(entry)
+    Ok((entry, sketch.subject.map(|subject| subject.digest)))
 }
 
 /// A registry need not take a manifest beyond this size.

@@ -32,7 +32,7 @@ pub struct Referrers {
 /// Where a list of referrers came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReferrersSource {
-    /// The registry or layout lists them by itself.
+    /// The registry lists them by itself; in a layout, the index lists them.
     Api,
     /// An index under the tag that [`fallback_tag`] makes.
     FallbackTag,
