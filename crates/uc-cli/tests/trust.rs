@@ -337,6 +337,7 @@ fn eight_signers_at_once_lose_nothing() {
     for name in &names {
         let verdict = scene.uc(&[
             "verify",
+            "--all",
             "--format",
             "json",
             "--key",

@@ -17,4 +17,4 @@ pub use artifact::Artifact;
 pub use attach::{Attached, Forms, Signer, attest, sign};
 pub use policy::{Trust, read_policy};
 pub use shelf::Shelf;
-pub use verify::{find_attestations, verify};
+pub use verify::{Extent, find_attestations, verify};

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Args;
-use uc_engine::trust::{Artifact, Trust, find_attestations, read_policy, verify as judge};
+use uc_engine::trust::{Artifact, Extent, Trust, find_attestations, read_policy, verify as judge};
 use uc_image::{
     NoProgress,
     registry::{Credentials, Registry},
@@ -46,6 +46,9 @@ pub(crate) struct VerifyArgs {
     /// Verify attestations of this type instead of signatures
     #[arg(long, value_name = "TYPE", conflicts_with = "annotations")]
     attestation: Option<String>,
+    /// Look at everything that is attached, also when the artifact is verified already
+    #[arg(long, conflicts_with = "attestation")]
+    all: bool,
     /// Print what the attestations state, verified, one JSON document a line
     #[arg(long, requires = "attestation")]
     predicate: bool,
@@ -101,7 +104,12 @@ pub(crate) fn verify(args: &VerifyArgs, format: Format) -> Result<ExitCode> {
         let verdict = find_attestations(&registry, &artifact, &requirement, Some(wanted))?;
         return report_attestations(args, &artifact, &verdict, format);
     }
-    let verdict = judge(&registry, &artifact, &requirement)?;
+    let extent = if args.all {
+        Extent::All
+    } else {
+        Extent::Enough
+    };
+    let verdict = judge(&registry, &artifact, &requirement, extent)?;
     report(&artifact, &verdict, format)
 }
 

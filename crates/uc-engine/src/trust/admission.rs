@@ -12,7 +12,7 @@ use uc_model::{
     workload::{Container, ImageSource},
 };
 
-use super::{Artifact, Shelf, Trust, verdicts, verify};
+use super::{Artifact, Extent, Shelf, Trust, verdicts, verify};
 use crate::{Engine, Resolved, ResolvedContainer, decide::all_containers};
 
 /// The answer for one container.
@@ -116,7 +116,7 @@ impl Engine {
             Some(kept) => (kept, true),
             None => {
                 let (requirement, until) = trust.requirement(&artifact.repository, now)?;
-                let verdict = verify(shelf, artifact, &requirement)?;
+                let verdict = verify(shelf, artifact, &requirement, Extent::Enough)?;
                 if let Some(problem) = verdict.problem() {
                     return Err(problem.within(&artifact.repository));
                 }

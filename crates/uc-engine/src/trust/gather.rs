@@ -80,7 +80,8 @@ enum Lead {
     },
 }
 
-/// Fetches what is attached to any of the digests, until `enough` says so.
+/// Fetches what is attached to any of the digests, until `enough` says so: first what tags hold, which takes the fewest
+/// requests, then what refers to them.
 ///
 /// # Errors
 /// Those of the place, where not even the lists of attachments can be had.
@@ -91,36 +92,50 @@ pub(super) fn gather(
     enough: &mut dyn FnMut(&[Piece]) -> bool,
 ) -> Result<Gathered> {
     let mut gathered = Gathered::default();
-    let mut leads = Vec::new();
-    for list in side_by_side(questions(digests, wanted), |question| ask(shelf, question)) {
-        let (found, left_out) = list?;
-        leads.extend(found);
-        gathered.left_out += left_out;
+    for questions in [tags(digests, wanted), referrers(digests)] {
+        let mut leads = Vec::new();
+        for list in side_by_side(questions, |question| ask(shelf, question)) {
+            let (found, left_out) = list?;
+            leads.extend(found);
+            gathered.left_out += left_out;
+        }
+        let room = MAX_EVIDENCE.saturating_sub(gathered.pieces.len());
+        gathered.left_out += leads.len().saturating_sub(room);
+        leads.truncate(room);
+        if follow_all(shelf, leads, wanted, &mut gathered, enough) {
+            break;
+        }
     }
-    gathered.left_out += leads.len().saturating_sub(MAX_EVIDENCE);
-    leads.truncate(MAX_EVIDENCE);
-    let mut bytes = 0;
+    Ok(gathered)
+}
+
+/// Follows leads in batches; whether what they lead to is enough.
+fn follow_all(
+    shelf: &dyn Shelf,
+    leads: Vec<Lead>,
+    wanted: Wanted,
+    gathered: &mut Gathered,
+    enough: &mut dyn FnMut(&[Piece]) -> bool,
+) -> bool {
     let mut leads = leads.into_iter();
     let mut size = FIRST_BATCH;
     loop {
         let batch: Vec<Lead> = leads.by_ref().take(size).collect();
         size *= 2;
+        let bytes: usize = gathered.pieces.iter().map(|piece| piece.bytes.len()).sum();
         if batch.is_empty() || bytes > BYTES {
             gathered.left_out += batch.len() + leads.len();
-            return Ok(gathered);
+            return false;
         }
         for outcome in side_by_side(batch, |lead| follow(shelf, &lead, wanted)) {
             match outcome {
-                Ok(pieces) => {
-                    bytes += pieces.iter().map(|piece| piece.bytes.len()).sum::<usize>();
-                    gathered.pieces.extend(pieces);
-                }
+                Ok(pieces) => gathered.pieces.extend(pieces),
                 // One that cannot be read spoils nothing for the others.
                 Err(problem) => gathered.failures.push(problem),
             }
         }
         if enough(&gathered.pieces) {
-            return Ok(gathered);
+            return true;
         }
     }
 }
@@ -132,18 +147,20 @@ enum Question {
     Referrers(Digest),
 }
 
-fn questions(digests: &[Digest], wanted: Wanted) -> Vec<Question> {
-    let mut questions = Vec::new();
-    for digest in digests {
-        if wanted.signatures {
-            questions.push(Question::Tag(oci::tag(digest, ".sig")));
-        }
-        if wanted.attestations {
-            questions.push(Question::Tag(oci::tag(digest, ".att")));
-        }
-        questions.push(Question::Referrers(digest.clone()));
-    }
-    questions
+fn tags(digests: &[Digest], wanted: Wanted) -> Vec<Question> {
+    let suffixes = [(wanted.signatures, ".sig"), (wanted.attestations, ".att")];
+    let wanted = suffixes.into_iter().filter(|(wanted, _)| *wanted);
+    wanted
+        .flat_map(|(_, suffix)| {
+            digests
+                .iter()
+                .map(move |digest| Question::Tag(oci::tag(digest, suffix)))
+        })
+        .collect()
+}
+
+fn referrers(digests: &[Digest]) -> Vec<Question> {
+    digests.iter().cloned().map(Question::Referrers).collect()
 }
 
 fn ask(shelf: &dyn Shelf, question: Question) -> Result<(Vec<Lead>, usize)> {

@@ -11,7 +11,16 @@ use super::{
     gather::{Gathered, Piece, Wanted, gather},
 };
 
-/// Judges an artifact by what is attached to it. Fetching ends as soon as the artifact is accepted.
+/// How much of what is attached is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// As much as it takes to accept the artifact.
+    Enough,
+    /// Everything: for whoever wants to see it.
+    All,
+}
+
+/// Judges an artifact by what is attached to it.
 ///
 /// # Errors
 /// Unavailable where the place does not answer and what it did answer is not enough; refused as the place says.
@@ -19,6 +28,7 @@ pub fn verify(
     shelf: &dyn Shelf,
     artifact: &Artifact,
     requirement: &Requirement,
+    extent: Extent,
 ) -> Result<Verdict> {
     let subject = artifact.subject();
     let digests: Vec<Digest> = subject.digests().cloned().collect();
@@ -27,7 +37,9 @@ pub fn verify(
         attestations: !requirement.attestations.is_empty(),
     };
     let verdict_of = |pieces: &[Piece]| judge(&subject, requirement, &evidence(pieces));
-    let mut accepted = |pieces: &[Piece]| verdict_of(pieces).outcome == Outcome::Verified;
+    let mut accepted = |pieces: &[Piece]| {
+        extent == Extent::Enough && verdict_of(pieces).outcome == Outcome::Verified
+    };
     let mut gathered = gather(shelf, &digests, wanted, &mut accepted)?;
     let mut verdict = verdict_of(&gathered.pieces);
     verdict.not_examined += gathered.left_out;
