@@ -200,12 +200,12 @@ impl Engine {
         }
     }
 
-    /// Removes unpacked layers that no image of the store needs. Those of layouts that are used in place are unpacked
-    /// again when they are run.
+    /// Removes unpacked layers that no image of the store needs and nothing that runs uses; returns the bytes that were
+    /// freed. Those of layouts are unpacked again when they are run.
     ///
     /// # Errors
     /// Storage.
-    pub fn forget_layers(&self, store: &Store) -> Result<()> {
+    pub fn forget_layers(&self, store: &Store) -> Result<u64> {
         let mapping = IdMapping::for_caller()?;
         let cache = LayerCache::open(&self.home().layers(&mapping.key()))?;
         cache.remove_except(&store.images()?, &MappedUnpacker { mapping: &mapping })
@@ -214,7 +214,10 @@ impl Engine {
     fn unpack(&self, image: &Image, source: &dyn BlobSource) -> Result<Vec<PathBuf>> {
         let mapping = IdMapping::for_caller()?;
         let cache = LayerCache::open(&self.home().layers(&mapping.key()))?;
-        cache.prepare(image, source, &MappedUnpacker { mapping: &mapping })
+        let unpacker = MappedUnpacker { mapping: &mapping };
+        let (layers, lease) = cache.prepare_for_use(image, source, &unpacker)?;
+        self.keep(lease);
+        Ok(layers)
     }
 
     /// An image whose platform is WebAssembly: its entrypoint is a file of its root file system.

@@ -6,9 +6,9 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use uc_container::{IdMapping, userns};
+use uc_container::{IdMapping, MapWriter, userns};
 use uc_image::unpack::{
-    LayerUnpacker, Limits, Options, Ownership, UnpackJob, Unpacked, graft, unpack_layer,
+    LayerUnpacker, Limits, Options, Ownership, UnpackJob, Unpacked, disk_bytes, graft, unpack_layer,
 };
 use uc_model::{Problem, ProblemKind, Result};
 
@@ -91,6 +91,16 @@ impl LayerUnpacker for MappedUnpacker<'_> {
     fn remove(&self, directory: &Path) -> Result<()> {
         userns::remove_tree(self.mapping, directory)
     }
+
+    fn disk_bytes(&self, directory: &Path) -> u64 {
+        // Only the containers' root may look everywhere; root of the host may anyway.
+        match self.mapping.writer {
+            MapWriter::Helper => self
+                .work(directory, || Ok(disk_bytes(Path::new("."))))
+                .unwrap_or_default(),
+            MapWriter::Direct | MapWriter::OwnIdOnly => disk_bytes(directory),
+        }
+    }
 }
 
 fn open_here() -> Result<std::fs::File> {
@@ -163,7 +173,7 @@ impl Telling {
 
 #[cfg(test)]
 mod tests {
-    use uc_container::{Extent, MapWriter};
+    use uc_container::Extent;
 
     use super::*;
 

@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod image;
+pub(crate) mod image_prune;
 pub(crate) mod key;
 pub(crate) mod logs;
 pub(crate) mod man;
