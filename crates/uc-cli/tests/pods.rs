@@ -416,6 +416,8 @@ fn a_detached_workload_is_followed_measured_and_stopped() {
     let stats = host.run(&["stats", "web", "--format", "json"]);
     assert!(stats.stdout.contains("memory_bytes"), "{stats}");
     assert_eq!(host.run(&["stop", "--now", &id]).code, 0);
+    host.run(&["stats", "web"])
+        .refuses(66, &["does not run", "exited", "uc ps"]);
     // Whoever follows is let go when there is nothing more to come.
     let end = follower.wait().expect("ends");
     assert!(end.success(), "{end}");
