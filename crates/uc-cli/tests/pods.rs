@@ -388,6 +388,8 @@ fn an_interrupt_stops_gracefully_and_a_second_one_at_once() {
     interrupt(&child);
     let ended = Ended::of(&child.wait_with_output().expect("ends"));
     assert_eq!(ended.code, 137, "{ended}");
+    let told = ended.stderr.matches("a second signal ends it at once");
+    assert_eq!(told.count(), 1, "{ended}");
     assert!(
         begun.elapsed() < Duration::from_secs(20),
         "it waited for the grace period"

@@ -178,7 +178,7 @@ fn own() -> Result<u8> {
     };
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
-        let signals = tokio::spawn(super::run::stop_on_signals(stopper));
+        let signals = tokio::spawn(super::run::stop_on_signals(stopper, || {}));
         let outcome = engine.run(request).await;
         signals.abort();
         outcome

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc, ti
 use clap::Args;
 use serde::Serialize;
 use uc_engine::{
-    ContainerChoice, Engine, Outcome, Resolved, RunRequest, Stage, Stopper, Timings,
+    ContainerChoice, Engine, Outcome, Resolved, RunRequest, Stage, StopLevel, Stopper, Timings,
     trust::{self, Admission, Trust},
 };
 use uc_image::{NoProgress, Progress};
@@ -163,7 +163,9 @@ fn run_here(
     let stopper = Stopper::default();
     let mut reports = Vec::new();
     let outcomes = runtime()?.block_on(async {
-        let signals = tokio::spawn(stop_on_signals(stopper.clone()));
+        let signals = tokio::spawn(stop_on_signals(stopper.clone(), || {
+            printing::say("stopping; a second signal ends it at once");
+        }));
         let mut tasks = Vec::new();
         for one in checked {
             let request = RunRequest {
@@ -185,7 +187,7 @@ fn run_here(
                 let outcome = engine.run(request).await;
                 if outcome.is_err() {
                     // What cannot start takes the others of its file with it.
-                    stopper.ask(uc_engine::StopLevel::Graceful);
+                    stopper.ask(StopLevel::Graceful);
                 }
                 outcome
             }));
@@ -203,8 +205,9 @@ fn run_here(
     report(outcomes, reports, show_timings, format)
 }
 
-/// SIGINT, SIGTERM, SIGHUP and SIGQUIT (Ctrl-\) ask for a graceful end; a second one ends at once.
-pub(crate) async fn stop_on_signals(stopper: Stopper) {
+/// SIGINT, SIGTERM, SIGHUP and SIGQUIT (Ctrl-\) ask for a graceful end; a second one ends at once. `tell` is called
+/// at the first.
+pub(crate) async fn stop_on_signals(stopper: Stopper, tell: fn()) {
     use tokio::signal::unix::{SignalKind, signal};
     let kinds = [
         SignalKind::interrupt(),
@@ -221,6 +224,9 @@ pub(crate) async fn stop_on_signals(stopper: Stopper) {
         let stopper = stopper.clone();
         tasks.spawn(async move {
             while stream.recv().await.is_some() {
+                if stopper.level() == StopLevel::None {
+                    tell();
+                }
                 stopper.ask_again();
             }
         });
