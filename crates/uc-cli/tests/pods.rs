@@ -516,6 +516,18 @@ fn init_containers_do_not_count_as_ready() {
 }
 
 #[test]
+fn an_exit_code_that_no_shell_can_show_is_a_failure_and_told() {
+    let Some(host) = Host::new() else { return };
+    host.file(
+        "far.wat",
+        r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1) (func (export "_start") (call $exit (i32.const 256))))"#,
+    );
+    host.run(&["run", "far.wat"])
+        .refuses(1, &["own exit code was 256"]);
+}
+
+#[test]
 fn json_puts_one_document_on_standard_output() {
     let Some(host) = Host::new() else { return };
     wasm_hello(&host);

@@ -576,6 +576,9 @@ fn describe(exit: &Exit) -> Option<String> {
     use uc_sandbox::ExitReason;
     match &exit.reason {
         ExitReason::Exited => None,
+        ExitReason::ExitedBeyond { code } => Some(format!(
+            "the program's own exit code was {code}; 0 to 255 can be passed on"
+        )),
         ExitReason::Signalled { signal } => Some(format!("ended by signal {signal}")),
         ExitReason::OutOfMemory => {
             Some("out of memory: it needed more than limits.memory".to_owned())

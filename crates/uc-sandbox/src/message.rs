@@ -326,6 +326,11 @@ impl Exit {
 pub enum ExitReason {
     /// By itself.
     Exited,
+    /// By itself, with a code that no shell can show: [`Exit::code`] is its low eight bits, or 1 where these are 0.
+    ExitedBeyond {
+        /// The program's own code.
+        code: i32,
+    },
     /// By a signal that was not ours.
     Signalled {
         /// The signal's number.

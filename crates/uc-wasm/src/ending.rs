@@ -44,8 +44,7 @@ pub(crate) fn of(result: wasmtime::Result<u8>, denied: bool) -> Exit {
         Err(error) => error,
     };
     if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
-        // As a shell does, the low eight bits.
-        return Exit::with_code(code.to_le_bytes()[0]);
+        return exited(*code);
     }
     let trap = error.downcast_ref::<Trap>();
     // Programs answer a failed allocation by aborting (`unreachable`) or by using the pointer they did not get. An
@@ -70,6 +69,17 @@ pub(crate) fn of(result: wasmtime::Result<u8>, denied: bool) -> Exit {
         message.push_str(&called_from(backtrace));
     }
     trapped(message)
+}
+
+/// As a shell does, the low eight bits; but what is no success must not look like one.
+fn exited(code: i32) -> Exit {
+    match u8::try_from(code) {
+        Ok(code) => Exit::with_code(code),
+        Err(_) => Exit {
+            code: code.to_le_bytes()[0].max(1),
+            reason: ExitReason::ExitedBeyond { code },
+        },
+    }
 }
 
 fn trapped(mut message: String) -> Exit {
@@ -99,4 +109,27 @@ fn called_from(backtrace: &WasmBacktrace) -> String {
         return String::new();
     }
     format!(" in {}", names.join(" < "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_failure_looks_like_success() {
+        for (code, shown) in [
+            (0, 0),
+            (255, 255),
+            (256, 1),
+            (257, 1),
+            (300, 44),
+            (-1, 255),
+            (-256, 1),
+        ] {
+            let exit = exited(code);
+            assert_eq!(exit.code, shown, "{code}");
+            let beyond = exit.reason == ExitReason::ExitedBeyond { code };
+            assert_eq!(beyond, !(0..=255).contains(&code), "{code}");
+        }
+    }
 }
