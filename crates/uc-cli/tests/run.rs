@@ -48,6 +48,40 @@ fn output_that_nobody_reads_ends_the_program() {
 }
 
 #[test]
+fn what_is_no_manifest_is_told_for_what_it_is() {
+    let Some(host) = Host::new() else { return };
+    let mut tar = vec![0; 1024];
+    tar[257..262].copy_from_slice(b"ustar");
+    for (name, content, words) in [
+        (
+            "module",
+            &b"\0asm\x01\0\0\0"[..],
+            ["a WebAssembly file", ".wasm"],
+        ),
+        (
+            "program",
+            b"\x7fELF\x02",
+            ["a program of the host", "into an image"],
+        ),
+        (
+            "script.sh",
+            b"#!/bin/sh\necho hi\n",
+            ["a script", "interpreter"],
+        ),
+        ("image.tar", &tar, ["an archive", "oci-archive:image.tar"]),
+        ("noise", b"\xff\xfe\x00", ["not UTF-8", "oci:DIR"]),
+        (
+            "notes.txt",
+            b"hello world\n",
+            ["kind is missing", "kind: Pod"],
+        ),
+    ] {
+        std::fs::write(host.path().join(name), content).expect("written");
+        host.run(&["run", name]).refuses(65, &words);
+    }
+}
+
+#[test]
 fn pruning_frees_unpacked_layers_but_those_of_what_runs() {
     let Some(host) = Host::new() else { return };
     let layers = || {
