@@ -528,6 +528,36 @@ fn an_exit_code_that_no_shell_can_show_is_a_failure_and_told() {
 }
 
 #[test]
+fn the_list_says_why_a_detached_workload_has_ended() {
+    let Some(host) = Host::new() else { return };
+    let spec = format!(
+        "activeDeadlineSeconds: 1\nterminationGracePeriodSeconds: 0\ncontainers:\n  - name: main\n    {}",
+        shell("exec sleep 1000000")
+    );
+    host.file("pod.yaml", &pod(&spec));
+    let started = host.run(&["run", "--detach", "--name", "late", "pod.yaml"]);
+    assert_eq!(started.code, 0, "{started}");
+    let begun = Instant::now();
+    loop {
+        let listed = host.run(&["ps"]);
+        if listed.stdout.contains("exited (124)") {
+            assert!(
+                listed.stdout.contains("WHY")
+                    && listed
+                        .stdout
+                        .contains("stopped after activeDeadlineSeconds: 1"),
+                "{listed}"
+            );
+            break;
+        }
+        assert!(!listed.stdout.contains("WHY"), "{listed}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{listed}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(host.run(&["rm", "late"]).code, 0);
+}
+
+#[test]
 fn json_puts_one_document_on_standard_output() {
     let Some(host) = Host::new() else { return };
     wasm_hello(&host);

@@ -22,7 +22,8 @@ use crate::{
   uc ps
   uc ps --format json
 
-States: creating, running, stopping, exited; lost means that its monitor was killed, and the workload with it.")]
+States: creating, running, stopping, exited; lost means that its monitor was killed, and the workload with it.
+WHY is there where something has ended for a reason of which its exit code says too little.")]
 pub(crate) struct PsArgs {}
 
 /// Runs the command.
@@ -42,9 +43,13 @@ pub(crate) fn ps(_args: &PsArgs, format: Format) -> Result<ExitCode> {
 }
 
 fn words(all: &[Status]) -> String {
-    let mut table = Table::new(&[
+    let mut headings = vec![
         "ID", "NAME", "STATE", "READY", "RESTARTS", "AGE", "RUNTIME", "SOURCE",
-    ]);
+    ];
+    if all.iter().any(|status| status.record.message.is_some()) {
+        headings.push("WHY");
+    }
+    let mut table = Table::new(&headings);
     for status in all {
         let record = &status.record;
         let containers = record.containers.values();
@@ -71,9 +76,25 @@ fn words(all: &[Status]) -> String {
             age(record.created_ms),
             runtimes.join(","),
             record.source.clone(),
+            why(status),
         ]);
     }
     table.text()
+}
+
+/// Why it ended, on one line: a trap's words, for one, are the program's own.
+fn why(status: &Status) -> String {
+    let message = status.record.message.as_deref().unwrap_or_default();
+    message
+        .chars()
+        .map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        })
+        .collect()
 }
 
 fn state(status: &Status) -> String {
