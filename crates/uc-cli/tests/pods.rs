@@ -558,6 +558,27 @@ fn the_list_says_why_a_detached_workload_has_ended() {
 }
 
 #[test]
+fn timings_tell_init_containers_from_the_making_of_the_sandbox() {
+    let Some(host) = Host::new() else { return };
+    let spec = format!(
+        "initContainers:\n  - name: first\n    {}\ncontainers:\n  - name: main\n    {}",
+        shell("sleep 0.5"),
+        shell("echo ran"),
+    );
+    host.file("pod.yaml", &pod(&spec));
+    let ended = host.run(&["run", "--format", "json", "pod.yaml"]);
+    let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON alone");
+    let stage = |name: &str| report[0]["timings_ms"][name].as_f64().expect("a number");
+    assert!(
+        stage("init") >= 500.0 && stage("create") < stage("init"),
+        "{report}"
+    );
+    // A detached workload has nobody to tell.
+    let ended = host.run(&["run", "--detach", "--timings", "pod.yaml"]);
+    ended.refuses(2, &["--timings", "--detach"]);
+}
+
+#[test]
 fn json_puts_one_document_on_standard_output() {
     let Some(host) = Host::new() else { return };
     wasm_hello(&host);

@@ -484,8 +484,13 @@ impl Pod {
             RestartPolicy::Never
         });
         let init_count = self.workload.init_containers.len();
+        if init_count > 0 {
+            timings.end(Stage::Create);
+        }
         for index in 0..init_count {
-            if let Some(failed) = self.run_init_container(index, policy).await? {
+            let failed = self.run_init_container(index, policy).await?;
+            timings.end(Stage::Init);
+            if let Some(failed) = failed {
                 return Ok(failed);
             }
         }

@@ -41,7 +41,7 @@ pub(crate) struct RunArgs {
     #[arg(long, default_value = "auto", value_parser = parse_runtime, value_name = "RUNTIME")]
     pub(crate) runtime: RuntimeChoice,
     /// Print how long each stage took
-    #[arg(long)]
+    #[arg(long, conflicts_with = "detach")]
     timings: bool,
     /// Run in the background and print the workload's id
     #[arg(long, short)]
