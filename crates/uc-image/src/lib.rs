@@ -10,6 +10,7 @@
 //! data can drive has a bound ([`bounds`]).
 
 pub mod artifact;
+pub mod attachments;
 pub mod bounds;
 pub mod config;
 pub mod image;

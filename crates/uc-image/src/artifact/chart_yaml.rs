@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
                 // The item's first line is a line of the mapping or list within.
                 let line = self.lines[self.at];
                 let padded = format!("{}{}", " ".repeat(inner), &line[inner..]);
-                items.push(self.with_line(padded, |reader| reader.node(inner, depth + 1))?);
+                items.push(self.with_line(&padded, |reader| reader.node(inner, depth + 1))?);
             } else {
                 items.push(self.value(rest, indent, "", depth)?);
             }
@@ -110,11 +110,11 @@ impl<'a> Reader<'a> {
     /// Reads on with the current line replaced.
     fn with_line(
         &mut self,
-        line: String,
+        line: &str,
         read: impl FnOnce(&mut Reader<'_>) -> Result<Value>,
     ) -> Result<Value> {
         let mut lines = self.lines.clone();
-        lines[self.at] = &line;
+        lines[self.at] = line;
         let mut inner = Reader { lines, at: self.at };
         let value = read(&mut inner)?;
         self.at = inner.at;
