@@ -32,6 +32,8 @@ fn help() {
         &["rm"],
         &["image"],
         &["image", "pull"],
+        &["image", "push"],
+        &["image", "copy"],
         &["image", "ls"],
         &["image", "inspect"],
         &["image", "rm"],

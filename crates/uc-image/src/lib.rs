@@ -9,6 +9,8 @@
 //! ([`verify`]), every path is resolved by the kernel below the layer's directory ([`unpack`]), and everything foreign
 //! data can drive has a bound ([`bounds`]).
 
+pub mod artifact;
+pub mod attachments;
 pub mod bounds;
 pub mod config;
 pub mod image;

@@ -1,4 +1,9 @@
-//! `uc image`: the local image store.
+//! `uc image`: images and artifacts, in the local store and in registries.
+
+mod copy;
+mod inspect;
+mod place;
+mod push;
 
 use std::process::ExitCode;
 
@@ -14,7 +19,7 @@ use crate::{
     table::Table,
 };
 
-/// Pull, list, inspect and remove images
+/// Pull, push, copy, inspect, list and remove images and artifacts
 #[derive(Debug, Args)]
 pub(crate) struct ImageArgs {
     #[command(subcommand)]
@@ -29,13 +34,11 @@ enum ImageCommand {
         /// The reference: [HOST[:PORT]/]PATH[:TAG][@DIGEST]
         reference: String,
     },
+    Push(push::PushArgs),
+    Copy(copy::CopyArgs),
     /// List the images of the store
     Ls,
-    /// Show an image: digests, layers, what it executes
-    Inspect {
-        /// A stored image's reference
-        reference: String,
-    },
+    Inspect(inspect::InspectArgs),
     /// Remove images, with layers that nothing else needs
     Rm {
         /// References
@@ -51,41 +54,49 @@ enum ImageCommand {
 
 /// Runs the command.
 pub(crate) fn image(args: &ImageArgs, format: Format) -> Result<ExitCode> {
-    let engine = engine()?;
-    let store = Store::open(&engine.home().images())?;
     match &args.command {
-        ImageCommand::Pull { reference } => {
-            let image = store.pull(
-                &parse(reference)?,
-                &Credentials::from_environment(),
-                &Bars::default(),
-            )?;
-            engine.unpack_image(&image, &store)?;
-            show(&image, format)?;
+        ImageCommand::Pull { reference } => pull(reference, format)?,
+        ImageCommand::Push(args) => push::push(args, format)?,
+        ImageCommand::Copy(args) => copy::copy(args, format)?,
+        ImageCommand::Ls => list(&Store::open(&engine()?.home().images())?, format)?,
+        ImageCommand::Inspect(args) => inspect::inspect(args, format)?,
+        ImageCommand::Prune => {
+            let engine = engine()?;
+            let store = Store::open(&engine.home().images())?;
+            image_prune::prune(&engine, &store, format)?;
         }
-        ImageCommand::Ls => list(&store, format)?,
-        ImageCommand::Inspect { reference } => {
-            let image = store.find(&parse(reference)?)?.ok_or_else(|| {
-                Problem::not_found("the image is not stored here")
-                    .found(reference)
-                    .remedy(format!("uc image pull {reference}"))
-            })?;
-            show(&image, format)?;
-        }
-        ImageCommand::Prune => image_prune::prune(&engine, &store, format)?,
-        ImageCommand::Rm { references } => {
-            let mut freed = 0;
-            for reference in references {
-                freed += store.remove(&parse(reference)?)?.freed_bytes;
-            }
-            engine.forget_layers(&store)?;
-            match format {
-                Format::Json => json(&serde_json::json!({ "freed_bytes": freed }))?,
-                Format::Text => printing::say(&format!("freed {}", Bytes(freed))),
-            }
-        }
+        ImageCommand::Rm { references } => remove(references, format)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn pull(reference: &str, format: Format) -> Result<()> {
+    let engine = engine()?;
+    let store = Store::open(&engine.home().images())?;
+    let image = store.pull(
+        &parse(reference)?,
+        &Credentials::from_environment(),
+        &Bars::default(),
+    )?;
+    engine.unpack_image(&image, &store)?;
+    show(&image, format)
+}
+
+fn remove(references: &[String], format: Format) -> Result<()> {
+    let engine = engine()?;
+    let store = Store::open(&engine.home().images())?;
+    let mut freed = 0;
+    for reference in references {
+        freed += store.remove(&parse(reference)?)?.freed_bytes;
+    }
+    engine.forget_layers(&store)?;
+    match format {
+        Format::Json => json(&serde_json::json!({ "freed_bytes": freed })),
+        Format::Text => {
+            printing::say(&format!("freed {}", Bytes(freed)));
+            Ok(())
+        }
+    }
 }
 
 fn parse(text: &str) -> Result<Reference> {
