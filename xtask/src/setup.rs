@@ -2,6 +2,7 @@
 
 mod apt;
 mod packages;
+mod peers;
 mod validators;
 
 use std::{env, path::Path};
@@ -40,6 +41,11 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     }
     if options.for_tests
         && let Some(line) = validators::provide(options.check)
+    {
+        println!("setup: {line}");
+    }
+    if options.for_tests
+        && let Some(line) = peers::provide(options.check)
     {
         println!("setup: {line}");
     }

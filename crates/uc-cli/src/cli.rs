@@ -8,6 +8,7 @@ use crate::commands;
 const EXIT_CODES: &str = "Exit codes:
   0        success; `uc run` passes the workload's own code on
   2        wrong usage
+  10 12    not signed; signed, but not by those who must have signed
   65 66    malformed input; input not found
   69       a registry or an owner does not answer
   70       a defect of uc
@@ -51,6 +52,10 @@ pub(crate) enum Command {
     Rm(commands::rm::RmArgs),
     Bench(commands::bench::BenchArgs),
     Image(commands::image::ImageArgs),
+    Key(commands::key::KeyArgs),
+    Sign(commands::sign::SignArgs),
+    Attest(commands::attest::AttestArgs),
+    Verify(commands::verify::VerifyArgs),
     Sbom(commands::sbom::SbomArgs),
     Completions(commands::completions::CompletionsArgs),
     Man(commands::man::ManArgs),

@@ -2,7 +2,9 @@
 
 mod cli;
 mod commands;
+mod key_file;
 mod name_service;
+mod password;
 mod printing;
 mod progress;
 mod table;

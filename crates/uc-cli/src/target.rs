@@ -117,16 +117,59 @@ fn read_bounded(reader: impl std::io::Read, place: &str) -> Result<String> {
                 .found(&error)
                 .caused_by(error)
         })?;
+    if let Some(problem) = something_else(&bytes, place) {
+        return Err(problem.at(place));
+    }
     if bytes.len() as u64 > MAX_MANIFEST {
         return Err(Problem::refused("the manifest is too large")
             .at(place)
             .limit("1 MiB"));
     }
     String::from_utf8(bytes).map_err(|error| {
-        Problem::invalid("a manifest is UTF-8 text")
+        Problem::invalid("this is no manifest: it is not UTF-8 text")
             .at(place)
+            .limit(TARGETS)
+            .remedy("name a file of one of these forms")
             .caused_by(error)
     })
+}
+
+const TARGETS: &str = "a manifest (YAML or JSON), an image (oci:DIR, oci-archive:FILE, a reference) or a WebAssembly file (.wasm, .wat)";
+
+/// What commonly is taken for a manifest, by the bytes it begins with.
+fn something_else(bytes: &[u8], place: &str) -> Option<Problem> {
+    /// Where a tar file says that it is one (POSIX ustar).
+    const USTAR: std::ops::Range<usize> = 257..262;
+    let tar = bytes.get(USTAR) == Some(b"ustar");
+    let (found, remedy) = if bytes.starts_with(b"\0asm") {
+        (
+            "a WebAssembly file",
+            "give its name the ending .wasm".to_owned(),
+        )
+    } else if bytes.starts_with(b"\x7fELF") {
+        (
+            "a program of the host",
+            "put it into an image, or compile it to WebAssembly".to_owned(),
+        )
+    } else if bytes.starts_with(b"#!") {
+        (
+            "a script",
+            "run it by an image that holds its interpreter: uc run IMAGE -- sh -c '...'".to_owned(),
+        )
+    } else if tar || bytes.starts_with(b"\x1f\x8b") {
+        (
+            "an archive",
+            format!("for an image in a tar file write oci-archive:{place}"),
+        )
+    } else {
+        return None;
+    };
+    Some(
+        Problem::invalid("this is no manifest")
+            .limit(TARGETS)
+            .found(found)
+            .remedy(remedy),
+    )
 }
 
 fn from_image(text: &str, arguments: &[String], runtime: RuntimeChoice) -> Result<Target> {

@@ -130,6 +130,22 @@ volumes:
 }
 
 #[test]
+fn any_user_can_open_the_standard_streams_by_their_names() {
+    let Some(host) = Host::new() else { return };
+    let script =
+        "echo to-stdout > /dev/stdout; echo to-fd > /proc/self/fd/1; echo to-stderr > /dev/stderr";
+    for security in ["{}", "{runAsUser: 1000, runAsGroup: 2000}"] {
+        let spec = format!(
+            "securityContext: {security}\ncontainers:\n  - name: main\n    {}",
+            shell(script)
+        );
+        let ended = host.pod(&pod(&spec));
+        ended.expect(0, "to-stdout\nto-fd\n");
+        assert_eq!(ended.stderr, "to-stderr\n", "{ended}");
+    }
+}
+
+#[test]
 fn host_paths_are_read_only_unless_the_mount_says_otherwise() {
     let Some(host) = Host::new() else { return };
     std::fs::create_dir(host.path().join("shared")).expect("made");
@@ -186,6 +202,40 @@ volumes: [{{name: work, emptyDir: {{}}}}]",
     let ended = host.pod(&pod(&spec));
     ended.expect(0, "");
     assert!(ended.stderr.contains("liveness probe failed"), "{ended}");
+}
+
+#[test]
+fn what_a_probe_has_ended_says_which_and_why() {
+    let Some(host) = Host::new() else { return };
+    for (probe, command, words) in [
+        (
+            "startupProbe",
+            "[sleep, \"5\"]",
+            "startup probe failed: the command took longer than timeoutSeconds: 1",
+        ),
+        (
+            "livenessProbe",
+            "[sh, -c, exit 3]",
+            "liveness probe failed: the command's exit code was 3",
+        ),
+    ] {
+        let spec = format!(
+            "restartPolicy: Never
+terminationGracePeriodSeconds: 0
+containers:
+  - name: main
+    {}
+    {probe}: {{exec: {{command: {command}}}, timeoutSeconds: 1, periodSeconds: 1, failureThreshold: 1}}",
+            shell("exec sleep 1000000"),
+        );
+        let ended = host.pod(&pod(&spec));
+        assert_eq!(ended.code, 137, "{ended}");
+        let told = ended.stderr.lines().last().unwrap_or_default();
+        assert!(
+            told.ends_with(&format!("stopped, since its {words}")),
+            "{ended}"
+        );
+    }
 }
 
 #[test]
@@ -338,6 +388,8 @@ fn an_interrupt_stops_gracefully_and_a_second_one_at_once() {
     interrupt(&child);
     let ended = Ended::of(&child.wait_with_output().expect("ends"));
     assert_eq!(ended.code, 137, "{ended}");
+    let told = ended.stderr.matches("a second signal ends it at once");
+    assert_eq!(told.count(), 1, "{ended}");
     assert!(
         begun.elapsed() < Duration::from_secs(20),
         "it waited for the grace period"
@@ -366,6 +418,8 @@ fn a_detached_workload_is_followed_measured_and_stopped() {
     let stats = host.run(&["stats", "web", "--format", "json"]);
     assert!(stats.stdout.contains("memory_bytes"), "{stats}");
     assert_eq!(host.run(&["stop", "--now", &id]).code, 0);
+    host.run(&["stats", "web"])
+        .refuses(66, &["does not run", "exited", "uc ps"]);
     // Whoever follows is let go when there is nothing more to come.
     let end = follower.wait().expect("ends");
     assert!(end.success(), "{end}");
@@ -379,6 +433,152 @@ fn a_detached_workload_is_followed_measured_and_stopped() {
 }
 
 #[test]
+fn every_signal_of_a_terminal_stops_a_run_and_leaves_nothing() {
+    use rustix::process::Signal;
+    let Some(host) = Host::new() else { return };
+    let script = "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done";
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT] {
+        let arguments = ["run", "oci:busybox:latest", "--", "sh", "-c", script];
+        let child = running(&host, &arguments, "ready\n");
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, signal).expect("signalled");
+        let ended = Ended::of(&child.wait_with_output().expect("ends"));
+        assert_eq!(ended.code, 5, "{signal:?}: {ended}");
+        host.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_port_of_the_host_that_is_in_use_is_named_with_whoever_has_it() {
+    let Some(host) = Host::new() else { return };
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("listens");
+    let port = taken.local_addr().expect("known").port();
+    let spec = format!(
+        "containers:\n  - name: main\n    {}\n    ports: [{{containerPort: 8080, hostPort: {port}}}]",
+        shell("exec sleep 1000000")
+    );
+    let in_use = format!("hostPort {port} (TCP, 127.0.0.1): the port of the host is in use");
+    let ended = host.pod(&pod(&spec));
+    if ended.stderr.contains("undercurrent.dev/network") || ended.stderr.contains("pasta") {
+        println!("skipped: no user-mode network here: {ended}");
+        return;
+    }
+    ended.refuses(78, &[&in_use, "another program"]);
+    assert!(!ended.stderr.contains("syslog"), "{ended}");
+    drop(taken);
+    let started = host.run(&["run", "--detach", "pod.yaml"]);
+    assert_eq!(started.code, 0, "{started}");
+    let id = started.stdout.trim();
+    let second = host.run(&["run", "--name", "second", "pod.yaml"]);
+    second.refuses(78, &[&in_use, &format!("workload {id} has it")]);
+    assert_eq!(host.run(&["rm", "--force", id]).code, 0);
+    host.assert_nothing_left();
+}
+
+#[test]
+fn the_image_says_which_signal_asks_its_program_to_end() {
+    let Some(host) = Host::new() else { return };
+    let script = "trap 'echo quit; exit 4' QUIT; trap 'echo term; exit 5' TERM; echo ready; while :; do sleep 0.05; done";
+    for (signal, code) in [("SIGQUIT", 4), ("", 5)] {
+        host.configured_image(
+            "signalled",
+            &serde_json::json!({ "config": { "StopSignal": signal } }),
+        );
+        let arguments = ["run", "oci:signalled:latest", "--", "sh", "-c", script];
+        let child = running(&host, &arguments, "ready\n");
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("signalled");
+        let ended = Ended::of(&child.wait_with_output().expect("ends"));
+        assert_eq!(ended.code, code, "{ended}");
+    }
+    host.configured_image(
+        "signalled",
+        &serde_json::json!({ "config": { "StopSignal": "SIGNOTHING" } }),
+    );
+    host.run(&["run", "oci:signalled:latest"])
+        .refuses(65, &["StopSignal", "SIGNOTHING"]);
+}
+
+#[test]
+fn init_containers_do_not_count_as_ready() {
+    let Some(host) = Host::new() else { return };
+    let spec = format!(
+        "initContainers:\n  - name: first\n    {}\ncontainers:\n  - name: main\n    {}",
+        shell("true"),
+        shell("exec sleep 1000000"),
+    );
+    host.file("pod.yaml", &pod(&spec));
+    let started = host.run(&["run", "--detach", "--name", "counted", "pod.yaml"]);
+    assert_eq!(started.code, 0, "{started}");
+    let listed = host.run(&["ps"]);
+    assert!(listed.stdout.contains(" 1/1 "), "{listed}");
+    assert_eq!(host.run(&["rm", "--force", "counted"]).code, 0);
+}
+
+#[test]
+fn an_exit_code_that_no_shell_can_show_is_a_failure_and_told() {
+    let Some(host) = Host::new() else { return };
+    host.file(
+        "far.wat",
+        r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1) (func (export "_start") (call $exit (i32.const 256))))"#,
+    );
+    host.run(&["run", "far.wat"])
+        .refuses(1, &["own exit code was 256"]);
+}
+
+#[test]
+fn the_list_says_why_a_detached_workload_has_ended() {
+    let Some(host) = Host::new() else { return };
+    let spec = format!(
+        "activeDeadlineSeconds: 1\nterminationGracePeriodSeconds: 0\ncontainers:\n  - name: main\n    {}",
+        shell("exec sleep 1000000")
+    );
+    host.file("pod.yaml", &pod(&spec));
+    let started = host.run(&["run", "--detach", "--name", "late", "pod.yaml"]);
+    assert_eq!(started.code, 0, "{started}");
+    let begun = Instant::now();
+    loop {
+        let listed = host.run(&["ps"]);
+        if listed.stdout.contains("exited (124)") {
+            assert!(
+                listed.stdout.contains("WHY")
+                    && listed
+                        .stdout
+                        .contains("stopped after activeDeadlineSeconds: 1"),
+                "{listed}"
+            );
+            break;
+        }
+        assert!(!listed.stdout.contains("WHY"), "{listed}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{listed}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(host.run(&["rm", "late"]).code, 0);
+}
+
+#[test]
+fn timings_tell_init_containers_from_the_making_of_the_sandbox() {
+    let Some(host) = Host::new() else { return };
+    let spec = format!(
+        "initContainers:\n  - name: first\n    {}\ncontainers:\n  - name: main\n    {}",
+        shell("sleep 0.5"),
+        shell("echo ran"),
+    );
+    host.file("pod.yaml", &pod(&spec));
+    let ended = host.run(&["run", "--format", "json", "pod.yaml"]);
+    let report: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON alone");
+    let stage = |name: &str| report[0]["timings_ms"][name].as_f64().expect("a number");
+    assert!(
+        stage("init") >= 500.0 && stage("create") < stage("init"),
+        "{report}"
+    );
+    // A detached workload has nobody to tell.
+    let ended = host.run(&["run", "--detach", "--timings", "pod.yaml"]);
+    ended.refuses(2, &["--timings", "--detach"]);
+}
+
+#[test]
 fn json_puts_one_document_on_standard_output() {
     let Some(host) = Host::new() else { return };
     wasm_hello(&host);
@@ -388,4 +588,144 @@ fn json_puts_one_document_on_standard_output() {
     assert_eq!(report[0]["exit_code"], 7);
     assert!(report[0]["timings_ms"]["create"].is_number(), "{report}");
     assert!(ended.stderr.contains("hello"), "{ended}");
+}
+
+/// A module that makes a file in its first directory.
+const WRITER: &str = r#"(module
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 64) "made")
+  (func (export "_start")
+    (call $exit (call $open (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 4)
+      (i32.const 1) (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 0)))))"#;
+
+/// A WebAssembly program has the rights of the user that a container's program would have: never those of root.
+#[test]
+fn a_webassembly_program_acts_as_its_user_and_never_as_root() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let Some(host) = Host::new() else { return };
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: acting as another user takes root");
+        return;
+    }
+    host.file("writer.wat", WRITER);
+    let shared = host.path().join("shared");
+    let closed = host.path().join("closed");
+    for (directory, mode) in [(&shared, 0o777), (&closed, 0o755)] {
+        std::fs::create_dir(directory).expect("made");
+        std::fs::set_permissions(directory, std::fs::Permissions::from_mode(mode)).expect("set");
+    }
+    let manifest = |directory: &str, security: &str| {
+        pod(&format!(
+            "containers:\n  - name: main\n    image: ./writer.wat\n    securityContext: {security}\n    \
+             volumeMounts: [{{name: v, mountPath: /v, readOnly: false}}]\n\
+             volumes: [{{name: v, hostPath: {{path: {directory}}}}}]"
+        ))
+    };
+    let container_root = container_root(&host);
+    for (security, inside) in [
+        ("{}", 0),
+        (
+            "{runAsUser: 1000, runAsGroup: 2000, runAsNonRoot: true}",
+            1000,
+        ),
+    ] {
+        host.pod(&manifest("./shared", security)).expect(0, "");
+        let made = std::fs::metadata(shared.join("made")).expect("made");
+        assert_eq!(made.uid(), container_root + inside, "{security}");
+        assert_ne!(made.gid(), 0, "{security}");
+        std::fs::remove_file(shared.join("made")).expect("removed");
+    }
+    // WASI's number for a lack of permission.
+    host.pod(&manifest("./closed", "{}")).expect(2, "");
+}
+
+/// The host's id of root in a container.
+fn container_root(host: &Host) -> u32 {
+    let arguments = [
+        "run",
+        "oci:busybox:latest",
+        "--",
+        "cat",
+        "/proc/self/uid_map",
+    ];
+    let map = host.run(&arguments).stdout;
+    let words: Vec<&str> = map.split_whitespace().collect();
+    words[1].parse().expect("an id")
+}
+
+#[test]
+fn a_volume_is_shared_by_programs_of_both_kinds() {
+    let Some(host) = Host::new() else { return };
+    host.file("writer.wat", WRITER);
+    let spec = format!(
+        "initContainers:
+  - name: first
+    {}
+    volumeMounts: [{{name: work, mountPath: /work}}]
+containers:
+  - name: main
+    image: ./writer.wat
+    volumeMounts: [{{name: work, mountPath: /work}}]
+volumes: [{{name: work, emptyDir: {{}}}}]",
+        shell("mkdir /work/sub"),
+    );
+    host.pod(&pod(&spec)).expect(0, "");
+}
+
+/// What `uc run` refuses before it starts anything, `uc explain` does not approve of.
+#[test]
+fn an_explanation_says_what_would_keep_it_from_starting() {
+    let Some(host) = Host::new() else { return };
+    host.file(
+        "unknown.wat",
+        r#"(module (import "env" "magic" (func)) (func (export "_start")))"#,
+    );
+    host.file("library.wat", r#"(module (func (export "run_me")))"#);
+    std::fs::write(host.path().join("a-file"), "x").expect("written");
+    let with = |fields: &str, volumes: &str| {
+        pod(&format!(
+            "containers:\n  - name: main\n    {}\n{fields}{volumes}",
+            shell("true")
+        ))
+    };
+    let mount = "    volumeMounts: [{name: v, mountPath: /v}]\n";
+    let manifests = [
+        with(mount, "volumes: [{name: v, hostPath: {path: ./nothing}}]"),
+        with(
+            mount,
+            "volumes: [{name: v, hostPath: {path: ./a-file, type: Directory}}]",
+        ),
+        with("    securityContext: {runAsUser: 70000}\n", ""),
+        with(
+            "    securityContext: {seccompProfile: {type: Localhost, localhostProfile: none.json}}\n",
+            "",
+        ),
+    ];
+    let mut targets = vec!["unknown.wat".to_owned(), "library.wat".to_owned()];
+    for (index, manifest) in manifests.iter().enumerate() {
+        let name = format!("case-{index}.yaml");
+        host.file(&name, manifest);
+        targets.push(name);
+    }
+    for target in targets {
+        let run = host.run(&["run", &target]);
+        let explained = host.run(&["explain", &target]);
+        assert_ne!(run.code, 0, "{target}: {run}");
+        assert_eq!(explained.code, run.code, "{target}:\n{run}\n{explained}");
+        assert!(
+            explained.stdout.contains("cannot start"),
+            "{target}: {explained}"
+        );
+        host.assert_nothing_left();
+    }
+    host.file("fine.yaml", &with("", ""));
+    let explained = host.run(&["explain", "fine.yaml"]);
+    assert!(
+        explained.code == 0 && !explained.stdout.contains("cannot start"),
+        "{explained}"
+    );
+    host.assert_nothing_left();
 }

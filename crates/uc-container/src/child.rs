@@ -232,6 +232,12 @@ fn execute(program: &Program, control: BorrowedFd<'_>) -> Done<std::convert::Inf
 }
 
 fn connect_streams(program: &Program) -> Done {
+    if program.streams.given_by_child {
+        for (stream, number) in [(&program.streams.stdout, 1), (&program.streams.stderr, 2)] {
+            sys::give_file(stream.as_fd(), program.uid, program.gid)
+                .during_item(Step::ConnectStreams, number)?;
+        }
+    }
     let streams = [
         &program.streams.stdin,
         &program.streams.stdout,

@@ -111,6 +111,11 @@ impl IdMapping {
         outside(&self.gids, inside)
     }
 
+    /// The highest id up to which the container has every user and every group.
+    pub fn highest_id(&self) -> Option<u32> {
+        highest(&self.uids)?.min(highest(&self.gids)?).into()
+    }
+
     /// Whether files of an image must all belong to one id.
     pub fn is_own_id_only(&self) -> bool {
         self.writer == MapWriter::OwnIdOnly
@@ -182,6 +187,21 @@ fn outside(extents: &[Extent], inside: u32) -> Option<u32> {
         let offset = inside.checked_sub(extent.inside)?;
         (offset < extent.count).then_some(extent.outside + offset)
     })
+}
+
+/// The end of the unbroken run of ids that begins with 0; extents may join and come in any order.
+fn highest(extents: &[Extent]) -> Option<u32> {
+    let mut end = None;
+    while let Some(extent) = extents
+        .iter()
+        .find(|extent| extent.count > 0 && extent.inside == end.map_or(0, |end: u32| end + 1))
+    {
+        end = Some(extent.inside.checked_add(extent.count - 1)?);
+        if end == Some(u32::MAX) {
+            break;
+        }
+    }
+    end
 }
 
 fn own_id_then(own: u32, (start, count): (u32, u32)) -> Vec<Extent> {
@@ -309,6 +329,33 @@ mod tests {
         );
         assert_eq!(free_range_in("0 100000 65536\n"), Some((1, 65_535)));
         assert_eq!(free_range_in("0 1000 1\n"), None);
+    }
+
+    #[test]
+    fn the_highest_id_is_where_the_unbroken_run_of_both_maps_ends() {
+        let of = |uids: &[(u32, u32)], gids: &[(u32, u32)]| {
+            let extents = |runs: &[(u32, u32)]| {
+                let extent = |&(inside, count)| Extent {
+                    inside,
+                    outside: 100_000 + inside,
+                    count,
+                };
+                runs.iter().map(extent).collect()
+            };
+            let mapping = IdMapping {
+                uids: extents(uids),
+                gids: extents(gids),
+                writer: MapWriter::Helper,
+            };
+            mapping.highest_id()
+        };
+        let own_then_range = [(0, 1), (1, 65_536)];
+        assert_eq!(of(&own_then_range, &own_then_range), Some(65_536));
+        assert_eq!(of(&own_then_range, &[(0, 1), (1, 100)]), Some(100));
+        assert_eq!(of(&[(1, 9), (0, 1)], &[(0, 65_536)]), Some(9));
+        assert_eq!(of(&[(0, 1), (5, 9)], &[(0, 65_536)]), Some(0));
+        assert_eq!(of(&[(0, u32::MAX)], &[(0, u32::MAX)]), Some(u32::MAX - 1));
+        assert_eq!(of(&[(1, 9)], &[(0, 9)]), None);
     }
 
     #[test]

@@ -298,13 +298,15 @@ fn via_intermediate(
     Ok(())
 }
 
-/// Waits for a process that is about to exit.
-fn reap(pid: u32) {
-    if let Some(pid) = rustix::process::Pid::from_raw(pid as i32) {
-        let _ = rustix::io::retry_on_intr(|| {
-            rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty())
-        });
-    }
+/// Waits for a process that is about to exit, and returns its exit code.
+pub(crate) fn reap(pid: u32) -> Option<i32> {
+    let pid = rustix::process::Pid::from_raw(pid as i32)?;
+    let (_, status) = rustix::io::retry_on_intr(|| {
+        rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty())
+    })
+    .ok()
+    .flatten()?;
+    status.exit_status()
 }
 
 fn launched(pid: u32, pair: ControlPair) -> Result<Launched> {

@@ -28,4 +28,4 @@ mod sys;
 pub mod userns;
 
 pub use driver::ContainerDriver;
-pub use idmap::IdMapping;
+pub use idmap::{Extent, IdMapping, MapWriter};

@@ -44,6 +44,24 @@ pub(crate) fn link_program() -> Option<&'static str> {
         .find(|name| find_program(name).is_some())
 }
 
+/// Tries what such a program does first: to make an interface in a network of its own, with the rights it has there.
+pub(crate) fn try_tap() -> std::io::Result<()> {
+    let namespaces = (libc::CLONE_NEWUSER | libc::CLONE_NEWNET) as u64;
+    // SAFETY: the child keeps to system calls and leaves by _exit.
+    let pid = match unsafe { sys::clone_process(namespaces, None) }? {
+        Cloned::Parent(pid) => pid,
+        Cloned::Child => {
+            let made = sys::make_tap();
+            sys::exit_now(made.map_or_else(|errno| errno.raw_os_error() & 0xff, |()| 0))
+        }
+    };
+    match launch::reap(pid) {
+        Some(0) => Ok(()),
+        Some(errno) => Err(std::io::Error::from_raw_os_error(errno)),
+        None => Err(std::io::Error::other("the process that tried died")),
+    }
+}
+
 /// Links the network namespace of a process to the host's, forwarding ports.
 pub(crate) fn link(pid: u32, ports: &[PortForward]) -> Result<Link> {
     let program = link_program().ok_or_else(|| {
@@ -126,7 +144,13 @@ fn wait_for_interface(pid: u32, child: &mut Child, program: &str) -> Result<()> 
             if let Some(stderr) = &mut child.stderr {
                 let _ = stderr.take(4096).read_to_string(&mut message);
             }
-            return failed(format!("{status}: {}", message.trim()));
+            // Where there is no system log, each line for it brings a complaint about that first.
+            let told: Vec<&str> = message
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty() && !line.contains("syslog"))
+                .collect();
+            return failed(format!("{status}: {}", told.join("; ")));
         }
         if Instant::now() > deadline {
             return failed("no interface after 10 s".to_owned());

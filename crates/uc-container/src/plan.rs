@@ -10,9 +10,12 @@ use std::{
 use libc::c_char;
 use seccompiler::BpfProgram;
 use uc_model::{Problem, Result};
-use uc_sandbox::{HostMount, Mount, MountSource, Process, Stdio};
+use uc_sandbox::{HostMount, Mount, MountSource, Process, Stdio, User};
 
-use crate::report::Subjects;
+use crate::{
+    idmap::{IdMapping, MapWriter},
+    report::Subjects,
+};
 
 /// Most mounts of a container, the built-in ones left out.
 const MAX_MOUNTS: usize = 256;
@@ -43,6 +46,10 @@ pub(crate) struct Streams {
     pub(crate) stdin: OwnedFd,
     pub(crate) stdout: OwnedFd,
     pub(crate) stderr: OwnedFd,
+    /// Whether output and error are pipes made for the container.
+    owned: bool,
+    /// Whether the child hands them to the program's user.
+    pub(crate) given_by_child: bool,
 }
 
 impl Streams {
@@ -56,6 +63,8 @@ impl Streams {
             stdin: above_standard(stdin)?,
             stdout: above_standard(stdio.stdout)?,
             stderr: above_standard(stdio.stderr)?,
+            owned: stdio.owned,
+            given_by_child: false,
         })
     }
 
@@ -65,7 +74,31 @@ impl Streams {
             stdin: above_standard(open_null()?)?,
             stdout: above_standard(open_null()?)?,
             stderr: above_standard(open_null()?)?,
+            owned: false,
+            given_by_child: false,
         })
+    }
+
+    /// Hands pipes that were made for the container to the program's user, or has the child do it. Their first owner is
+    /// the caller, for whom a range's user is a stranger: it could write to them, but not open `/dev/stdout`.
+    pub(crate) fn hand_over(&mut self, mapping: &IdMapping, user: &User) -> Result<()> {
+        match mapping.writer {
+            _ if !self.owned => {}
+            // Only root of the host can; root inside is nobody to root's files.
+            MapWriter::Direct => {
+                for stream in [&self.stdout, &self.stderr] {
+                    let (uid, gid) = (mapping.host_uid(user.uid), mapping.host_gid(user.gid));
+                    std::os::unix::fs::fchown(stream, uid, gid).map_err(|error| {
+                        Problem::host("cannot hand a pipe to the container's user").caused_by(error)
+                    })?;
+                }
+            }
+            // Root inside is the caller, and has the means to give away what the caller owns.
+            MapWriter::Helper => self.given_by_child = true,
+            // The program's user is the caller.
+            MapWriter::OwnIdOnly => {}
+        }
+        Ok(())
     }
 
     fn highest(&self) -> RawFd {

@@ -28,18 +28,20 @@ pub(crate) fn probe() -> Probe {
     let mut facilities = vec![namespaces, id_range(&mapping), filter];
     facilities
         .extend([Limit::Memory, Limit::Cpu, Limit::Pids].map(|limit| controller(&layout, limit)));
-    facilities.push(user_mode_network());
+    let user_mode = user_mode_network();
+    let offer = offer(&layout, user_mode.found);
+    facilities.push(user_mode);
     Probe {
         kind: RuntimeKind::Container,
         availability,
-        offer: offer(&layout),
+        offer,
         facilities,
     }
 }
 
-fn offer(layout: &Layout) -> Offer {
+fn offer(layout: &Layout, user_mode_network: bool) -> Offer {
     let mut networks = BTreeSet::from([Network::None, Network::Host]);
-    if network::link_program().is_some() {
+    if user_mode_network {
         networks.insert(Network::User);
     }
     let limits = [Limit::Memory, Limit::Cpu, Limit::Pids];
@@ -224,7 +226,15 @@ fn user_mode_network() -> Facility {
     const NAME: &str = "user-mode network";
     const ENABLES: &str = "network: user and hostPort";
     match network::link_program() {
-        Some(program) => Facility::found(NAME, program, ENABLES),
+        Some(program) => match network::try_tap() {
+            Ok(()) => Facility::found(NAME, format!("{program}, /dev/net/tun"), ENABLES),
+            Err(error) => Facility::missing(
+                NAME,
+                format!("{program} is there, but /dev/net/tun does not work: {error}"),
+                ENABLES,
+                "sudo modprobe tun; let everybody open it, as is usual: sudo chmod 666 /dev/net/tun",
+            ),
+        },
         None => Facility::missing(
             NAME,
             "neither pasta nor slirp4netns on PATH",

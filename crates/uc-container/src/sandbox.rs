@@ -9,7 +9,6 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use seccompiler::BpfProgram;
@@ -116,32 +115,10 @@ impl ContainerSandbox {
             let directory = scratch.join(part);
             fs::create_dir(&directory).map_err(failed)?;
             set_mode(&directory, 0o755).map_err(failed)?;
-            self.give(&directory, 0).map_err(failed)?;
+            userns::give(&self.mapping, &directory, 0).map_err(failed)?;
         }
-        self.give(&scratch, 0).map_err(failed)?;
+        userns::give(&self.mapping, &scratch, 0).map_err(failed)?;
         Ok(scratch)
-    }
-
-    /// Hands a file of the caller's over to the container's root and a group. Only root can; others already are user 0
-    /// inside.
-    fn give(&self, path: &Path, group: u32) -> std::io::Result<()> {
-        std::os::unix::fs::lchown(path, self.mapping.host_uid(0), self.mapping.host_gid(group))
-    }
-
-    fn give_tree(&self, path: &Path, group: u32) -> std::io::Result<()> {
-        use std::os::unix::fs::MetadataExt as _;
-        let owner = fs::symlink_metadata(path)?.uid();
-        if owner != rustix::process::geteuid().as_raw() {
-            // Given already; what containers made of it since is theirs.
-            return Ok(());
-        }
-        self.give(path, group)?;
-        if fs::symlink_metadata(path)?.is_dir() {
-            for entry in fs::read_dir(path)? {
-                self.give_tree(&entry?.path(), group)?;
-            }
-        }
-        Ok(())
     }
 
     /// Volumes made for this workload are handed to the container's root.
@@ -156,7 +133,7 @@ impl ContainerSandbox {
                     userns::give_to_group(&self.mapping, &host.path, host.group)?;
                     continue;
                 }
-                self.give_tree(&host.path, host.group).map_err(|error| {
+                userns::give_tree(&self.mapping, &host.path, host.group).map_err(|error| {
                     Problem::storage("cannot hand a volume to the container")
                         .at(host.path.display())
                         .caused_by(error)
@@ -250,7 +227,8 @@ impl ContainerSandbox {
         }
         let pair = ControlPair::new()?;
         let mut shared = self.shared.lock().await;
-        let streams = Streams::new(request.stdio)?;
+        let mut streams = Streams::new(request.stdio)?;
+        streams.hand_over(&self.mapping, &request.process.user)?;
         let program = Program::new(
             &request.process,
             streams,
@@ -337,12 +315,13 @@ impl ContainerSandbox {
         Ok(container.explain(exit))
     }
 
-    async fn stop_container(&self, name: &str, grace: Duration) -> Result<Exit> {
-        let container = self.find(name)?;
+    async fn stop_container(&self, request: StopRequest) -> Result<Exit> {
+        let container = self.find(&request.container)?;
+        let grace = request.grace;
         if container.ending.known().is_none() {
             container.stopping.store(true, Ordering::Release);
             if container.started.load(Ordering::Acquire) && !grace.is_zero() {
-                let _ = sys::pidfd_signal(container.ending.pidfd().as_fd(), libc::SIGTERM);
+                let _ = sys::pidfd_signal(container.ending.pidfd().as_fd(), request.signal);
                 let _ = tokio::time::timeout(grace, container.ending.wait()).await;
             }
             if container.ending.known().is_none() {
@@ -362,7 +341,8 @@ impl ContainerSandbox {
             argv: request.command,
             ..container.process.clone()
         };
-        let streams = request.stdio.map_or_else(Streams::null, Streams::new)?;
+        let mut streams = request.stdio.map_or_else(Streams::null, Streams::new)?;
+        streams.hand_over(&self.mapping, &process.user)?;
         let program = Program::new(
             &process,
             streams,
@@ -483,7 +463,7 @@ impl Sandbox for ContainerSandbox {
     }
 
     fn stop(&self, request: StopRequest) -> Pending<'_, Exit> {
-        Box::pin(async move { self.stop_container(&request.container, request.grace).await })
+        Box::pin(self.stop_container(request))
     }
 
     fn exec(&self, request: ExecRequest) -> Pending<'_, Exit> {

@@ -8,7 +8,10 @@ use std::{
 };
 
 use libc::{c_char, c_int, c_ulong};
-use rustix::io::Errno;
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
 use tokio::io::unix::AsyncFd;
 
 /// `struct clone_args` of clone3(2), up to and including `cgroup`.
@@ -220,6 +223,12 @@ pub(crate) fn attach_mount_tree(tree: BorrowedFd<'_>, place: BorrowedFd<'_>) -> 
     check(result).map(drop)
 }
 
+/// Gives an open file to a user and a group of this user namespace.
+pub(crate) fn give_file(file: BorrowedFd<'_>, uid: u32, gid: u32) -> Result<(), Errno> {
+    // SAFETY: a valid descriptor and integers.
+    check(unsafe { libc::fchown(file.as_raw_fd(), uid, gid) }.into()).map(drop)
+}
+
 /// Closes every descriptor from `first` on.
 pub(crate) fn close_from(first: u32) -> Result<(), Errno> {
     close_range(first, 0)
@@ -259,6 +268,18 @@ pub(crate) fn bring_loopback_up(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
     // SAFETY: SIOCSIFFLAGS reads an ifreq whose name is terminated (the rest is zero).
     check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }.into())
+        .map(drop)
+}
+
+/// Makes an interface of the kind that user-mode networks use; it goes with this process.
+pub(crate) fn make_tap() -> Result<(), Errno> {
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let device = rustix::fs::open(c"/dev/net/tun", flags, Mode::empty())?;
+    // SAFETY: an all-zero ifreq is a valid value of this plain C structure; without a name the kernel chooses one.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI) as libc::c_short;
+    // SAFETY: TUNSETIFF reads and writes an ifreq.
+    check(unsafe { libc::ioctl(device.as_raw_fd(), libc::TUNSETIFF, &raw mut request) }.into())
         .map(drop)
 }
 

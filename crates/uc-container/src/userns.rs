@@ -18,6 +18,34 @@ use crate::{
 /// Longest answer of a forked worker, in bytes.
 const MAX_ANSWER: u64 = 1 << 20;
 
+/// Hands a file of the caller's to the container's root and a group. Only root can; others already are user 0 inside.
+///
+/// # Errors
+/// Those of chown(2).
+pub fn give(mapping: &IdMapping, path: &Path, group: u32) -> std::io::Result<()> {
+    std::os::unix::fs::lchown(path, mapping.host_uid(0), mapping.host_gid(group))
+}
+
+/// Hands a file or directory of the caller's, with all that is in it, to the container's root and a group. What has been
+/// given already stays as it is: what programs made of it since is theirs.
+///
+/// # Errors
+/// As for [`give`].
+pub fn give_tree(mapping: &IdMapping, path: &Path, group: u32) -> std::io::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let owner = std::fs::symlink_metadata(path)?.uid();
+    if owner != rustix::process::geteuid().as_raw() {
+        return Ok(());
+    }
+    give(mapping, path, group)?;
+    if std::fs::symlink_metadata(path)?.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            give_tree(mapping, &entry?.path(), group)?;
+        }
+    }
+    Ok(())
+}
+
 /// A process that works in a user namespace of its own, as user 0 of it.
 #[derive(Debug)]
 pub struct Worker {

@@ -74,6 +74,7 @@ fn request(container: &str, layer: &Path, argv: &[&str]) -> (CreateRequest, std:
             stdin: None,
             stdout: writer.try_clone().map(OwnedFd::from).expect("a copy"),
             stderr: writer.into(),
+            owned: true,
         },
         mounts: Vec::new(),
         read_only_root: false,
@@ -190,6 +191,7 @@ async fn stop_exec_and_missing_programs() {
     let stop = StopRequest {
         container: "sleeper".into(),
         grace: Duration::from_secs(10),
+        signal: rustix::process::Signal::TERM.as_raw(),
     };
     let exit = sandbox.stop(stop).await.expect("stopped");
     assert_eq!((exit.code, exit.reason), (7, ExitReason::Stopped));

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use uc_container::IdMapping;
 use uc_image::{unpack::LayerStack, user};
 use uc_model::{
     Problem, Result,
     workload::{Container, Security, Workload},
 };
-use uc_sandbox::{Process, User};
+use uc_sandbox::{HostUser, Process, User};
 
 use crate::resolve::{Content, ResolvedContainer};
 
@@ -23,7 +24,7 @@ pub(crate) fn process(
     resolved: &ResolvedContainer,
 ) -> Result<Process> {
     let (user, home) = match &resolved.content {
-        Content::Wasm { .. } => (User::default(), None),
+        Content::Wasm { .. } => (user_without_image(&container.security), None),
         Content::Rootfs { layers } => {
             user_of(&container.security, resolved.config.user.as_deref(), layers)?
         }
@@ -88,6 +89,56 @@ fn environment(
         set(&variable.name, &variable.value);
     }
     env
+}
+
+/// The user of the manifest for a program that has no users: user 0 stands for nobody in particular, so `runAsNonRoot` has
+/// nothing to object to. On the host it is never user 0; see [`host_user`].
+fn user_without_image(security: &Security) -> User {
+    let mut groups = security.supplemental_groups.clone();
+    groups.sort_unstable();
+    groups.dedup();
+    User {
+        uid: security.run_as_user.unwrap_or(0),
+        gid: security.run_as_group.unwrap_or(0),
+        groups,
+    }
+}
+
+/// Whose rights a WebAssembly program has on the host's files: those that a container's program of the same Pod would
+/// have. `None` where that is the caller.
+///
+/// # Errors
+/// Host, for another user where the caller is not root, since only root can act as somebody else.
+pub(crate) fn host_user(user: &User, mapping: &IdMapping) -> Result<Option<HostUser>> {
+    if !rustix::process::geteuid().is_root() {
+        return if *user == User::default() {
+            Ok(None)
+        } else {
+            Err(
+                Problem::host("a WebAssembly program cannot act as another user here")
+                    .at("securityContext")
+                    .limit(
+                        "your own user: no runAsUser, runAsGroup, fsGroup and supplementalGroups",
+                    )
+                    .found(format!(
+                        "uid {}, gid {}, groups {:?}",
+                        user.uid, user.gid, user.groups
+                    ))
+                    .remedy("leave them out, run uc as root, or run the program as a container"),
+            )
+        };
+    }
+    mapping.require(user.uid, user.gid)?;
+    mapping.require_groups(&user.groups)?;
+    let host_gid = |group| mapping.host_gid(group);
+    Ok(mapping
+        .host_uid(user.uid)
+        .zip(host_gid(user.gid))
+        .map(|(uid, gid)| HostUser {
+            uid,
+            gid,
+            groups: user.groups.iter().copied().filter_map(host_gid).collect(),
+        }))
 }
 
 /// The user of the manifest, else of the image, with the group and home the image knows for it.

@@ -14,6 +14,7 @@ pub struct Home {
     data: PathBuf,
     state: PathBuf,
     cache: PathBuf,
+    configuration: PathBuf,
     /// For what need not outlive the host's next start: in memory where the host has such a place.
     runtime: PathBuf,
 }
@@ -52,6 +53,7 @@ impl Home {
         Ok(Self {
             data: choose("XDG_DATA_HOME", ".local/share")?,
             cache: choose("XDG_CACHE_HOME", ".cache")?,
+            configuration: choose("XDG_CONFIG_HOME", ".config")?,
             runtime: runtime_directory(set("XDG_RUNTIME_DIR")).unwrap_or_else(|| state.clone()),
             state,
         })
@@ -63,6 +65,7 @@ impl Home {
             data: directory.join("data"),
             state: directory.join("state"),
             cache: directory.join("cache"),
+            configuration: directory.join("config"),
             runtime: directory.join("run"),
         }
     }
@@ -110,6 +113,40 @@ impl Home {
     /// Places in which containers get something mounted, as a layer.
     pub fn mount_points(&self) -> PathBuf {
         self.cache.join("mount-points")
+    }
+
+    /// Verdicts on what is signed.
+    pub(crate) fn verdicts(&self) -> PathBuf {
+        self.cache.join("verdicts")
+    }
+
+    /// The trust policy, which need not be there.
+    pub fn trust_policy(&self) -> PathBuf {
+        self.configuration.join("trust.toml")
+    }
+
+    /// Writes a file in each directory and removes it.
+    ///
+    /// # Errors
+    /// Storage, naming the first that cannot be written, with the remedy.
+    pub fn try_writing(&self) -> Result<()> {
+        for directory in [&self.data, &self.state, &self.cache, &self.runtime] {
+            make_private(directory)?;
+            let file = directory.join(format!(".trial-{}", std::process::id()));
+            fs::write(&file, b"trial")
+                .and_then(|()| fs::remove_file(&file))
+                .map_err(|error| {
+                    // What has been made but not written must not stay.
+                    let _ = fs::remove_file(&file);
+                    cannot_write(directory, error)
+                })?;
+        }
+        Ok(())
+    }
+
+    /// The directory that images and unpacked layers are in.
+    pub fn data(&self) -> &Path {
+        &self.data
     }
 
     /// Results of probing this host.

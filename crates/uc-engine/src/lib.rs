@@ -15,15 +15,18 @@ mod probe_memory;
 mod probes;
 mod process;
 pub mod record;
+mod rehearsal;
 mod removal;
 pub mod resolve;
 pub mod sbom;
+mod stop_signal;
 mod supervise;
 pub mod timing;
+pub mod trust;
 mod unpack;
 mod volumes;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use decide::{ContainerChoice, choose};
 pub use home::Home;
@@ -32,6 +35,7 @@ pub use output::{Output, Sink};
 pub use record::{Phase, Record, Status};
 pub use resolve::{Resolved, ResolvedContainer};
 pub use timing::{Stage, Timings};
+use uc_image::unpack::Lease;
 use uc_model::RuntimeKind;
 use uc_sandbox::{Driver, Probe};
 
@@ -39,12 +43,26 @@ use uc_sandbox::{Driver, Probe};
 pub struct Engine {
     home: Home,
     drivers: Vec<Arc<dyn Driver>>,
+    /// Layers that what this process runs is made of.
+    leases: Mutex<Vec<Lease>>,
 }
 
 impl Engine {
     /// An engine over the directories of `home` and these drivers, at most one of a kind.
     pub fn new(home: Home, drivers: Vec<Arc<dyn Driver>>) -> Self {
-        Self { home, drivers }
+        Self {
+            home,
+            drivers,
+            leases: Mutex::default(),
+        }
+    }
+
+    /// Keeps layers from being removed as long as this engine lives.
+    pub(crate) fn keep(&self, lease: Lease) {
+        self.leases
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(lease);
     }
 
     /// The directories.

@@ -210,13 +210,14 @@ impl Engine {
         })
     }
 
-    async fn prepare(&self, owned: Owned, request: RunRequest) -> Result<Pod> {
+    pub(crate) async fn prepare(&self, owned: Owned, request: RunRequest) -> Result<Pod> {
         let directory = owned.directory().to_owned();
         let id = owned.record().id;
         let Resolved {
             workload,
             containers: contents,
         } = request.resolved;
+        network::require_free_ports(&workload, &id, self.home())?;
         make_private(&self.home().storage())?;
         let volumes = self.home().storage_of(&id, VOLUMES);
         volumes::make(&workload, &volumes)?;
@@ -311,15 +312,17 @@ async fn announce_later(pod: Weak<Pod>) {
     }
 }
 
-fn new_record(request: &RunRequest) -> Record {
+pub(crate) fn new_record(request: &RunRequest) -> Record {
     let workload = &request.resolved.workload;
     let containers = all_containers(workload)
         .zip(&request.runtimes)
-        .map(|(container, kind)| {
+        .enumerate()
+        .map(|(index, (container, kind))| {
             (
                 container.name.clone(),
                 ContainerRecord {
                     runtime: Some(*kind),
+                    init: index < workload.init_containers.len(),
                     ..ContainerRecord::default()
                 },
             )
@@ -337,6 +340,7 @@ fn new_record(request: &RunRequest) -> Record {
         detached: request.detached,
         phase: Phase::Creating,
         containers,
+        ports: network::forwards(workload),
         exit_code: None,
         message: None,
     }
@@ -349,6 +353,11 @@ impl Pod {
             .nth(index)
             .zip(self.contents.get(index))
             .ok_or_else(|| Problem::internal("no such container").found(index))
+    }
+
+    /// How many containers there are, init containers included.
+    pub(crate) fn container_count(&self) -> usize {
+        self.contents.len()
     }
 
     pub(crate) fn sandbox(&self, index: usize) -> Result<Arc<dyn Sandbox>> {
@@ -475,8 +484,13 @@ impl Pod {
             RestartPolicy::Never
         });
         let init_count = self.workload.init_containers.len();
+        if init_count > 0 {
+            timings.end(Stage::Create);
+        }
         for index in 0..init_count {
-            if let Some(failed) = self.run_init_container(index, policy).await? {
+            let failed = self.run_init_container(index, policy).await?;
+            timings.end(Stage::Init);
+            if let Some(failed) = failed {
                 return Ok(failed);
             }
         }
@@ -552,7 +566,7 @@ impl Pod {
         Ok(exits.into_values().collect())
     }
 
-    async fn destroy(&self) -> Result<()> {
+    pub(crate) async fn destroy(&self) -> Result<()> {
         let mut result = Ok(());
         for sandbox in self.sandboxes.values() {
             let destroyed = sandbox.destroy(DestroyRequest {}).await;
@@ -567,6 +581,9 @@ fn describe(exit: &Exit) -> Option<String> {
     use uc_sandbox::ExitReason;
     match &exit.reason {
         ExitReason::Exited => None,
+        ExitReason::ExitedBeyond { code } => Some(format!(
+            "the program's own exit code was {code}; 0 to 255 can be passed on"
+        )),
         ExitReason::Signalled { signal } => Some(format!("ended by signal {signal}")),
         ExitReason::OutOfMemory => {
             Some("out of memory: it needed more than limits.memory".to_owned())
@@ -574,5 +591,6 @@ fn describe(exit: &Exit) -> Option<String> {
         ExitReason::Deadline => Some("it ran longer than allowed".to_owned()),
         ExitReason::Trapped { message } => Some(format!("trapped: {message}")),
         ExitReason::Stopped => Some("stopped on request".to_owned()),
+        ExitReason::Unhealthy { message } => Some(format!("stopped, since its {message}")),
     }
 }

@@ -1,11 +1,17 @@
 //! What a workload's network settings mean for its sandbox.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    io::ErrorKind,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+};
 
-use uc_model::workload::Workload;
+use uc_model::{
+    Problem, Result,
+    workload::{Network, Protocol, Workload},
+};
 use uc_sandbox::PortForward;
 
-use crate::decide::all_containers;
+use crate::{decide::all_containers, home::Home, record};
 
 /// The host ports that lead into the sandbox.
 pub(crate) fn forwards(workload: &Workload) -> Vec<PortForward> {
@@ -20,4 +26,57 @@ pub(crate) fn forwards(workload: &Workload) -> Vec<PortForward> {
             })
         })
         .collect()
+}
+
+/// Checks that the host ports can be listened on, before anything is made. The program that links the network would find
+/// out as well, but only say so in its own words.
+///
+/// # Errors
+/// Host, naming the port and, where another workload of this user has it, that workload.
+pub(crate) fn require_free_ports(workload: &Workload, own_id: &str, home: &Home) -> Result<()> {
+    if workload.network != Network::User {
+        return Ok(());
+    }
+    for port in forwards(workload) {
+        let address = SocketAddr::new(port.host_ip, port.host_port);
+        let tried = match port.protocol {
+            Protocol::Tcp => TcpListener::bind(address).map(drop),
+            Protocol::Udp => UdpSocket::bind(address).map(drop),
+        };
+        let Err(error) = tried else { continue };
+        let transport = match port.protocol {
+            Protocol::Tcp => "TCP",
+            Protocol::Udp => "UDP",
+        };
+        let place = format!(
+            "hostPort {} ({transport}, {})",
+            port.host_port, port.host_ip
+        );
+        return Err(cannot_listen(error, || record::holder_of(home, own_id, &port)).at(place));
+    }
+    Ok(())
+}
+
+fn cannot_listen(error: std::io::Error, holder: impl FnOnce() -> Option<String>) -> Problem {
+    match error.kind() {
+        ErrorKind::AddrInUse => {
+            let problem = Problem::host("the port of the host is in use");
+            match holder() {
+                Some(id) => problem.found(format!("workload {id} has it")).remedy(format!(
+                    "end that workload (uc stop {id}), or choose another hostPort"
+                )),
+                None => problem
+                    .found("another program listens on it")
+                    .remedy("choose another hostPort, or end that program"),
+            }
+        }
+        ErrorKind::PermissionDenied => Problem::host("you may not listen on this port of the host")
+            .remedy(
+                "choose a hostPort of 1024 or above, or lower sysctl net.ipv4.ip_unprivileged_port_start",
+            ),
+        ErrorKind::AddrNotAvailable => Problem::host("hostIP is no address of this host")
+            .remedy("leave hostIP out for 127.0.0.1, or set it to 0.0.0.0 for all addresses"),
+        _ => Problem::host("cannot listen on this port of the host").found(&error),
+    }
+    .caused_by(error)
 }

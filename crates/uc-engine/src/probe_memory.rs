@@ -1,7 +1,7 @@
 //! Probes, remembered until the host starts anew.
 //!
 //! A probe tries things, which takes longer than starting a container. What it finds changes with the kernel, the user,
-//! the control group and the programs on PATH, so these are the key; `uc doctor` and `uc explain` always try anew.
+//! the control group, the programs on PATH and the device of user-mode networks, so these are the key; `uc doctor` and `uc explain` always try anew.
 
 use std::{env, fs, sync::OnceLock};
 
@@ -58,13 +58,20 @@ fn key() -> &'static str {
 }
 
 fn read_key() -> String {
+    use std::os::unix::fs::MetadataExt as _;
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    // Whoever is told what is missing goes and gets it.
+    let tun = fs::metadata("/dev/net/tun").map_or(0, |device| device.mode());
+    let path = env::var_os("PATH").unwrap_or_default();
+    let installed: Vec<i64> = env::split_paths(&path)
+        .filter_map(|directory| Some(fs::metadata(directory).ok()?.mtime()))
+        .collect();
     format!(
-        "{} {} {} {} {}",
+        "{} {} {} {} {} {tun:o} {installed:?}",
         env!("CARGO_PKG_VERSION"),
         read("/proc/sys/kernel/random/boot_id").trim(),
         rustix::process::geteuid().as_raw(),
         read("/proc/self/cgroup").replace('\n', " "),
-        env::var("PATH").unwrap_or_default()
+        path.display(),
     )
 }

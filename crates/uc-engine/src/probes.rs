@@ -3,7 +3,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use uc_model::workload::{Container, Probe, ProbeAction};
-use uc_sandbox::{ExecRequest, Sandbox, TcpConnectRequest};
+use uc_sandbox::{ExecRequest, ExitReason, Sandbox, TcpConnectRequest};
 
 /// Probes a running container until it must be restarted; returns why. `ready` hears each change of readiness.
 /// Without probes it never returns.
@@ -129,9 +129,12 @@ async fn exec(
         .exec(request)
         .await
         .map_err(|problem| problem.to_string())?;
-    if exit.code == 0 {
-        Ok(())
-    } else {
-        Err(format!("the command's exit code was {}", exit.code))
+    match exit.reason {
+        ExitReason::Deadline => Err(format!(
+            "the command took longer than timeoutSeconds: {}",
+            timeout.as_secs()
+        )),
+        _ if exit.code == 0 => Ok(()),
+        _ => Err(format!("the command's exit code was {}", exit.code)),
     }
 }

@@ -21,7 +21,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 use uc_model::{Problem, Result, RuntimeKind};
-use uc_sandbox::Exit;
+use uc_sandbox::{Exit, PortForward};
 
 use crate::{
     home::{Home, cannot_write, make_private},
@@ -50,6 +50,9 @@ pub struct Record {
     pub phase: Phase,
     /// Its containers, init containers first.
     pub containers: BTreeMap<String, ContainerRecord>,
+    /// The ports of the host that lead into it.
+    #[serde(default)]
+    pub ports: Vec<PortForward>,
     /// The exit code of the whole, once it has ended.
     pub exit_code: Option<u8>,
     /// Why it ended, where there is more to say.
@@ -73,6 +76,9 @@ pub struct ContainerRecord {
     pub last_exit: Option<Exit>,
     /// Whether it runs.
     pub running: bool,
+    /// Whether it is an init container, which ends before the others start.
+    #[serde(default)]
+    pub init: bool,
 }
 
 /// How far a workload is.
@@ -345,34 +351,56 @@ fn is_being_made(path: &Path) -> bool {
     lives && age.is_none_or(|age| age < LONGEST_MAKING)
 }
 
-/// Finds a workload by its id or its name.
+/// Finds a workload by its id or its name. Of several with one name the one that runs is meant, or else the newest.
 ///
 /// # Errors
-/// Not found, or invalid where a name fits several.
+/// Not found, or invalid where several that run have the name.
 pub fn find(home: &Home, name: &str) -> Result<Status> {
     let all = list(home)?;
     if let Some(exact) = all.iter().find(|status| status.record.id == name) {
         return Ok(exact.clone());
     }
-    let mut fitting: Vec<Status> = all
-        .into_iter()
-        .filter(|status| status.record.name == name)
-        .collect();
-    match fitting.len() {
-        0 => Err(Problem::not_found("no such workload")
+    let fitting = || all.iter().filter(|status| status.record.name == name);
+    let running: Vec<&Status> = fitting().filter(|status| status.alive).collect();
+    match (running.as_slice(), fitting().next_back()) {
+        ([one], _) => Ok((*one).clone()),
+        // Oldest first, so the last is the newest.
+        ([], Some(newest)) => Ok(newest.clone()),
+        ([], None) => Err(Problem::not_found("no such workload")
             .found(name)
             .remedy("uc ps lists them")),
-        1 => Ok(fitting.remove(0)),
-        _ => {
-            let ids: Vec<&str> = fitting
+        (several, _) => {
+            let ids: Vec<&str> = several
                 .iter()
                 .map(|status| status.record.id.as_str())
                 .collect();
-            Err(Problem::invalid("several workloads have this name")
-                .found(ids.join(", "))
-                .remedy("name one by its id"))
+            Err(
+                Problem::invalid("several workloads that run have this name")
+                    .found(ids.join(", "))
+                    .remedy("name one by its id"),
+            )
         }
     }
+}
+
+/// Another workload than `own_id` that has a port of the host, going by what its owner wrote. The locks are not asked: that would
+/// release those which this process holds itself.
+pub(crate) fn holder_of(home: &Home, own_id: &str, port: &PortForward) -> Option<String> {
+    let covers = |theirs: &PortForward| {
+        let either_is_any = theirs.host_ip.is_unspecified() || port.host_ip.is_unspecified();
+        (theirs.host_port, theirs.protocol) == (port.host_port, port.protocol)
+            && (theirs.host_ip == port.host_ip || either_is_any)
+    };
+    [home.workloads(), home.foreground()]
+        .iter()
+        .filter_map(|place| entries(place).ok())
+        .flatten()
+        .filter_map(|directory| fs::read(directory.join("record.json")).ok())
+        .filter_map(|bytes| serde_json::from_slice::<Record>(&bytes).ok())
+        .filter(|record| record.id != own_id && record.phase != Phase::Exited)
+        .filter(|record| process::began(record.owner).is_some())
+        .find(|record| record.ports.iter().any(covers))
+        .map(|record| record.id)
 }
 
 /// The containers' processes that a directory's record names, each with the moment it began.
@@ -408,6 +436,7 @@ fn read(directory: &Path) -> Status {
         detached: false,
         phase: Phase::Creating,
         containers: BTreeMap::new(),
+        ports: Vec::new(),
         exit_code: None,
         message: None,
     });
@@ -452,6 +481,7 @@ mod tests {
             detached: true,
             phase: Phase::Running,
             containers: BTreeMap::new(),
+            ports: Vec::new(),
             exit_code: None,
             message: None,
         }
@@ -471,7 +501,39 @@ mod tests {
             owned.save().expect("written");
         }
         assert_eq!(find(&home, "web-000002").expect("found").word(), "exited");
-        assert!(find(&home, "web").is_err(), "two have this name");
+    }
+
+    #[test]
+    fn of_several_with_one_name_the_one_that_runs_is_meant_or_else_the_newest() {
+        let temporary = tempfile::tempdir().expect("a directory");
+        let home = Home::below(temporary.path());
+        for (id, created_ms) in [("web-000001", 5), ("web-000002", 7), ("web-000003", 6)] {
+            let created = Record {
+                created_ms,
+                ..record(id)
+            };
+            drop(Owned::create(&home, created).expect("made"));
+        }
+        let found = || find(&home, "web").expect("found").record.id;
+        assert_eq!(found(), "web-000002");
+        // Who asks for the lock must be another process: its holder would be told that nobody has it.
+        let directory = home.workloads().join("web-000001");
+        let mut holder = std::process::Command::new("python3")
+            .args(["-c", "import fcntl,sys; f=open(sys.argv[1],'r+'); fcntl.lockf(f,fcntl.LOCK_EX); print('held',flush=True); input()"])
+            .arg(directory.join("lock"))
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn();
+        let Ok(holder) = &mut holder else {
+            println!("skipped: python3, which holds a lock in another process, is not there");
+            return;
+        };
+        let mut line = String::new();
+        let stdout = holder.stdout.take().expect("a pipe");
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).expect("read");
+        assert_eq!(found(), "web-000001");
+        drop(holder.stdin.take());
+        holder.wait().expect("ended");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 use uc_container::IdMapping;
 use uc_image::{
     Image, ImageConfig, ImageKind, Progress,
-    image::BlobSource,
+    image::{BlobSource, architecture},
     layout::{Layout as _, LayoutArchive, LayoutDirectory},
     registry::Credentials,
     store::Store,
@@ -21,7 +21,7 @@ use uc_model::{
 };
 use uc_wasm::WasmFacts;
 
-use crate::{Engine, environment, home::make_private, unpack::MappedUnpacker};
+use crate::{Engine, environment, home::make_private, stop_signal, unpack::MappedUnpacker};
 
 /// A workload with the content of its containers at hand.
 pub struct Resolved {
@@ -39,8 +39,10 @@ pub struct ResolvedContainer {
     pub content: Content,
     /// What the image says about it; empty for a file.
     pub config: ImageConfig,
-    /// The digest of the image's manifest, or of the file.
+    /// The digest of the image's manifest.
     pub digest: Option<Digest>,
+    /// The digest that its name stands for: of an index that lists the manifest, or the manifest's own.
+    pub named_digest: Option<Digest>,
 }
 
 /// What a container executes.
@@ -91,8 +93,12 @@ impl Engine {
                     .resolve_container(container, progress)
                     .map_err(blame(format!("{field}[{index}].image")))?;
                 // A user that does not exist, or is root against the manifest's word, is known here.
-                environment::process(&workload, container, &resolved)
+                let process = environment::process(&workload, container, &resolved)
                     .map_err(blame(format!("{field}[{index}]")))?;
+                if matches!(resolved.content, Content::Wasm { .. }) {
+                    environment::host_user(&process.user, &IdMapping::for_caller()?)
+                        .map_err(blame(format!("{field}[{index}]")))?;
+                }
                 containers.push(resolved);
             }
         }
@@ -120,6 +126,7 @@ impl Engine {
                     content,
                     config: ImageConfig::default(),
                     digest: None,
+                    named_digest: None,
                 })
             }
             ImageSource::OciLayout { directory, tag } => {
@@ -152,6 +159,9 @@ impl Engine {
         image: &Image,
         source: &dyn BlobSource,
     ) -> Result<ResolvedContainer> {
+        require_this_machine(&image.config, &image.kind)
+            .map_err(|problem| problem.at(&image.reference))?;
+        stop_signal::of(&image.config).map_err(|problem| problem.at(&image.reference))?;
         let content = match image.kind {
             ImageKind::WasmArtifact { layer } => {
                 let layer = image
@@ -175,6 +185,7 @@ impl Engine {
             content,
             config: image.config.clone(),
             digest: Some(image.manifest_digest.clone()),
+            named_digest: Some(image.named_digest.clone()),
         })
     }
 
@@ -189,12 +200,12 @@ impl Engine {
         }
     }
 
-    /// Removes unpacked layers that no image of the store needs. Those of layouts that are used in place are unpacked
-    /// again when they are run.
+    /// Removes unpacked layers that no image of the store needs and nothing that runs uses; returns the bytes that were
+    /// freed. Those of layouts are unpacked again when they are run.
     ///
     /// # Errors
     /// Storage.
-    pub fn forget_layers(&self, store: &Store) -> Result<()> {
+    pub fn forget_layers(&self, store: &Store) -> Result<u64> {
         let mapping = IdMapping::for_caller()?;
         let cache = LayerCache::open(&self.home().layers(&mapping.key()))?;
         cache.remove_except(&store.images()?, &MappedUnpacker { mapping: &mapping })
@@ -203,7 +214,10 @@ impl Engine {
     fn unpack(&self, image: &Image, source: &dyn BlobSource) -> Result<Vec<PathBuf>> {
         let mapping = IdMapping::for_caller()?;
         let cache = LayerCache::open(&self.home().layers(&mapping.key()))?;
-        cache.prepare(image, source, &MappedUnpacker { mapping: &mapping })
+        let unpacker = MappedUnpacker { mapping: &mapping };
+        let (layers, lease) = cache.prepare_for_use(image, source, &unpacker)?;
+        self.keep(lease);
+        Ok(layers)
     }
 
     /// An image whose platform is WebAssembly: its entrypoint is a file of its root file system.
@@ -250,6 +264,34 @@ impl Engine {
             file,
         })
     }
+}
+
+/// A manifest that is named directly, as in a layout, has not been chosen by its platform. One that does not say what it
+/// is for is taken at its word.
+fn require_this_machine(config: &ImageConfig, kind: &ImageKind) -> Result<()> {
+    let own = architecture();
+    let fits = match kind {
+        ImageKind::WasmArtifact { .. } => true,
+        ImageKind::Rootfs if config.architecture == "wasm" => true,
+        ImageKind::Rootfs => {
+            (config.os.is_empty() || config.os == "linux")
+                && (config.architecture.is_empty() || config.architecture == own)
+        }
+    };
+    if fits {
+        return Ok(());
+    }
+    let or_unknown = |word: &str| if word.is_empty() { "?" } else { word }.to_owned();
+    Err(
+        Problem::not_found("the image is not built for this machine")
+            .limit(format!("linux/{own} or a wasm platform"))
+            .found(format!(
+                "{}/{}",
+                or_unknown(&config.os),
+                or_unknown(&config.architecture)
+            ))
+            .remedy("use an image built for this architecture"),
+    )
 }
 
 /// Reads a module's facts; a package too large to be one is not read.

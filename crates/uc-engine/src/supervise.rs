@@ -7,9 +7,10 @@ use std::{
 };
 
 use tokio::task::JoinHandle;
+use uc_container::IdMapping;
 use uc_model::{Problem, Result, workload::RestartPolicy};
 use uc_sandbox::{
-    CreateRequest, Exit, ExitReason, Limits, MountSource, Payload, RemoveRequest, Sandbox,
+    CreateRequest, Exit, ExitReason, Limits, Mount, MountSource, Payload, RemoveRequest, Sandbox,
     StartRequest, Stdio, StopRequest, WaitRequest,
 };
 
@@ -19,7 +20,7 @@ use crate::{
     output::{Sink, Stream},
     probes, process,
     resolve::Content,
-    volumes,
+    stop_signal, volumes,
 };
 
 /// The most processes and threads of a container whose manifest sets no limit, where the host can enforce one.
@@ -42,6 +43,24 @@ pub(crate) struct Created {
     relays: Vec<JoinHandle<Result<()>>>,
 }
 
+/// Volumes made for this workload belong to the root of its containers, whatever kind comes to them first.
+fn give_volumes(mounts: &[Mount], mapping: &IdMapping) -> Result<()> {
+    for mount in mounts {
+        if let MountSource::Host(host) = &mount.source
+            && host.owned
+            && rustix::process::geteuid().is_root()
+        {
+            mapping.require_groups(&[host.group])?;
+            uc_container::userns::give_tree(mapping, &host.path, host.group).map_err(|error| {
+                Problem::storage("cannot hand a volume to the program")
+                    .at(host.path.display())
+                    .caused_by(error)
+            })?;
+        }
+    }
+    Ok(())
+}
+
 impl Pod {
     /// Creates a container; `attempt` counts its restarts.
     pub(crate) async fn create(&self, index: usize, attempt: u32) -> Result<Created> {
@@ -53,11 +72,17 @@ impl Pod {
             format!("{}-r{attempt}", container.name)
         };
         let mut mounts = volumes::mounts(&self.workload, container, &self.volumes)?;
+        let process = environment::process(&self.workload, container, resolved)?;
         let payload = match &resolved.content {
-            Content::Wasm { file, .. } => Payload::Wasm {
-                file: file.clone(),
-                http: self.http_grant(),
-            },
+            Content::Wasm { file, .. } => {
+                let mapping = IdMapping::for_caller()?;
+                give_volumes(&mounts, &mapping)?;
+                Payload::Wasm {
+                    file: file.clone(),
+                    http: self.http_grant(),
+                    act_as: environment::host_user(&process.user, &mapping)?,
+                }
+            }
             Content::Rootfs { layers } => {
                 let own_targets: Vec<String> =
                     mounts.iter().map(|mount| mount.target.clone()).collect();
@@ -76,7 +101,7 @@ impl Pod {
         let request = CreateRequest {
             container: name.clone(),
             payload,
-            process: environment::process(&self.workload, container, resolved)?,
+            process,
             stdio,
             mounts,
             read_only_root: container.security.read_only_root,
@@ -143,6 +168,7 @@ impl Pod {
                 stdin,
                 stdout: duplicate(rustix::stdio::stdout()).map_err(no_pipe)?,
                 stderr: duplicate(rustix::stdio::stderr()).map_err(no_pipe)?,
+                owned: false,
             };
             return Ok((stdio, Vec::new()));
         }
@@ -162,6 +188,7 @@ impl Pod {
                 stdin,
                 stdout: out_writer.into(),
                 stderr: err_writer.into(),
+                owned: true,
             },
             relays,
         ))
@@ -186,25 +213,32 @@ impl Pod {
 
     /// Waits for the end of a started container, stopping it when the workload is stopped or a probe says so.
     pub(crate) async fn run_to_end(&self, index: usize, created: Created) -> Result<Exit> {
-        let (container, _) = self.container(index)?;
+        let (container, resolved) = self.container(index)?;
         let Created {
             name,
             sandbox,
             relays,
         } = created;
-        let grace = self.workload.termination_grace;
+        let stop = || async {
+            let signal = stop_signal::of(&resolved.config)?;
+            self.stop_container(&*sandbox, &name, signal).await
+        };
         let ready = |ready| {
             self.note(index, |record| record.ready = ready);
             self.save();
         };
         let exit = tokio::select! {
             exit = sandbox.wait(WaitRequest { container: name.clone() }) => exit?,
-            () = self.stopper.reached(StopLevel::Graceful) => self.stop_container(&*sandbox, &name, grace).await?,
+            () = self.stopper.reached(StopLevel::Graceful) => stop().await?,
             reason = probes::until_failure(&*sandbox, &name, container, ready) => {
                 self.warn(&format!("container {}: {reason}", container.name));
-                let exit = self.stop_container(&*sandbox, &name, grace).await?;
+                let exit = stop().await?;
                 // Unhealthy counts as failed, whatever the program made of the signal.
-                Exit { code: exit.code.max(1), reason: ExitReason::Stopped }
+                let reason = match exit.reason {
+                    ExitReason::OutOfMemory => ExitReason::OutOfMemory,
+                    _ => ExitReason::Unhealthy { message: reason },
+                };
+                Exit { code: exit.code.max(1), reason }
             }
         };
         for relay in relays {
@@ -222,18 +256,14 @@ impl Pod {
         Ok(exit)
     }
 
-    async fn stop_container(
-        &self,
-        sandbox: &dyn Sandbox,
-        name: &str,
-        grace: Duration,
-    ) -> Result<Exit> {
+    async fn stop_container(&self, sandbox: &dyn Sandbox, name: &str, signal: i32) -> Result<Exit> {
         let request = |grace| StopRequest {
             container: name.to_owned(),
             grace,
+            signal,
         };
         tokio::select! {
-            exit = sandbox.stop(request(grace)) => exit,
+            exit = sandbox.stop(request(self.workload.termination_grace)) => exit,
             () = self.stopper.reached(StopLevel::Now) => sandbox.stop(request(Duration::ZERO)).await,
         }
     }

@@ -16,6 +16,8 @@ pub enum Stage {
     Choose,
     /// Making the sandbox and its containers.
     Create,
+    /// Init containers, from the making of the first to the end of the last.
+    Init,
     /// Starting the programs.
     Start,
     /// Until the first byte of output.
@@ -32,6 +34,7 @@ impl Stage {
             Self::Verify => "verify",
             Self::Choose => "choose",
             Self::Create => "create",
+            Self::Init => "init",
             Self::Start => "start",
             Self::FirstOutput => "first output",
             Self::Exit => "exit",

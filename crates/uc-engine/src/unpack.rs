@@ -6,9 +6,9 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use uc_container::{IdMapping, userns};
+use uc_container::{IdMapping, MapWriter, userns};
 use uc_image::unpack::{
-    LayerUnpacker, Limits, Options, Ownership, UnpackJob, Unpacked, graft, unpack_layer,
+    LayerUnpacker, Limits, Options, Ownership, UnpackJob, Unpacked, disk_bytes, graft, unpack_layer,
 };
 use uc_model::{Problem, ProblemKind, Result};
 
@@ -20,14 +20,7 @@ pub(crate) struct MappedUnpacker<'a> {
 
 impl MappedUnpacker<'_> {
     fn options(&self) -> Options {
-        let highest = self
-            .mapping
-            .uids
-            .iter()
-            .chain(&self.mapping.gids)
-            .map(|extent| extent.inside + (extent.count - 1))
-            .min();
-        let ownership = match highest {
+        let ownership = match self.mapping.highest_id() {
             Some(highest_id) if !self.mapping.is_own_id_only() => Ownership::Keep { highest_id },
             _ => Ownership::Squash,
         };
@@ -97,6 +90,16 @@ impl LayerUnpacker for MappedUnpacker<'_> {
 
     fn remove(&self, directory: &Path) -> Result<()> {
         userns::remove_tree(self.mapping, directory)
+    }
+
+    fn disk_bytes(&self, directory: &Path) -> u64 {
+        // Only the containers' root may look everywhere; root of the host may anyway.
+        match self.mapping.writer {
+            MapWriter::Helper => self
+                .work(directory, || Ok(disk_bytes(Path::new("."))))
+                .unwrap_or_default(),
+            MapWriter::Direct | MapWriter::OwnIdOnly => disk_bytes(directory),
+        }
     }
 }
 
@@ -170,7 +173,34 @@ impl Telling {
 
 #[cfg(test)]
 mod tests {
+    use uc_container::Extent;
+
     use super::*;
+
+    #[test]
+    fn files_keep_every_id_of_a_map_of_several_ranges() {
+        let own_id_then_a_range = |own| {
+            vec![
+                Extent {
+                    inside: 0,
+                    outside: own,
+                    count: 1,
+                },
+                Extent {
+                    inside: 1,
+                    outside: 300_000,
+                    count: 65_536,
+                },
+            ]
+        };
+        let mapping = IdMapping {
+            uids: own_id_then_a_range(1000),
+            gids: own_id_then_a_range(1000),
+            writer: MapWriter::Helper,
+        };
+        let options = MappedUnpacker { mapping: &mapping }.options();
+        assert_eq!(options.ownership, Ownership::Keep { highest_id: 65_536 });
+    }
 
     #[test]
     fn a_problem_survives_the_way_between_processes() {

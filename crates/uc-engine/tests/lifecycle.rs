@@ -82,6 +82,7 @@ fn content(name: &str) -> ResolvedContainer {
         },
         config: uc_image::ImageConfig::default(),
         digest: None,
+        named_digest: None,
     }
 }
 

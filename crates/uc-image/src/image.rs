@@ -8,6 +8,7 @@ use crate::{
     bounds,
     config::ImageConfig,
     media::{self, LayerFormat},
+    reference::Reference,
     spec::{self, Descriptor, Index, Manifest, Platform},
     verify::{VerifyingReader, problem_of},
 };
@@ -72,6 +73,11 @@ pub trait BlobSource: Send + Sync {
 
     /// A name for messages.
     fn place(&self) -> String;
+
+    /// The repository that the blobs are in, where they are in one: its registry can hand them on by itself.
+    fn repository(&self) -> Option<&Reference> {
+        None
+    }
 
     /// Opens a blob; reading to the end fails unless digest and size are right.
     fn open(&self, descriptor: &Descriptor) -> Result<VerifyingReader<Box<dyn Read + Send>>> {
@@ -311,6 +317,12 @@ fn wasm_layers(manifest: &Manifest) -> Vec<Layer> {
 }
 
 fn rootfs_layers(manifest: &Manifest, config: &ImageConfig) -> Result<Vec<Layer>> {
+    if manifest.layers.len() > bounds::LAYERS {
+        return Err(Problem::refused("the image has too many layers")
+            .limit(bounds::LAYERS)
+            .found(manifest.layers.len())
+            .remedy("squash the image, for example with a multi-stage build"));
+    }
     if manifest.layers.len() != config.diff_ids.len() {
         return Err(
             Problem::invalid("manifest and configuration disagree about the layers")

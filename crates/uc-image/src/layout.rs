@@ -1,16 +1,18 @@
 //! OCI image layouts: read in place from a directory or a tar file, and written.
 
 mod archive;
+mod attached;
 mod directory;
 mod tar_writer;
 mod writer;
 
 pub use archive::LayoutArchive;
+pub use attached::LayoutOrigin;
 pub use directory::LayoutDirectory;
 pub use tar_writer::layer_from_directory;
 pub use writer::{ConfigDraft, LayoutWriter};
 
-use uc_model::{Problem, Result};
+use uc_model::{Digest, Problem, Result};
 
 use crate::{
     image::{self, BlobSource, Image},
@@ -27,6 +29,9 @@ pub trait Layout: BlobSource + Sized {
     /// # Errors
     /// Invalid or not found, naming the file.
     fn index(&self) -> Result<Index>;
+
+    /// The size of a blob as it lies there; `None` where it does not.
+    fn blob_size(&self, digest: &Digest) -> Option<u64>;
 
     /// Resolves the image of a tag, or the only image where no tag is given.
     ///
@@ -60,12 +65,15 @@ fn named<'a>(index: &'a Index, tag: Option<&str>) -> Result<&'a Descriptor> {
             tags.join(", ")
         }
     };
-    let candidates: Vec<Descriptor> = index
-        .manifests
-        .iter()
-        .filter(|descriptor| tag.is_none() || descriptor.ref_name() == tag)
-        .cloned()
-        .collect();
+    let candidates: Vec<Descriptor> = match tag {
+        None => attached::without_attachments(index),
+        Some(_) => index
+            .manifests
+            .iter()
+            .filter(|descriptor| descriptor.ref_name() == tag)
+            .cloned()
+            .collect(),
+    };
     let chosen = match candidates.as_slice() {
         [] if index.manifests.is_empty() => {
             return Err(

@@ -174,7 +174,7 @@ fn is_component(component: &str) -> bool {
         })
 }
 
-fn is_tag(tag: &str) -> bool {
+pub(crate) fn is_tag(tag: &str) -> bool {
     !tag.is_empty()
         && tag.len() <= TAG_CHARACTERS
         && !tag.starts_with(['.', '-'])

@@ -1,24 +1,44 @@
 //! A client of the OCI distribution specification 1.1: manifests and blobs of one repository, with authentication,
 //! retries and bounds. Nothing of it writes files; [`crate::store`] does.
+//!
+//! One client serves several threads at once: they share connections and what the registry was convinced with.
 
 mod auth;
 mod challenge;
 mod credentials;
 mod http;
+mod location;
+mod merge;
+mod push;
+mod referrers;
+mod request;
+mod response;
 mod roots;
+mod settle;
 
 use std::io::Read;
 
 use uc_model::{Digest, Problem, Result};
 
 pub use credentials::{Credential, Credentials};
-pub(crate) use http::backoff;
-pub use http::{Http, Method, Request, Response};
+pub(crate) use http::{ATTEMPTS, backoff};
+pub use merge::Merged;
+pub use push::Pushed;
+pub(crate) use push::referrer_entry;
+pub(crate) use referrers::List;
+pub use referrers::{Referrers, ReferrersSource, fallback_tag};
+
+use http::Http;
+use referrers::ApiSupport;
+use request::Request;
+use response::Response;
 
 use crate::{
-    bounds, media,
+    bounds,
+    image::BlobSource,
+    media,
     progress::Progress,
-    reference::Reference,
+    reference::{Reference, is_tag},
     spec::Descriptor,
     verify::{Hasher, check, problem_of, wrong_digest},
 };
@@ -27,6 +47,7 @@ use crate::{
 pub struct Registry<'a> {
     http: Http<'a>,
     reference: Reference,
+    referrers_api: ApiSupport,
 }
 
 /// A manifest or index as the registry gave it.
@@ -56,7 +77,13 @@ impl<'a> Registry<'a> {
         Self {
             http: Http::new(reference, credentials, progress),
             reference: reference.clone(),
+            referrers_api: ApiSupport::default(),
         }
+    }
+
+    /// The repository, with the tag or digest that this client was made for.
+    pub fn reference(&self) -> &Reference {
+        &self.reference
     }
 
     /// Fetches the manifest or index of a tag or digest. What is named by digest is verified against it; the digest of a
@@ -65,20 +92,46 @@ impl<'a> Registry<'a> {
     /// # Errors
     /// Not found, unavailable or refused, as the registry says; invalid where content and digest disagree.
     pub fn manifest(&self, name: &str) -> Result<FetchedManifest> {
-        let expected = name
-            .contains(':')
-            .then(|| name.parse::<Digest>())
-            .transpose()?;
-        let url = self.url(&format!("manifests/{name}"));
-        let request = Request::get(&url).header("Accept", &media::ACCEPTED_MANIFESTS.join(", "));
-        let response = self.http.send(&request)?;
+        let response = self.request_manifest(name)?;
         if response.status() == 404 {
             return Err(Problem::not_found("the registry does not have this image")
                 .at(&self.reference)
                 .found(response.error_text())
                 .remedy("check name and tag; a private image needs a login"));
         }
-        let response = response.success(&url)?;
+        self.received(name, response)
+    }
+
+    /// The same, or `None` where the registry answers 404.
+    ///
+    /// # Errors
+    /// As for [`Self::manifest`], but for what is not found.
+    pub fn find_manifest(&self, name: &str) -> Result<Option<FetchedManifest>> {
+        let response = self.request_manifest(name)?;
+        if response.status() == 404 {
+            response.drain();
+            return Ok(None);
+        }
+        self.received(name, response).map(Some)
+    }
+
+    fn request_manifest(&self, name: &str) -> Result<Response> {
+        if !is_tag(name) {
+            // Refused here rather than sent as a part of an address.
+            name.parse::<Digest>()?;
+        }
+        let url = self.url(&format!("manifests/{name}"));
+        let request = Request::get(&url).header("Accept", &media::ACCEPTED_MANIFESTS.join(", "));
+        self.http.send(&request)
+    }
+
+    /// Takes a manifest out of an answer and verifies it.
+    fn received(&self, name: &str, response: Response) -> Result<FetchedManifest> {
+        let expected = name
+            .contains(':')
+            .then(|| name.parse::<Digest>())
+            .transpose()?;
+        let response = response.success(&self.url(&format!("manifests/{name}")))?;
         let media_type = response.header("Content-Type").unwrap_or_default();
         let media_type = media_type
             .split(';')
@@ -171,6 +224,24 @@ impl<'a> Registry<'a> {
             self.http.base(),
             self.reference.repository()
         )
+    }
+}
+
+impl BlobSource for Registry<'_> {
+    fn open_unverified(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
+        if media::is_index(&descriptor.media_type) || media::is_manifest(&descriptor.media_type) {
+            let fetched = self.manifest(descriptor.digest.as_str())?;
+            return Ok(Box::new(std::io::Cursor::new(fetched.bytes)));
+        }
+        Ok(self.blob_from(descriptor, 0)?.reader)
+    }
+
+    fn place(&self) -> String {
+        self.reference.to_string()
+    }
+
+    fn repository(&self) -> Option<&Reference> {
+        Some(&self.reference)
     }
 }
 

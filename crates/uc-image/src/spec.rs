@@ -76,9 +76,15 @@ pub struct Index {
     /// What this document is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
+    /// What the index is, where it is more than a list of images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
     /// What it lists.
     #[serde(default)]
     pub manifests: Vec<Descriptor>,
+    /// What it is attached to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Descriptor>,
     /// Notes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
@@ -89,7 +95,9 @@ impl Default for Index {
         Self {
             schema_version: 2,
             media_type: Some(crate::media::OCI_INDEX.into()),
+            artifact_type: None,
             manifests: Vec::new(),
+            subject: None,
             annotations: BTreeMap::new(),
         }
     }
@@ -112,6 +120,9 @@ pub struct Manifest {
     /// The layers, lowest first.
     #[serde(default)]
     pub layers: Vec<Descriptor>,
+    /// What it is attached to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Descriptor>,
     /// Notes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
@@ -137,11 +148,10 @@ pub fn parse_manifest(bytes: &[u8]) -> Result<Manifest> {
     if manifest.schema_version != 2 {
         return Err(wrong_schema("image manifest", manifest.schema_version));
     }
-    if manifest.layers.len() > bounds::LAYERS {
-        return Err(Problem::refused("the image has too many layers")
-            .limit(bounds::LAYERS)
-            .found(manifest.layers.len())
-            .remedy("squash the image, for example with a multi-stage build"));
+    if manifest.layers.len() > bounds::MANIFEST_LAYERS {
+        return Err(Problem::refused("the manifest has too many layers")
+            .limit(bounds::MANIFEST_LAYERS)
+            .found(manifest.layers.len()));
     }
     Ok(manifest)
 }

@@ -296,6 +296,10 @@ impl Layout for Store {
             Ok(Index::default())
         }
     }
+
+    fn blob_size(&self, digest: &Digest) -> Option<u64> {
+        self.layout.blob_size(digest)
+    }
 }
 
 impl BlobSource for Store {

@@ -27,6 +27,7 @@ mod decompress;
 mod directories;
 pub(crate) mod entry;
 mod graft;
+mod lease;
 pub(crate) mod name;
 mod pax;
 pub(crate) mod pipeline;
@@ -42,6 +43,7 @@ use uc_model::{Digest, Problem, Result};
 
 pub use cache::{InProcess, LayerCache, LayerUnpacker, UnpackJob};
 pub use graft::graft;
+pub use lease::{Lease, disk_bytes};
 pub use stack::{Found, LayerStack};
 
 use crate::media::Compression;

@@ -93,15 +93,36 @@ fn layers_and_index_entries_are_counted() {
         artifact_type: None,
         config: descriptor(0),
         layers: vec![descriptor(1); layers],
+        subject: None,
         annotations: Default::default(),
     };
     let parse =
         |layers| spec::parse_manifest(&serde_json::to_vec(&manifest(layers)).expect("serialises"));
     assert_eq!(
-        parse(bounds::LAYERS).expect("at the bound").layers.len(),
+        parse(bounds::MANIFEST_LAYERS)
+            .expect("at the bound")
+            .layers
+            .len(),
+        4096
+    );
+    assert!(refused(parse(bounds::MANIFEST_LAYERS + 1)).contains("found: 4097"));
+    let resolved = |layers: usize| {
+        let diff_ids = vec![descriptor(1).digest; layers];
+        let mut blobs = Blobs::default();
+        let config = serde_json::json!({ "rootfs": { "type": "layers", "diff_ids": diff_ids } });
+        let mut manifest = manifest(layers);
+        manifest.config = blobs.add(media::OCI_CONFIG, &config);
+        for layer in &mut manifest.layers {
+            layer.media_type = media::OCI_LAYER.into();
+        }
+        let named = blobs.add(media::OCI_MANIFEST, &manifest);
+        resolve(&blobs, &named, "layers")
+    };
+    assert_eq!(
+        resolved(bounds::LAYERS).expect("at the bound").layers.len(),
         128
     );
-    assert!(refused(parse(bounds::LAYERS + 1)).contains("found: 129"));
+    assert!(refused(resolved(bounds::LAYERS + 1)).contains("found: 129"));
     let index = |entries: usize| Index {
         manifests: vec![descriptor(1); entries],
         ..Index::default()
@@ -113,9 +134,9 @@ fn layers_and_index_entries_are_counted() {
             .expect("at the bound")
             .manifests
             .len(),
-        4096
+        16384
     );
-    assert!(refused(parse(bounds::INDEX_ENTRIES + 1)).contains("found: 4097"));
+    assert!(refused(parse(bounds::INDEX_ENTRIES + 1)).contains("found: 16385"));
 }
 
 #[test]
@@ -130,6 +151,7 @@ fn indexes_nest_four_deep_and_no_deeper() {
         artifact_type: None,
         config: blobs.add(media::OCI_CONFIG, &config),
         layers: Vec::new(),
+        subject: None,
         annotations: Default::default(),
     };
     let mut named = blobs.add(media::OCI_MANIFEST, &manifest);

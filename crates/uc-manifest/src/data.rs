@@ -73,12 +73,21 @@ impl DataSets {
             None if optional => Ok(None),
             None => {
                 let what = format!("the file holds no such {}", kind.name());
-                let problem = Problem::invalid(what)
-                    .found(format!("{name} in namespace {namespace}"))
-                    .remedy(format!(
+                let problem =
+                    Problem::invalid(what).limit(format!("{name} in namespace {namespace}"));
+                let elsewhere = self
+                    .0
+                    .keys()
+                    .find(|(known, _, other)| (*known, other.as_str()) == (kind, name));
+                let problem = match elsewhere {
+                    Some((_, other, _)) => problem
+                        .found(format!("{name} in namespace {other}"))
+                        .remedy("give the Pod and what it refers to the same metadata.namespace"),
+                    None => problem.remedy(format!(
                         "add the {} as a document of the file, or set optional: true",
                         kind.name()
-                    ));
+                    )),
+                };
                 Err(view.blame(name_field, problem))
             }
         }

@@ -16,6 +16,10 @@ pub enum ProblemKind {
     Invalid,
     /// The named input does not exist.
     NotFound,
+    /// Nothing that is attached signs the artifact as it must be signed.
+    Unsigned,
+    /// The artifact is signed, but not by those who must have signed it.
+    Untrusted,
     /// A registry or another service cannot be reached or answers wrongly.
     Unavailable,
     /// A defect of ours.
@@ -34,9 +38,11 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every class.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Invalid,
         Self::NotFound,
+        Self::Unsigned,
+        Self::Untrusted,
         Self::Unavailable,
         Self::Internal,
         Self::Storage,
@@ -51,9 +57,12 @@ impl ProblemKind {
         Self::ALL.into_iter().find(|kind| kind.exit_code() == code)
     }
 
-    /// The exit code of `uc` for this class: sysexits(3) values where one fits, 126 and 127 as shells have them.
+    /// The exit code of `uc` for this class: sysexits(3) values where one fits, 126 and 127 as shells have them, 10 and 12
+    /// as cosign has them.
     pub fn exit_code(self) -> u8 {
         match self {
+            Self::Unsigned => 10,
+            Self::Untrusted => 12,
             Self::Invalid => 65,
             Self::NotFound => 66,
             Self::Unavailable => 69,
@@ -109,6 +118,10 @@ impl Problem {
         invalid => Invalid,
         /// A missing input.
         not_found => NotFound,
+        /// An artifact without the signatures it needs.
+        unsigned => Unsigned,
+        /// An artifact that others have signed.
+        untrusted => Untrusted,
         /// An unreachable or misbehaving service.
         unavailable => Unavailable,
         /// A defect of ours.
@@ -163,6 +176,13 @@ impl Problem {
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
+        self
+    }
+
+    /// The same words in another class: what is an answer to one question can be a refusal of another wish.
+    #[must_use]
+    pub fn with_kind(mut self, kind: ProblemKind) -> Self {
+        self.0.kind = kind;
         self
     }
 

@@ -16,7 +16,7 @@ use std::{future::Future, path::Path, pin::Pin};
 
 pub use message::{
     CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason, HostMount,
-    HttpGrant, Limits, Mount, MountSource, Payload, PortForward, PrepareRequest, Process,
+    HostUser, HttpGrant, Limits, Mount, MountSource, Payload, PortForward, PrepareRequest, Process,
     RemoveRequest, StartRequest, StartResponse, Stats, StatsRequest, Stdio, StopRequest,
     TcpConnectRequest, User, WaitRequest,
 };

@@ -30,7 +30,7 @@ pub struct PrepareRequest {
 }
 
 /// A port forwarded from the host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortForward {
     /// Address on the host.
     pub host_ip: IpAddr,
@@ -72,12 +72,25 @@ pub enum Payload {
         file: PathBuf,
         /// Which outgoing HTTP requests are allowed.
         http: HttpGrant,
+        /// Whose rights it has on the host's files; the caller's where that is `None`.
+        act_as: Option<HostUser>,
     },
     /// Unpacked layers of a Linux root file system, lowest first; at least one.
     Rootfs {
         /// The directories.
         layers: Vec<PathBuf>,
     },
+}
+
+/// A user of the host, for a program that has none of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostUser {
+    /// The user id, never 0.
+    pub uid: u32,
+    /// The group id, never 0.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
 }
 
 /// Which outgoing HTTP requests a WebAssembly program may make.
@@ -137,6 +150,9 @@ pub struct Stdio {
     pub stdout: OwnedFd,
     /// Written by the program.
     pub stderr: OwnedFd,
+    /// Whether output and error are pipes made for this container. They may then be handed to the user it runs as, who
+    /// needs that to open `/dev/stdout` and its like; what is the caller's own stays the caller's.
+    pub owned: bool,
 }
 
 /// Something mounted in a container.
@@ -222,6 +238,8 @@ pub struct StopRequest {
     pub container: String,
     /// How long it may take to end by itself.
     pub grace: Duration,
+    /// The number of the signal that asks a program to end, where this kind can send one.
+    pub signal: i32,
 }
 
 /// Forgets an ended container.
@@ -308,6 +326,11 @@ impl Exit {
 pub enum ExitReason {
     /// By itself.
     Exited,
+    /// By itself, with a code that no shell can show: [`Exit::code`] is its low eight bits, or 1 where these are 0.
+    ExitedBeyond {
+        /// The program's own code.
+        code: i32,
+    },
     /// By a signal that was not ours.
     Signalled {
         /// The signal's number.
@@ -324,4 +347,9 @@ pub enum ExitReason {
     },
     /// On request ([`crate::Sandbox::stop`]).
     Stopped,
+    /// Stopped by the engine, since a probe of it failed. No sandbox says so.
+    Unhealthy {
+        /// Which probe, and how it failed.
+        message: String,
+    },
 }

@@ -253,7 +253,8 @@ impl Verdict {
         let problem = match self.outcome {
             Outcome::Verified | Outcome::UnsignedAllowed => return None,
             Outcome::Malformed => Problem::invalid(self.summary()),
-            _ => Problem::refused(self.summary()),
+            Outcome::Unsigned | Outcome::AttestationMissing => Problem::unsigned(self.summary()),
+            Outcome::SignedByOthers | Outcome::TooFewSigners => Problem::untrusted(self.summary()),
         };
         let limit = match (self.signers_needed, self.signers_trusted.len()) {
             (1, 1) => format!("a signature by {}", self.signers_trusted.join("")),
@@ -269,7 +270,7 @@ impl Verdict {
         };
         Some(problem.remedy(match self.outcome {
             Outcome::SignedByOthers => {
-                "name the key that signed it with --key, or have it signed by a trusted key"
+                "trust the key that signed it, or have it signed by a trusted key"
             }
             Outcome::AttestationMissing => "attach the attestation with `uc attest`",
             _ => "have it signed: `uc sign --key KEY REF`",

@@ -1,4 +1,5 @@
-//! For tests only: the contract that every sandbox driver keeps, and a scripted driver for the engine's tests.
+//! For tests only: the contract that every sandbox driver keeps, a scripted driver for the engine's tests, and a
+//! registry that can misbehave.
 //!
 //! A driver's tests implement [`contract::Fixtures`] (its own programs for a few named tasks) and call
 //! [`driver_contract!`], which makes one test of each case.
@@ -13,3 +14,4 @@
 
 pub mod contract;
 pub mod fake;
+pub mod registry;

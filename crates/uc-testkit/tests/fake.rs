@@ -13,6 +13,7 @@ fn plan() -> Plan {
     Plan::new(Program {
         payload: Payload::Wasm {
             file: PathBuf::from("/nothing"),
+            act_as: None,
             http: HttpGrant::None,
         },
         argv: Vec::new(),

@@ -29,6 +29,14 @@ pub(crate) fn broken() -> Exit {
     trapped("the WebAssembly engine failed; this is a defect of the sandbox".into())
 }
 
+/// The end of a program whose thread could not take on its user: it has not run.
+pub(crate) fn powerless(errno: rustix::io::Errno) -> Exit {
+    trapped(format!(
+        "it has not run: its thread could not take on the user's rights ({})",
+        std::io::Error::from(errno)
+    ))
+}
+
 /// The end that goes with a result; `denied` says whether growth was denied for the memory limit.
 pub(crate) fn of(result: wasmtime::Result<u8>, denied: bool) -> Exit {
     let error = match result {
@@ -36,8 +44,7 @@ pub(crate) fn of(result: wasmtime::Result<u8>, denied: bool) -> Exit {
         Err(error) => error,
     };
     if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
-        // As a shell does, the low eight bits.
-        return Exit::with_code(code.to_le_bytes()[0]);
+        return exited(*code);
     }
     let trap = error.downcast_ref::<Trap>();
     // Programs answer a failed allocation by aborting (`unreachable`) or by using the pointer they did not get. An
@@ -62,6 +69,17 @@ pub(crate) fn of(result: wasmtime::Result<u8>, denied: bool) -> Exit {
         message.push_str(&called_from(backtrace));
     }
     trapped(message)
+}
+
+/// As a shell does, the low eight bits; but what is no success must not look like one.
+fn exited(code: i32) -> Exit {
+    match u8::try_from(code) {
+        Ok(code) => Exit::with_code(code),
+        Err(_) => Exit {
+            code: code.to_le_bytes()[0].max(1),
+            reason: ExitReason::ExitedBeyond { code },
+        },
+    }
 }
 
 fn trapped(mut message: String) -> Exit {
@@ -91,4 +109,27 @@ fn called_from(backtrace: &WasmBacktrace) -> String {
         return String::new();
     }
     format!(" in {}", names.join(" < "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_failure_looks_like_success() {
+        for (code, shown) in [
+            (0, 0),
+            (255, 255),
+            (256, 1),
+            (257, 1),
+            (300, 44),
+            (-1, 255),
+            (-256, 1),
+        ] {
+            let exit = exited(code);
+            assert_eq!(exit.code, shown, "{code}");
+            let beyond = exit.reason == ExitReason::ExitedBeyond { code };
+            assert_eq!(beyond, !(0..=255).contains(&code), "{code}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{runtime, sync::oneshot};
 use uc_model::{MilliCpu, Problem, Result};
-use uc_sandbox::{Exit, Limits, Mount, Process, Stdio};
+use uc_sandbox::{Exit, HostUser, Limits, Mount, Process, Stdio};
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtxBuilder, p1::WasiP1Ctx};
 use wasmtime_wasi_http::WasiHttpCtx;
@@ -36,6 +36,7 @@ pub(crate) struct Job {
     pub(crate) container: String,
     pub(crate) file: PathBuf,
     pub(crate) grants: Grants,
+    pub(crate) act_as: Option<HostUser>,
     pub(crate) process: Process,
     pub(crate) stdio: Stdio,
     pub(crate) mounts: Vec<Mount>,
@@ -84,6 +85,7 @@ pub(crate) struct Prepared {
     store: Store<Host>,
     runtime: Runtime,
     limits: Limits,
+    act_as: Option<HostUser>,
     ticker: Ticker,
 }
 
@@ -127,6 +129,7 @@ impl Prepared {
     ) -> Result<(Self, Vec<String>)> {
         let runtime = Runtime::new()?;
         let limits = job.limits;
+        let act_as = job.act_as.clone();
         let ticker = job.ticker.clone();
         let engine = job.loader.engine().clone();
         let (wasi, warnings) = context(job)?;
@@ -143,6 +146,7 @@ impl Prepared {
             store,
             runtime,
             limits,
+            act_as,
             ticker,
         };
         Ok((prepared, warnings))
@@ -155,9 +159,15 @@ impl Prepared {
             mut store,
             runtime,
             limits,
+            act_as,
             ticker,
         } = self;
         lower_priority(limits.cpu_weight);
+        if let Some(user) = &act_as
+            && let Err(errno) = become_user(user)
+        {
+            return ending::powerless(errno);
+        }
         let _ticking = look_up(&mut store, control, limits.cpu, &ticker);
         let result = runtime.block_on(async {
             tokio::select! {
@@ -217,6 +227,21 @@ fn look_up(
         })
     });
     ticking
+}
+
+/// Takes the rights of a user on the host's files, and all capabilities away, from the calling thread and from those it
+/// makes: the operations on a program's files run there and nowhere else. On Linux each thread has rights of its own.
+fn become_user(user: &HostUser) -> Result<(), rustix::io::Errno> {
+    use rustix::process::{Gid, Uid};
+    let groups: Vec<Gid> = user
+        .groups
+        .iter()
+        .map(|group| Gid::from_raw(*group))
+        .collect();
+    rustix::thread::set_thread_groups(&groups)?;
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)
 }
 
 /// Gives the calling thread the scheduler's weight for a CPU request: 1 CPU is 1024, the weight of nice 0, and each

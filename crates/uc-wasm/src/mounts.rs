@@ -34,6 +34,8 @@ pub(crate) struct Scratch {
     pub(crate) directory: PathBuf,
     /// Skip size limits, which plain directories do not have.
     pub(crate) ignore_size_limits: bool,
+    /// Who they belong to, if not the caller.
+    pub(crate) owner: Option<u32>,
 }
 
 /// Grants the mounts, and the working directory where one of them holds it.
@@ -102,16 +104,24 @@ fn open_source(
                 "mount {}: kept in the sandbox's directory on disk, not in memory",
                 mount.target
             ));
-            make_scratch(&scratch.directory.join(format!("memory-{index}")))
+            make_scratch(
+                &scratch.directory.join(format!("memory-{index}")),
+                scratch.owner,
+            )
         }
     }
 }
 
-fn make_scratch(path: &Path) -> Result<OwnedFd> {
+fn make_scratch(path: &Path, owner: Option<u32>) -> Result<OwnedFd> {
     DirBuilder::new()
         .mode(0o700)
         .recursive(true)
         .create(path)
+        .and_then(|()| {
+            owner.map_or(Ok(()), |owner| {
+                std::os::unix::fs::lchown(path, Some(owner), None)
+            })
+        })
         .map_err(|error| {
             Problem::storage("cannot make a directory of the sandbox")
                 .at(path.display())
@@ -244,6 +254,7 @@ mod tests {
         let scratch = Scratch {
             directory: own.path().join("container"),
             ignore_size_limits,
+            owner: None,
         };
         preopen(&mut WasiCtxBuilder::new(), mounts, "/", &scratch)
     }

@@ -85,7 +85,7 @@ impl WasmSandbox {
     /// Checks what a WebAssembly container cannot have.
     fn job(&self, request: CreateRequest) -> Result<Job> {
         let place = format!("container {}", request.container);
-        let Payload::Wasm { file, http } = request.payload else {
+        let Payload::Wasm { file, http, act_as } = request.payload else {
             return Err(
                 Problem::invalid("a Linux root file system is no WebAssembly program")
                     .at(place)
@@ -137,7 +137,9 @@ impl WasmSandbox {
             scratch: Scratch {
                 directory: self.storage.join(&request.container),
                 ignore_size_limits: self.ignore_unenforceable_limits,
+                owner: act_as.as_ref().map(|user| user.uid),
             },
+            act_as,
             container: request.container,
             file,
             process: request.process,

@@ -70,6 +70,7 @@ fn plan(file: &Path, arguments: &[&str]) -> Plan {
     let http = HttpGrant::None;
     Plan::new(Program {
         payload: Payload::Wasm {
+            act_as: None,
             file: file.to_owned(),
             http,
         },

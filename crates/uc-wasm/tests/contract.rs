@@ -46,6 +46,7 @@ fn program(name: &str, arguments: Vec<String>) -> Program {
     Program {
         payload: Payload::Wasm {
             file,
+            act_as: None,
             http: HttpGrant::None,
         },
         argv,

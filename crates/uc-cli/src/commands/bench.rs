@@ -3,8 +3,10 @@
 mod fixture;
 mod measure;
 mod memory;
+mod peers;
 mod pull;
 mod statistics;
+mod verify;
 
 use std::{
     path::{Path, PathBuf},
@@ -27,12 +29,13 @@ use crate::{
     table::Table,
 };
 
-/// Measure cold starts and pulls beside crun, runc, podman, wasmtime, skopeo and umoci where they are on PATH
+/// Measure cold starts, pulls and signatures beside crun, runc, podman, wasmtime, skopeo, umoci and cosign where they are
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   uc bench
   uc bench --only container --runs 50 --format json
   uc bench --only pull
+  uc bench --only verify --cosign ./cosign
 
 Whole processes, in turns, after warm-ups that are discarded. A ratio is our median divided by the other's.")]
 pub(crate) struct BenchArgs {
@@ -48,6 +51,9 @@ pub(crate) struct BenchArgs {
     /// A bare embedding of wasmtime to compare with: takes `compile IN OUT` and `run OUT`
     #[arg(long, value_name = "PROGRAM")]
     wasm_peer: Option<PathBuf>,
+    /// The cosign to compare with, if not the one on PATH
+    #[arg(long, value_name = "PROGRAM")]
+    cosign: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -55,6 +61,7 @@ enum Only {
     Wasm,
     Container,
     Pull,
+    Verify,
 }
 
 /// Everything that was measured.
@@ -67,6 +74,7 @@ struct Report {
     instantiation_us: Option<Summary>,
     monitor: Option<memory::Monitor>,
     pull: Option<pull::Pull>,
+    verify: Option<verify::Verify>,
 }
 
 /// Rounds of pulling, at the most: each leaves half a gigabyte until the end.
@@ -93,6 +101,7 @@ pub(crate) fn bench(args: &BenchArgs, format: Format) -> Result<ExitCode> {
         instantiation_us: None,
         monitor: None,
         pull: None,
+        verify: None,
     };
     let wanted = |part| args.only.is_none_or(|only| only == part);
     let uc = std::env::current_exe()
@@ -111,6 +120,11 @@ pub(crate) fn bench(args: &BenchArgs, format: Format) -> Result<ExitCode> {
     if wanted(Only::Pull) {
         bar.set_message("pull");
         report.pull = Some(pull::pull(&fixture, &uc, args.runs.min(PULLS).into())?);
+    }
+    if wanted(Only::Verify) {
+        bar.set_message("verify");
+        let rounds = usize::from(args.runs);
+        report.verify = Some(verify::verify(&fixture, &uc, args.cosign.as_ref(), rounds)?);
     }
     bar.finish_and_clear();
     match format {
@@ -232,6 +246,9 @@ fn words(report: &Report) -> String {
     }
     if let Some(pull) = &report.pull {
         text.push_str(&pull.words());
+    }
+    if let Some(verify) = &report.verify {
+        text.push_str(&verify.words());
     }
     text
 }

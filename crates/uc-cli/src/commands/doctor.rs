@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
+use uc_engine::Home;
 use uc_model::{Facility, Result, RuntimeKind};
 use uc_sandbox::{Availability, Probe};
 
@@ -28,9 +29,12 @@ struct Diagnosis {
     host: Vec<Facility>,
 }
 
-/// Runs the command. It succeeds if at least one runtime is ready.
+/// Runs the command. It succeeds if at least one runtime is ready and there is a place for its files.
 pub(crate) fn doctor(_args: &DoctorArgs, format: Format) -> Result<ExitCode> {
-    let runtimes = engine()?.probe_all();
+    let engine = engine()?;
+    let files = files(engine.home());
+    let can_write = files.found;
+    let runtimes = engine.probe_all();
     let without_driver = RuntimeKind::ALL
         .into_iter()
         .filter(|kind| runtimes.iter().all(|probe| probe.kind != *kind))
@@ -38,7 +42,7 @@ pub(crate) fn doctor(_args: &DoctorArgs, format: Format) -> Result<ExitCode> {
     let diagnosis = Diagnosis {
         runtimes,
         without_driver,
-        host: host_facilities(),
+        host: [files].into_iter().chain(host_facilities()).collect(),
     };
     match format {
         Format::Json => json(&diagnosis)?,
@@ -48,7 +52,24 @@ pub(crate) fn doctor(_args: &DoctorArgs, format: Format) -> Result<ExitCode> {
         .runtimes
         .iter()
         .any(|probe| probe.availability == Availability::Ready);
-    Ok(ExitCode::from(if any_ready { 0 } else { 78 }))
+    Ok(ExitCode::from(if any_ready && can_write { 0 } else { 78 }))
+}
+
+/// Whether `uc` can keep its own files: without, nothing runs.
+fn files(home: &Home) -> Facility {
+    const NAME: &str = "a place for files";
+    const ENABLES: &str = "every workload";
+    match home.try_writing() {
+        Ok(()) => Facility::found(NAME, home.data().display().to_string(), ENABLES),
+        Err(problem) => Facility::missing(
+            NAME,
+            problem.to_string(),
+            ENABLES,
+            problem
+                .remedy_text()
+                .unwrap_or("set UC_HOME to a directory of yours"),
+        ),
+    }
 }
 
 /// Facilities that later runtimes need, which no driver of this version tries.

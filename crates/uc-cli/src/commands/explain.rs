@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
-use uc_engine::ContainerChoice;
+use uc_engine::{ContainerChoice, Engine, Resolved, RunRequest, Stopper, Timings};
 use uc_model::{Result, RuntimeChoice, RuntimeKind};
 
-use super::{engine, run::parse_runtime};
+use super::{engine, run::parse_runtime, runtime};
 use crate::{
     cli::Format,
     printing::{self, Mark, json, marked},
@@ -36,7 +36,18 @@ struct Explanation {
     workload: String,
     runtimes: Vec<Option<RuntimeKind>>,
     containers: Vec<ContainerChoice>,
+    /// Why it could not start although there is a runtime for it, found by doing all but that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    obstacle: Option<Obstacle>,
     notes: Vec<String>,
+}
+
+/// A problem in words.
+#[derive(Serialize)]
+struct Obstacle {
+    what: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
 }
 
 /// Runs the command. The exit code is that of `uc run`'s refusal, if it would refuse.
@@ -50,15 +61,29 @@ pub(crate) fn explain(args: &ExplainArgs, format: Format) -> Result<ExitCode> {
         let name = workload.name.clone();
         let resolved = engine.resolve(workload, &bars)?;
         let containers = engine.choose(&resolved, true);
+        let runtimes: Vec<Option<RuntimeKind>> = containers
+            .iter()
+            .map(|choice| choice.runtime().ok())
+            .collect();
         let refusal = containers.iter().find_map(|choice| choice.runtime().err());
-        code = refusal.map_or(code, |problem| problem.kind().exit_code());
+        let obstacle = match runtimes
+            .iter()
+            .copied()
+            .collect::<Option<Vec<RuntimeKind>>>()
+        {
+            Some(chosen) => rehearse(&engine, resolved, chosen, &target.source).err(),
+            None => None,
+        };
+        let problem = refusal.as_ref().or(obstacle.as_ref());
+        code = problem.map_or(code, |problem| problem.kind().exit_code());
         explanations.push(Explanation {
             workload: name,
-            runtimes: containers
-                .iter()
-                .map(|choice| choice.runtime().ok())
-                .collect(),
+            runtimes,
             containers,
+            obstacle: obstacle.map(|problem| Obstacle {
+                what: problem.to_string(),
+                remedy: problem.remedy_text().map(str::to_owned),
+            }),
             notes: target.notes.clone(),
         });
     }
@@ -74,6 +99,28 @@ pub(crate) fn explain(args: &ExplainArgs, format: Format) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::from(code))
+}
+
+/// Does all that a run does before its first program starts, and undoes it.
+fn rehearse(
+    engine: &Engine,
+    resolved: Resolved,
+    runtimes: Vec<RuntimeKind>,
+    source: &str,
+) -> Result<()> {
+    let request = RunRequest {
+        resolved,
+        runtimes,
+        source: source.to_owned(),
+        detached: false,
+        named_output: true,
+        output_to_stderr: true,
+        time_output: false,
+        timings: Timings::start(),
+        stopper: Stopper::default(),
+        on_started: None,
+    };
+    runtime()?.block_on(engine.rehearse(request))
 }
 
 fn words(explanation: &Explanation) -> String {
@@ -100,6 +147,16 @@ fn words(explanation: &Explanation) -> String {
         }
         for line in choice.decision.to_string().lines() {
             text.push_str(&format!("    {line}\n"));
+        }
+    }
+    if let Some(obstacle) = &explanation.obstacle {
+        text.push_str(&format!(
+            "  {}: {}\n",
+            marked(Mark::Bad, "cannot start"),
+            obstacle.what
+        ));
+        if let Some(remedy) = &obstacle.remedy {
+            text.push_str(&format!("    remedy: {remedy}\n"));
         }
     }
     text

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use uc_image::{Image, Reference, registry::Credentials, store::Store};
 use uc_model::{Bytes, Problem, Result, workload::ImageSource};
 
-use super::engine;
+use super::{engine, image_prune};
 use crate::{
     cli::Format,
     printing::{self, json},
@@ -42,6 +42,11 @@ enum ImageCommand {
         #[arg(required = true)]
         references: Vec<String>,
     },
+    /// Remove unpacked layers that no stored image needs and nothing that runs uses
+    #[command(
+        after_help = "Layers of oci: and oci-archive: images are unpacked when they are first run, and again after this."
+    )]
+    Prune,
 }
 
 /// Runs the command.
@@ -67,6 +72,7 @@ pub(crate) fn image(args: &ImageArgs, format: Format) -> Result<ExitCode> {
             })?;
             show(&image, format)?;
         }
+        ImageCommand::Prune => image_prune::prune(&engine, &store, format)?,
         ImageCommand::Rm { references } => {
             let mut freed = 0;
             for reference in references {
@@ -87,7 +93,7 @@ fn parse(text: &str) -> Result<Reference> {
         ImageSource::Registry { reference } => reference.parse(),
         other => Err(Problem::invalid("not a registry reference")
             .found(other)
-            .remedy("layouts and files are used in place, not stored")),
+            .remedy("layouts and archives stay where they are; `uc image prune` removes what was unpacked of them")),
     }
 }
 

@@ -1,10 +1,13 @@
 //! One file for each command.
 
+pub(crate) mod attest;
 pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod image;
+pub(crate) mod image_prune;
+pub(crate) mod key;
 pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod monitor;
@@ -12,8 +15,10 @@ pub(crate) mod ps;
 pub(crate) mod rm;
 pub(crate) mod run;
 pub(crate) mod sbom;
+pub(crate) mod sign;
 pub(crate) mod stats;
 pub(crate) mod stop;
+pub(crate) mod verify;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -38,6 +43,10 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Rm(args) => rm::rm(args, format),
         Command::Bench(args) => bench::bench(args, format),
         Command::Image(args) => image::image(args, format),
+        Command::Key(args) => key::key(args, format),
+        Command::Sign(args) => sign::sign(args, format),
+        Command::Attest(args) => attest::attest(args, format),
+        Command::Verify(args) => verify::verify(args, format),
         Command::Sbom(args) => sbom::sbom(args, format),
         Command::Completions(args) => completions::completions(args),
         Command::Man(args) => man::man(args),

@@ -14,9 +14,9 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use uc_engine::{RunRequest, Stopper};
+use uc_engine::{RunRequest, Stopper, trust::judged};
 use uc_model::{
-    Problem, ProblemKind, Result,
+    Digest, Problem, ProblemKind, Result,
     workload::{PullPolicy, Workload},
 };
 
@@ -28,7 +28,6 @@ use super::{
 use crate::{
     cli::Format,
     printing::{self, json},
-    target::Target,
 };
 
 /// Under this name the program is a monitor. It is no command of the user's.
@@ -41,6 +40,8 @@ const MAX_HANDOVER: u64 = 64 << 20;
 struct Handover {
     workload: Workload,
     source: String,
+    /// The digests of what its containers consist of, as they were checked.
+    judged: Vec<Option<Digest>>,
 }
 
 /// What the monitor answers.
@@ -61,6 +62,7 @@ enum Answer {
 pub(crate) fn detach(checked: Vec<Checked>, source: &str, format: Format) -> Result<ExitCode> {
     let mut ids = Vec::new();
     for one in checked {
+        let judged = judged(&one.resolved);
         let mut workload = one.resolved.workload;
         // What was pulled a moment ago is not pulled again.
         for container in workload
@@ -73,6 +75,7 @@ pub(crate) fn detach(checked: Vec<Checked>, source: &str, format: Format) -> Res
         ids.push(start(&Handover {
             workload,
             source: source.to_owned(),
+            judged,
         })?);
     }
     match format {
@@ -147,18 +150,15 @@ fn own() -> Result<u8> {
         .take(MAX_HANDOVER)
         .read_to_end(&mut text)
         .map_err(|error| Problem::internal("cannot read the workload").caused_by(error))?;
-    let Handover { workload, source } = serde_json::from_slice(&text)
+    let Handover {
+        workload,
+        source,
+        judged,
+    } = serde_json::from_slice(&text)
         .map_err(|error| Problem::internal("cannot read the workload").caused_by(error))?;
     drop(text);
     let engine = engine()?;
-    let target = Target {
-        workloads: vec![workload],
-        notes: Vec::new(),
-        source: source.clone(),
-    };
-    let Some(checked) = check_again(&engine, target)?.pop() else {
-        return Err(Problem::internal("the monitor was given no workload"));
-    };
+    let checked = check_again(&engine, workload, &judged)?;
     let stopper = Stopper::default();
     let request = RunRequest {
         resolved: checked.resolved,
@@ -178,7 +178,7 @@ fn own() -> Result<u8> {
     };
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
-        let signals = tokio::spawn(super::run::stop_on_signals(stopper));
+        let signals = tokio::spawn(super::run::stop_on_signals(stopper, || {}));
         let outcome = engine.run(request).await;
         signals.abort();
         outcome

@@ -22,7 +22,8 @@ use crate::{
   uc ps
   uc ps --format json
 
-States: creating, running, stopping, exited; lost means that its monitor was killed, and the workload with it.")]
+States: creating, running, stopping, exited; lost means that its monitor was killed, and the workload with it.
+WHY is there where something has ended for a reason of which its exit code says too little.")]
 pub(crate) struct PsArgs {}
 
 /// Runs the command.
@@ -42,13 +43,19 @@ pub(crate) fn ps(_args: &PsArgs, format: Format) -> Result<ExitCode> {
 }
 
 fn words(all: &[Status]) -> String {
-    let mut table = Table::new(&[
+    let mut headings = vec![
         "ID", "NAME", "STATE", "READY", "RESTARTS", "AGE", "RUNTIME", "SOURCE",
-    ]);
+    ];
+    if all.iter().any(|status| status.record.message.is_some()) {
+        headings.push("WHY");
+    }
+    let mut table = Table::new(&headings);
     for status in all {
         let record = &status.record;
         let containers = record.containers.values();
-        let ready = containers
+        // As in kubectl: an init container has ended when it is done, and is never ready.
+        let lasting = containers.clone().filter(|container| !container.init);
+        let ready = lasting
             .clone()
             .filter(|container| container.ready && status.alive)
             .count();
@@ -64,14 +71,30 @@ fn words(all: &[Status]) -> String {
             record.id.clone(),
             record.name.clone(),
             state(status),
-            format!("{ready}/{}", record.containers.len()),
+            format!("{ready}/{}", lasting.count()),
             restarts.to_string(),
             age(record.created_ms),
             runtimes.join(","),
             record.source.clone(),
+            why(status),
         ]);
     }
     table.text()
+}
+
+/// Why it ended, on one line: a trap's words, for one, are the program's own.
+fn why(status: &Status) -> String {
+    let message = status.record.message.as_deref().unwrap_or_default();
+    message
+        .chars()
+        .map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        })
+        .collect()
 }
 
 fn state(status: &Status) -> String {

@@ -1,20 +1,23 @@
 //! `uc run`: check, choose, start; stream the output; exit with the workload's code.
 
-use std::{collections::BTreeMap, process::ExitCode, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Args;
 use serde::Serialize;
-use uc_engine::{ContainerChoice, Engine, Outcome, Resolved, RunRequest, Stage, Stopper, Timings};
+use uc_engine::{
+    ContainerChoice, Engine, Outcome, Resolved, RunRequest, Stage, StopLevel, Stopper, Timings,
+    trust::{self, Admission, Trust},
+};
 use uc_image::{NoProgress, Progress};
-use uc_model::{Problem, Result, RuntimeChoice, RuntimeKind};
+use uc_model::{Digest, Problem, Result, RuntimeChoice, RuntimeKind};
 
-use super::{engine, monitor, runtime};
+use super::{attest::now_s, engine, monitor, runtime, verify::read_trust};
 use crate::{
     cli::Format,
     printing::{self, json},
     progress::Bars,
     table::Table,
-    target::{self, Target},
+    target,
 };
 
 /// Check a workload, choose its sandbox, run it and exit with its code
@@ -24,7 +27,8 @@ use crate::{
   uc run ./hello.wasm -- --name you    a WebAssembly program with arguments
   uc run oci:./layout:tag -- ls -l     an image from an OCI layout
   uc run --detach --name web pod.yaml  in the background; then: uc ps, uc logs web, uc stop web
-  uc run --timings pod.yaml            and how long each stage took")]
+  uc run --timings pod.yaml            and how long each stage took
+  uc run --trust team.pub pod.yaml     only if the team signed every image of it")]
 pub(crate) struct RunArgs {
     /// A manifest (.yaml, .json or - for standard input), an image (reference, oci:DIR[:TAG], oci-archive:FILE[:TAG])
     /// or a WebAssembly file (.wasm, .wat)
@@ -37,11 +41,17 @@ pub(crate) struct RunArgs {
     #[arg(long, default_value = "auto", value_parser = parse_runtime, value_name = "RUNTIME")]
     pub(crate) runtime: RuntimeChoice,
     /// Print how long each stage took
-    #[arg(long)]
+    #[arg(long, conflicts_with = "detach")]
     timings: bool,
     /// Run in the background and print the workload's id
     #[arg(long, short)]
     detach: bool,
+    /// A public key: run only what one of these has signed (can be given several times)
+    #[arg(long, value_name = "FILE")]
+    trust: Vec<PathBuf>,
+    /// A trust policy; without --trust and --policy, the user's own (trust.toml in the configuration directory)
+    #[arg(long, value_name = "FILE", conflicts_with = "trust")]
+    policy: Option<PathBuf>,
     /// Name the workload (with --detach: unique among those that run)
     #[arg(long)]
     name: Option<String>,
@@ -55,6 +65,7 @@ pub(crate) fn parse_runtime(text: &str) -> Result<RuntimeChoice, String> {
 /// A workload that has passed every check.
 pub(crate) struct Checked {
     pub(crate) resolved: Resolved,
+    pub(crate) admissions: Vec<Admission>,
     pub(crate) choices: Vec<ContainerChoice>,
     pub(crate) runtimes: Vec<RuntimeKind>,
     pub(crate) timings: Timings,
@@ -71,10 +82,17 @@ pub(crate) fn run(args: &RunArgs, format: Format) -> Result<ExitCode> {
     )?;
     let source = target.source.clone();
     let engine = engine()?;
+    let trust = read_trust(&args.trust, args.policy.as_deref())?;
     let bars = Bars::default();
     let mut checked = Vec::new();
     for workload in target.workloads {
-        checked.push(check(&engine, workload, &bars, timings.clone())?);
+        checked.push(check(
+            &engine,
+            workload,
+            trust.as_ref(),
+            &bars,
+            timings.clone(),
+        )?);
     }
     if args.detach {
         return monitor::detach(checked, &source, format);
@@ -86,11 +104,16 @@ pub(crate) fn run(args: &RunArgs, format: Format) -> Result<ExitCode> {
 fn check(
     engine: &Engine,
     workload: uc_model::workload::Workload,
+    trust: Option<&Trust>,
     progress: &dyn Progress,
     mut timings: Timings,
 ) -> Result<Checked> {
     let resolved = engine.resolve(workload, progress)?;
     timings.end(Stage::Resolve);
+    let admissions = trust
+        .map(|trust| engine.admit(&resolved, trust, now_s()))
+        .transpose()?
+        .unwrap_or_default();
     let choices = engine.choose(&resolved, false);
     for choice in &choices {
         choice.red_lines_pass()?;
@@ -103,19 +126,29 @@ fn check(
     timings.end(Stage::Choose);
     Ok(Checked {
         resolved,
+        admissions,
         choices,
         runtimes,
         timings,
     })
 }
 
-/// Checks a workload again in the monitor, where everything is at hand.
-pub(crate) fn check_again(engine: &Engine, target: Target) -> Result<Vec<Checked>> {
-    target
-        .workloads
-        .into_iter()
-        .map(|workload| check(engine, workload, &NoProgress, Timings::start()))
-        .collect()
+/// Checks a workload again in the monitor, where everything is at hand. What was judged when it was handed over must be what
+/// is found now.
+pub(crate) fn check_again(
+    engine: &Engine,
+    workload: uc_model::workload::Workload,
+    judged: &[Option<Digest>],
+) -> Result<Checked> {
+    let checked = check(engine, workload, None, &NoProgress, Timings::start())?;
+    if trust::judged(&checked.resolved) == judged {
+        Ok(checked)
+    } else {
+        Err(
+            Problem::refused("the image has changed since it was checked")
+                .remedy("try again; naming the image by its digest keeps it from changing"),
+        )
+    }
 }
 
 fn run_here(
@@ -130,7 +163,9 @@ fn run_here(
     let stopper = Stopper::default();
     let mut reports = Vec::new();
     let outcomes = runtime()?.block_on(async {
-        let signals = tokio::spawn(stop_on_signals(stopper.clone()));
+        let signals = tokio::spawn(stop_on_signals(stopper.clone(), || {
+            printing::say("stopping; a second signal ends it at once");
+        }));
         let mut tasks = Vec::new();
         for one in checked {
             let request = RunRequest {
@@ -145,14 +180,14 @@ fn run_here(
                 stopper: stopper.clone(),
                 on_started: None,
             };
-            reports.push(one.choices);
+            reports.push((one.choices, one.admissions));
             let engine = Arc::clone(&engine);
             let stopper = stopper.clone();
             tasks.push(tokio::spawn(async move {
                 let outcome = engine.run(request).await;
                 if outcome.is_err() {
                     // What cannot start takes the others of its file with it.
-                    stopper.ask(uc_engine::StopLevel::Graceful);
+                    stopper.ask(StopLevel::Graceful);
                 }
                 outcome
             }));
@@ -170,13 +205,15 @@ fn run_here(
     report(outcomes, reports, show_timings, format)
 }
 
-/// SIGINT, SIGTERM and SIGHUP ask for a graceful end; a second one ends at once.
-pub(crate) async fn stop_on_signals(stopper: Stopper) {
+/// SIGINT, SIGTERM, SIGHUP and SIGQUIT (Ctrl-\) ask for a graceful end; a second one ends at once. `tell` is called
+/// at the first.
+pub(crate) async fn stop_on_signals(stopper: Stopper, tell: fn()) {
     use tokio::signal::unix::{SignalKind, signal};
     let kinds = [
         SignalKind::interrupt(),
         SignalKind::terminate(),
         SignalKind::hangup(),
+        SignalKind::quit(),
     ];
     let mut tasks = tokio::task::JoinSet::new();
     for kind in kinds {
@@ -187,6 +224,9 @@ pub(crate) async fn stop_on_signals(stopper: Stopper) {
         let stopper = stopper.clone();
         tasks.spawn(async move {
             while stream.recv().await.is_some() {
+                if stopper.level() == StopLevel::None {
+                    tell();
+                }
                 stopper.ask_again();
             }
         });
@@ -200,18 +240,20 @@ struct Report {
     #[serde(flatten)]
     outcome: Outcome,
     choices: Vec<ContainerChoice>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    trust: Vec<Admission>,
     timings_ms: BTreeMap<&'static str, f64>,
 }
 
 fn report(
     outcomes: Vec<Result<Outcome>>,
-    choices: Vec<Vec<ContainerChoice>>,
+    checks: Vec<(Vec<ContainerChoice>, Vec<Admission>)>,
     show_timings: bool,
     format: Format,
 ) -> Result<ExitCode> {
     let mut code = 0;
     let mut reports = Vec::new();
-    for (outcome, choices) in outcomes.into_iter().zip(choices) {
+    for (outcome, (choices, trust)) in outcomes.into_iter().zip(checks) {
         let outcome = outcome?;
         if code == 0 {
             code = outcome.exit_code;
@@ -233,6 +275,7 @@ fn report(
         reports.push(Report {
             outcome,
             choices,
+            trust,
             timings_ms,
         });
     }

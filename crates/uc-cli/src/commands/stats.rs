@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 use uc_engine::{owner, record};
-use uc_model::{Bytes, Result};
+use uc_model::{Bytes, Problem, Result};
 use uc_sandbox::Stats;
 
 use super::engine;
@@ -51,6 +51,14 @@ pub(crate) fn stats(args: &StatsArgs, format: Format) -> Result<ExitCode> {
     };
     let mut usages = Vec::new();
     for status in chosen {
+        if !status.alive && !args.workloads.is_empty() {
+            return Err(
+                Problem::not_found("the workload does not run, so it uses nothing")
+                    .at(&status.record.id)
+                    .found(status.word())
+                    .remedy("uc ps lists what runs; uc logs shows what it wrote"),
+            );
+        }
         match owner::stats(&status) {
             Ok(containers) => {
                 let id = &status.record.id;

@@ -76,6 +76,32 @@ impl Host {
             .expect("writes");
     }
 
+    /// Makes an OCI layout `NAME:latest` of busybox whose configuration has these members instead of the usual ones.
+    pub(crate) fn configured_image(&self, name: &str, members: &serde_json::Value) {
+        let writer = LayoutWriter::open(&self.path().join(name)).expect("opens");
+        let layer = writer
+            .add_layer_from_directory(&self.path().join("busybox-root"))
+            .expect("packs");
+        let mut config = serde_json::json!({
+            "architecture": uc_image::image::architecture(),
+            "os": "linux",
+            "rootfs": { "type": "layers", "diff_ids": [layer.diff_id] },
+        });
+        for (key, value) in members.as_object().expect("an object") {
+            config[key] = value.clone();
+        }
+        let add = |media_type: &str, document: &serde_json::Value| {
+            let bytes = serde_json::to_vec(document).expect("JSON");
+            writer.add_blob(media_type, &bytes).expect("writes")
+        };
+        let config = add("application/vnd.oci.image.config.v1+json", &config);
+        let manifest = serde_json::json!({
+            "schemaVersion": 2, "config": config, "layers": [layer.descriptor()],
+        });
+        let manifest = add("application/vnd.oci.image.manifest.v1+json", &manifest);
+        writer.name("latest", manifest).expect("writes");
+    }
+
     /// Writes a file next to the images.
     pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path().join(name);

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use uc_model::{Problem, Result};
+use uc_model::{Digest, Problem, Result};
 
 use super::{
     Layout, MARKER,
@@ -156,22 +156,25 @@ impl Read for SpanReader {
     }
 }
 
+fn blob_name(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm(), digest.hex())
+}
+
 impl Layout for LayoutArchive {
     fn index(&self) -> Result<Index> {
         self.member("index.json")
             .and_then(|bytes| spec::parse_index(&bytes))
             .map_err(|problem| problem.within(format!("{}: index.json", self.path.display())))
     }
+
+    fn blob_size(&self, digest: &Digest) -> Option<u64> {
+        self.members.get(&blob_name(digest)).map(|span| span.size)
+    }
 }
 
 impl BlobSource for LayoutArchive {
     fn open_unverified(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
-        let name = format!(
-            "blobs/{}/{}",
-            descriptor.digest.algorithm(),
-            descriptor.digest.hex()
-        );
-        match self.members.get(&name) {
+        match self.members.get(&blob_name(&descriptor.digest)) {
             Some(span) => Ok(Box::new(self.reader(*span))),
             None => Err(missing_blob(descriptor)),
         }

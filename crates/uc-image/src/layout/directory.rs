@@ -94,6 +94,11 @@ impl Layout for LayoutDirectory {
         spec::parse_index(&bytes)
             .map_err(|problem| problem.within(self.directory.join("index.json").display()))
     }
+
+    fn blob_size(&self, digest: &Digest) -> Option<u64> {
+        let metadata = std::fs::metadata(self.blob_path(digest)).ok()?;
+        metadata.is_file().then_some(metadata.len())
+    }
 }
 
 impl BlobSource for LayoutDirectory {

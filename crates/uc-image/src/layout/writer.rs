@@ -13,11 +13,15 @@ use uc_model::{Digest, Problem, Result};
 
 use super::{LayoutDirectory, MARKER, tar_writer};
 use crate::{
-    image::{Layer, architecture},
+    image::{BlobSource, Layer, architecture},
     media,
+    progress::Progress,
     spec::{self, Descriptor, Index, Manifest, Platform, REF_NAME},
-    verify::{Hasher, digest_of},
+    store::lock::Lock,
+    verify::{Hasher, digest_of, problem_of},
 };
+
+const BUFFER_BYTES: usize = 128 << 10;
 
 /// Writes an OCI image layout. Equal input gives equal bytes: no times, no random names.
 #[derive(Debug)]
@@ -188,6 +192,7 @@ impl LayoutWriter {
             artifact_type: None,
             config,
             layers,
+            subject: None,
             annotations: BTreeMap::new(),
         };
         let mut descriptor = self.add_blob(media::OCI_MANIFEST, &spec::to_json(&manifest)?)?;
@@ -201,22 +206,98 @@ impl LayoutWriter {
     /// # Errors
     /// Storage, naming the path; invalid where the present index is malformed.
     pub fn name(&self, tag: &str, mut descriptor: Descriptor) -> Result<()> {
+        self.update(|index| {
+            index
+                .manifests
+                .retain(|other| other.ref_name() != Some(tag));
+            descriptor.annotations.insert(REF_NAME.into(), tag.into());
+            index.manifests.push(descriptor);
+            Ok(())
+        })
+    }
+
+    /// Changes the index, one writer at a time.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Index) -> Result<()>) -> Result<()> {
         use super::Layout as _;
+        let _lock = Lock::of_directory(self.layout.path())?;
         let path = self.layout.path().join("index.json");
         let mut index = if path.exists() {
             self.layout.index()?
         } else {
             Index::default()
         };
-        index
-            .manifests
-            .retain(|other| other.ref_name() != Some(tag));
-        descriptor.annotations.insert(REF_NAME.into(), tag.into());
-        index.manifests.push(descriptor);
+        change(&mut index)?;
         let temporary = self.temporary();
         fs::write(&temporary, spec::to_json(&index)?)
             .and_then(|()| fs::rename(&temporary, &path))
             .map_err(|error| failed(&path, error))
+    }
+
+    /// The layout that is written.
+    pub fn layout(&self) -> &LayoutDirectory {
+        &self.layout
+    }
+
+    /// Stores bytes under the digest they were verified against.
+    pub(crate) fn add_verified(&self, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
+        let path = self.blob_path(&descriptor.digest)?;
+        if path.exists() {
+            return Ok(());
+        }
+        let temporary = self.temporary();
+        fs::write(&temporary, bytes)
+            .and_then(|()| fs::rename(&temporary, &path))
+            .map_err(|error| failed(&path, error))
+    }
+
+    /// Copies a blob from elsewhere and verifies it; it gets its name when it is right.
+    pub(crate) fn add_blob_from(
+        &self,
+        blob: &Descriptor,
+        source: &dyn BlobSource,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let path = self.blob_path(&blob.digest)?;
+        let temporary = self.temporary();
+        let mut reader = source.open(blob)?;
+        progress.started(&blob.digest, 0, blob.size);
+        let mut copy = || -> Result<()> {
+            let mut file = File::create(&temporary).map_err(|error| failed(&temporary, error))?;
+            let mut buffer = vec![0; BUFFER_BYTES];
+            let mut done = 0;
+            loop {
+                let count = reader.read(&mut buffer).map_err(|error| {
+                    problem_of(error, |error| {
+                        Problem::unavailable("cannot read a blob")
+                            .at(source.place())
+                            .caused_by(error)
+                    })
+                })?;
+                if count == 0 {
+                    break;
+                }
+                file.write_all(&buffer[..count])
+                    .map_err(|error| failed(&temporary, error))?;
+                done += count as u64;
+                progress.advanced(&blob.digest, done, blob.size);
+            }
+            fs::rename(&temporary, &path).map_err(|error| failed(&path, error))
+        };
+        let copied = copy();
+        if copied.is_err() {
+            // The temporary file is of no use to anybody; the first error is the one to tell.
+            let _ = fs::remove_file(&temporary);
+        }
+        copied
+    }
+
+    /// Where a blob goes; the directory of its algorithm is made.
+    fn blob_path(&self, digest: &Digest) -> Result<PathBuf> {
+        let path = self.layout.blob_path(digest);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
+        }
+        Ok(path)
     }
 
     fn temporary(&self) -> PathBuf {

@@ -1,94 +1,72 @@
 //! One registry's HTTP: authentication on demand, retries, redirects, bounds.
 
 use std::{
-    io::Read,
-    sync::{Mutex, OnceLock},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use uc_model::{Problem, Result};
+use uc_model::{Problem, ProblemKind, Result};
 use ureq::{
-    Agent, Body,
-    config::RedirectAuthHeaders,
-    http,
+    Agent, AsSendBody, Body, SendBody, http,
     tls::{TlsConfig, TlsProvider},
 };
 
-use super::{auth::Authorization, credentials::Credentials, roots};
-use crate::{bounds, progress::Progress, reference::Reference, verify::problem_of};
+use super::{
+    auth::{Authority, Authorization},
+    credentials::Credentials,
+    location,
+    request::{Method, Payload, Request},
+    response::Response,
+    roots,
+};
+use crate::{progress::Progress, reference::Reference};
 
 const CONNECT: Duration = Duration::from_secs(15);
 /// Until the head of an answer is there.
 const ANSWER: Duration = Duration::from_secs(60);
+/// The same after a large body, which the registry may have to copy or to hash once more.
+const ANSWER_TO_LARGE: Duration = Duration::from_secs(900);
+/// What is a large body, in bytes.
+const LARGE_BYTES: u64 = 8 << 20;
 /// Between two pieces of a body.
 const SILENCE: Duration = Duration::from_secs(60);
 const REDIRECTS: u32 = 5;
 /// The most requests made for one.
-const ATTEMPTS: u32 = 5;
+pub(crate) const ATTEMPTS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause between attempts, also where the registry asks for more.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const RESPONSE_HEADER_BYTES: usize = 64 << 10;
 /// Few system calls for large blobs; three downloads at once stay below a mebibyte.
 const INPUT_BYTES: usize = 256 << 10;
-
-/// What a request does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// Reads.
-    Get,
-    /// Asks whether something is there.
-    Head,
-}
-
-/// A request without a body.
-#[derive(Debug, Clone)]
-pub struct Request {
-    method: Method,
-    url: String,
-    headers: Vec<(String, String)>,
-}
-
-impl Request {
-    /// Reads a URL.
-    pub fn get(url: &str) -> Self {
-        Self {
-            method: Method::Get,
-            url: url.into(),
-            headers: Vec::new(),
-        }
-    }
-
-    /// Asks whether a URL is there.
-    pub fn head(url: &str) -> Self {
-        Self {
-            method: Method::Head,
-            ..Self::get(url)
-        }
-    }
-
-    /// Adds a header.
-    #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.into(), value.into()));
-        self
-    }
-}
+/// Connections kept for the next request: as many as there are threads that use one client at once.
+const IDLE_CONNECTIONS: usize = 16;
 
 /// The HTTP side of one registry and repository.
-pub struct Http<'a> {
+pub(super) struct Http<'a> {
     reference: Reference,
     base: String,
     agent: OnceLock<Agent>,
     credentials: &'a Credentials,
-    authorization: Mutex<Option<Authorization>>,
+    authority: Mutex<Authority>,
     progress: &'a dyn Progress,
+    /// The quickest answer so far, in microseconds.
+    quickest_us: AtomicU64,
+}
+
+/// Why an attempt brought no answer.
+enum Failure {
+    Transport(ureq::Error),
+    Problem(Problem),
 }
 
 impl<'a> Http<'a> {
     /// HTTPS; plain HTTP for a registry on this machine, as docker does.
-    pub fn new(
+    pub(super) fn new(
         reference: &Reference,
         credentials: &'a Credentials,
         progress: &'a dyn Progress,
@@ -103,46 +81,92 @@ impl<'a> Http<'a> {
             reference: reference.clone(),
             agent: OnceLock::new(),
             credentials,
-            authorization: Mutex::new(None),
+            authority: Mutex::new(Authority::default()),
             progress,
+            quickest_us: AtomicU64::new(u64::MAX),
         }
     }
 
     /// Scheme and host, without a slash at the end.
-    pub fn base(&self) -> &str {
+    pub(super) fn base(&self) -> &str {
         &self.base
+    }
+
+    pub(super) fn reference(&self) -> &Reference {
+        &self.reference
+    }
+
+    pub(super) fn progress(&self) -> &'a dyn Progress {
+        self.progress
+    }
+
+    /// The quickest answer so far: about one round trip. Zero before the first.
+    pub(super) fn round_trip(&self) -> Duration {
+        match self.quickest_us.load(Ordering::Relaxed) {
+            u64::MAX => Duration::ZERO,
+            quickest => Duration::from_micros(quickest),
+        }
+    }
+
+    /// From now on tokens are asked for that allow to push as well, so that one is enough; a token that is here already is
+    /// replaced.
+    pub(super) fn prepare_push(&self) -> Result<()> {
+        let mut authority = self.authority();
+        authority.want_push();
+        authority.widen(self, self.credentials)
+    }
+
+    /// From now on tokens are asked for that allow to read another repository, to mount blobs from it.
+    pub(super) fn want_pull_from(&self, repository: &str) {
+        self.authority().want_pull_from(repository);
     }
 
     /// Sends a request, authenticates where the registry asks for it, and tries again what may succeed later.
     ///
+    /// A request that is made once answers a challenge as well, but gives the 401 back instead of sending all again.
+    ///
     /// # Errors
     /// Unavailable where the registry cannot be reached or keeps failing; refused where it wants other credentials.
-    pub fn send(&self, request: &Request) -> Result<Response> {
-        let mut authenticated = false;
+    pub(super) fn send(&self, request: &Request<'_>) -> Result<Response> {
+        let mut answered_challenge = false;
         let mut attempt = 1;
+        let attempts = if request.patient { ATTEMPTS } else { 1 };
         loop {
-            let authorization = self
-                .authorization
-                .lock()
-                .ok()
-                .and_then(|known| known.clone());
-            let outcome = self.send_once(request, authorization.as_ref());
-            let (reason, pause) = match outcome {
-                Ok(response) if response.status() == 401 && !authenticated => {
-                    authenticated = true;
-                    self.authenticate(&response)?;
+            let authorization = self.authorization(request.method)?;
+            let (reason, pause) = match self.send_once(request, authorization.as_deref()) {
+                Ok(response)
+                    if response.status() == 401
+                        && !answered_challenge
+                        && self.is_own(response.url()) =>
+                {
+                    answered_challenge = true;
+                    self.authenticate(&response, authorization.as_ref())?;
+                    if !request.patient {
+                        return Ok(response);
+                    }
+                    response.drain();
                     continue;
                 }
                 Ok(response) => match response.retry_pause(attempt) {
-                    Some(pause) if attempt < ATTEMPTS => {
-                        (format!("status {}", response.status()), pause)
+                    Some(pause) if attempt < attempts => {
+                        let reason = format!("status {}", response.status());
+                        response.drain();
+                        (reason, pause)
                     }
                     _ => return Ok(response),
                 },
-                Err(error) if attempt < ATTEMPTS && is_transient(&error) => {
+                Err(Failure::Problem(problem))
+                    if attempt < attempts
+                        && problem.kind() == ProblemKind::Unavailable
+                        && matches!(request.payload, Payload::Stream { .. }) =>
+                {
+                    (problem.what().to_owned(), backoff(attempt))
+                }
+                Err(Failure::Problem(problem)) => return Err(problem),
+                Err(Failure::Transport(error)) if attempt < attempts && is_transient(&error) => {
                     (error.to_string(), backoff(attempt))
                 }
-                Err(error) => return Err(self.unreachable(error)),
+                Err(Failure::Transport(error)) => return Err(self.unreachable(error)),
             };
             let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
             self.progress
@@ -152,33 +176,130 @@ impl<'a> Http<'a> {
         }
     }
 
-    fn authenticate(&self, response: &Response) -> Result<()> {
+    fn authority(&self) -> std::sync::MutexGuard<'_, Authority> {
+        // What is in there is replaced as a whole, so a panic elsewhere leaves nothing half done.
+        self.authority
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What to send along: what is known, widened first where a write needs more than was asked for so far.
+    fn authorization(&self, method: Method) -> Result<Option<Arc<Authorization>>> {
+        let mut authority = self.authority();
+        if method.writes() {
+            authority.widen(self, self.credentials)?;
+        }
+        Ok(authority.current())
+    }
+
+    /// Answers a challenge; of several threads that got one, the first does it for all.
+    fn authenticate(&self, response: &Response, used: Option<&Arc<Authorization>>) -> Result<()> {
         let challenges = response.headers("WWW-Authenticate");
-        let authorization =
-            Authorization::answer(&challenges, self, &self.reference, self.credentials)?;
-        if let Ok(mut known) = self.authorization.lock() {
-            *known = Some(authorization);
+        let mut authority = self.authority();
+        let is_stale = match (authority.current(), used) {
+            (Some(known), Some(used)) => Arc::ptr_eq(&known, used),
+            (None, None) => true,
+            _ => false,
+        };
+        if is_stale {
+            authority.answer(&challenges, self, self.credentials)?;
         }
         Ok(())
     }
 
+    /// Whether an address is the registry's own, which alone sees its credentials.
+    fn is_own(&self, url: &str) -> bool {
+        location::origin(url) == location::origin(&self.base)
+    }
+
+    /// One attempt, through redirects. Blobs are commonly served by another host.
     fn send_once(
         &self,
-        request: &Request,
+        request: &Request<'_>,
         authorization: Option<&Authorization>,
-    ) -> Result<Response, ureq::Error> {
-        let agent = self.agent();
-        let mut builder = match request.method {
-            Method::Get => agent.get(&request.url),
-            Method::Head => agent.head(&request.url),
-        };
+    ) -> Result<Response, Failure> {
+        let mut url = request.url.clone();
+        for _ in 0..=REDIRECTS {
+            let authorization = authorization.filter(|_| self.is_own(&url));
+            let response = self.exchange(request, &url, authorization)?;
+            let follows = match response.status() {
+                // A body would be dropped on the way.
+                301..=303 => !request.method.writes(),
+                307 | 308 => true,
+                _ => false,
+            };
+            let Some(target) = response.header("Location").filter(|_| follows) else {
+                return Ok(response);
+            };
+            let target = location::resolve(&url, target).map_err(Failure::Problem)?;
+            url = target;
+        }
+        Err(Failure::Problem(
+            Problem::unavailable("the registry redirects too often")
+                .at(location::without_query(&request.url))
+                .limit(format!("{REDIRECTS} redirects")),
+        ))
+    }
+
+    fn exchange(
+        &self,
+        request: &Request<'_>,
+        url: &str,
+        authorization: Option<&Authorization>,
+    ) -> Result<Response, Failure> {
+        let mut builder = http::Request::builder()
+            .method(request.method.name())
+            .uri(url);
+        let size = request.payload_size().0;
+        if !matches!(request.payload, Payload::Nothing) {
+            builder = builder.header("Content-Length", size);
+        }
         for (name, value) in &request.headers {
-            builder = builder.header(name, value);
+            builder = builder.header(*name, value);
         }
         if let Some(authorization) = authorization {
             builder = builder.header("Authorization", authorization.header());
         }
-        builder.call().map(Response)
+        let started = Instant::now();
+        let outcome = match request.payload {
+            Payload::Nothing => self.run(builder.body(()), size),
+            Payload::Bytes(bytes) => self.run(builder.body(bytes), size),
+            Payload::Stream { open, .. } => {
+                let mut stream = open().map_err(Failure::Problem)?;
+                self.run(builder.body(SendBody::from_reader(&mut stream)), size)
+            }
+        };
+        match outcome {
+            Ok(response) => {
+                let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+                self.quickest_us.fetch_min(took_us, Ordering::Relaxed);
+                Ok(Response::new(response, url))
+            }
+            // What is sent along may come from elsewhere, and have problems of its own.
+            Err(ureq::Error::Io(error)) => Err(match error.downcast::<Problem>() {
+                Ok(problem) => Failure::Problem(problem),
+                Err(error) => Failure::Transport(ureq::Error::Io(error)),
+            }),
+            Err(error) => Err(Failure::Transport(error)),
+        }
+    }
+
+    fn run(
+        &self,
+        request: Result<http::Request<impl AsSendBody>, http::Error>,
+        size: u64,
+    ) -> Result<http::Response<Body>, ureq::Error> {
+        let answer = if size > LARGE_BYTES {
+            ANSWER_TO_LARGE
+        } else {
+            ANSWER
+        };
+        let agent = self.agent();
+        let request = agent
+            .configure_request(request?)
+            .timeout_recv_response(Some(answer))
+            .build();
+        agent.run(request)
     }
 
     /// The connection pool; made late, because reading the certificate authorities takes a while.
@@ -187,16 +308,17 @@ impl<'a> Http<'a> {
             let loopback = self.reference.is_loopback();
             let mut config = Agent::config_builder()
                 .http_status_as_error(false)
-                // No redirect leads from HTTPS to plain HTTP.
                 .https_only(!loopback)
-                .max_redirects(REDIRECTS)
-                // Blobs are commonly served by another host, which must not see the registry's credentials.
-                .redirect_auth_headers(RedirectAuthHeaders::SameHost)
+                // Redirects are followed here, where it is known who may see what.
+                .max_redirects(0)
                 .timeout_connect(Some(CONNECT))
                 .timeout_recv_response(Some(ANSWER))
                 .timeout_per_read(Some(SILENCE))
+                .timeout_per_write(Some(SILENCE))
                 .max_response_header_size(RESPONSE_HEADER_BYTES)
                 .input_buffer_size(INPUT_BYTES)
+                .max_idle_connections(IDLE_CONNECTIONS)
+                .max_idle_connections_per_host(IDLE_CONNECTIONS)
                 .user_agent(concat!("undercurrent/", env!("CARGO_PKG_VERSION")))
                 .accept_encoding("identity");
             if loopback {
@@ -220,132 +342,6 @@ impl<'a> Http<'a> {
             .remedy("check the network, the registry's name and the proxy settings")
             .caused_by(error)
     }
-}
-
-/// The head of an answer, and its body to be read.
-pub struct Response(http::Response<Body>);
-
-impl Response {
-    pub(super) fn new(response: http::Response<Body>) -> Self {
-        Self(response)
-    }
-
-    /// The status code.
-    pub fn status(&self) -> u16 {
-        self.0.status().as_u16()
-    }
-
-    /// A header that is text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.0.headers().get(name)?.to_str().ok()
-    }
-
-    /// Every header of a name that is text.
-    pub fn headers(&self, name: &str) -> Vec<String> {
-        self.0
-            .headers()
-            .get_all(name)
-            .iter()
-            .filter_map(|value| value.to_str().ok().map(str::to_owned))
-            .collect()
-    }
-
-    /// The answer, if it is a success.
-    ///
-    /// # Errors
-    /// Refused for 401 and 403, unavailable for everything else, with the registry's own words.
-    pub fn success(self, url: &str) -> Result<Self> {
-        match self.status() {
-            200..=299 => Ok(self),
-            status @ (401 | 403) => Err(Problem::refused("the registry denies access")
-                .at(url)
-                .found(format!("status {status}: {}", self.error_text()))
-                .remedy("log in first, for example with docker login or skopeo login, with an account that may pull it")),
-            status => Err(Problem::unavailable("the registry answers with an error")
-                .at(url)
-                .found(format!("status {status}: {}", self.error_text()))
-                .remedy("try again later")),
-        }
-    }
-
-    /// The first error message of a registry's error document, or the start of the body.
-    pub fn error_text(mut self) -> String {
-        let mut body = Vec::new();
-        let reader = self
-            .0
-            .body_mut()
-            .with_config()
-            .limit(bounds::ERROR_BODY_BYTES)
-            .reader();
-        // What could be read is better than nothing.
-        let _ = reader
-            .take(bounds::ERROR_BODY_BYTES - 1)
-            .read_to_end(&mut body);
-        let document: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
-        let message = document
-            .as_ref()
-            .and_then(|document| document.pointer("/errors/0"))
-            .map(|error| format!("{} {}", text_of(&error["code"]), text_of(&error["message"])))
-            .unwrap_or_else(|| String::from_utf8_lossy(&body).into_owned());
-        message
-            .trim()
-            .chars()
-            .take(200)
-            .flat_map(char::escape_debug)
-            .collect()
-    }
-
-    /// The whole body.
-    ///
-    /// # Errors
-    /// Refused beyond `limit` bytes; unavailable where the connection breaks.
-    pub fn bytes(self, limit: u64) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.into_reader(limit)
-            .read_to_end(&mut bytes)
-            .map_err(|error| {
-                problem_of(error, |error| {
-                    Problem::unavailable("the registry broke off").caused_by(error)
-                })
-            })?;
-        if bytes.len() as u64 > limit {
-            return Err(
-                Problem::refused("the registry's answer is too large").limit(bounds::shown(limit))
-            );
-        }
-        Ok(bytes)
-    }
-
-    /// The body, cut off one byte beyond `expected` so that a reader notices too much.
-    pub fn into_reader(self, expected: u64) -> Box<dyn Read + Send> {
-        let limit = expected.saturating_add(1);
-        let reader = self
-            .0
-            .into_body()
-            .into_with_config()
-            .limit(limit.saturating_add(1))
-            .reader();
-        Box::new(reader.take(limit))
-    }
-
-    /// How long to wait before the request is worth another attempt; `None` where it is not.
-    fn retry_pause(&self, attempt: u32) -> Option<Duration> {
-        if !matches!(self.status(), 408 | 429 | 500 | 502 | 503 | 504) {
-            return None;
-        }
-        let asked = self
-            .header("Retry-After")
-            .and_then(|seconds| seconds.trim().parse().ok());
-        Some(
-            asked
-                .map_or_else(|| backoff(attempt), Duration::from_secs)
-                .min(LONGEST_PAUSE),
-        )
-    }
-}
-
-fn text_of(value: &serde_json::Value) -> &str {
-    value.as_str().unwrap_or_default()
 }
 
 /// Doubles with each attempt, between half and all of it, so that many clients do not come back together.

@@ -34,29 +34,42 @@ impl Lock {
         Self::take(path, FlockOperation::NonBlockingLockExclusive)
     }
 
+    /// Waits until nobody else has the lock of a directory itself, so that no file is left in it.
+    pub(crate) fn of_directory(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|error| failed(path, error))?;
+        loop {
+            match flock(&file, FlockOperation::LockExclusive) {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(failed(path, error.into())),
+            }
+        }
+    }
+
     fn take(path: &Path, operation: FlockOperation) -> Result<Option<Self>> {
-        let failed = |error: io::Error| {
-            Problem::storage("cannot lock")
-                .at(path.display())
-                .remedy("check that the data directory is writable")
-                .caused_by(error)
-        };
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
             .mode(0o600)
             .open(path)
-            .map_err(failed)?;
+            .map_err(|error| failed(path, error))?;
         loop {
             match flock(&file, operation) {
                 Ok(()) => return Ok(Some(Self { _file: file })),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
-                Err(error) => return Err(failed(error.into())),
+                Err(error) => return Err(failed(path, error.into())),
             }
         }
     }
+}
+
+fn failed(path: &Path, error: io::Error) -> Problem {
+    Problem::storage("cannot lock")
+        .at(path.display())
+        .remedy("check that the directory is writable")
+        .caused_by(error)
 }
 
 /// Replaces a file so that a reader sees the old content or the new, and a crash leaves one of them. Only under a lock.

@@ -6,7 +6,6 @@ use std::{
     io::{Read, Seek, SeekFrom, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
 
@@ -17,7 +16,7 @@ use super::{Store, failed, lock::Lock};
 use crate::{
     bounds,
     image::{self, BlobSource, Image},
-    media,
+    media, parallel,
     progress::Progress,
     reference::Reference,
     registry::{Credentials, Registry, backoff},
@@ -120,28 +119,9 @@ impl Pull<'_> {
             .filter(|layer| seen.insert(&layer.digest))
             .map(image::Layer::descriptor)
             .collect();
-        let next = AtomicUsize::new(0);
-        let work = || -> Result<()> {
-            while let Some(layer) = layers.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let stored = self.layer(layer);
-                if stored.is_err() {
-                    // Nobody needs the rest any more.
-                    next.store(layers.len(), Ordering::Relaxed);
-                }
-                stored
-                    .map_err(|problem| problem.within(format!("layer {}", layer.digest.short())))?;
-            }
-            Ok(())
-        };
-        thread::scope(|scope| {
-            let workers: Vec<_> = (0..DOWNLOADS.min(layers.len()))
-                .map(|_| scope.spawn(work))
-                .collect();
-            workers.into_iter().try_for_each(|worker| {
-                worker
-                    .join()
-                    .unwrap_or_else(|_| Err(Problem::internal("a downloading thread panicked")))
-            })
+        parallel::for_each(&layers, DOWNLOADS, |layer| {
+            self.layer(layer)
+                .map_err(|problem| problem.within(format!("layer {}", layer.digest.short())))
         })
     }
 

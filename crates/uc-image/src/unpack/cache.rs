@@ -19,7 +19,9 @@ use std::{
 
 use uc_model::{Digest, Problem, Result};
 
-use super::{Options, Unpacked, graft, remove::remove_tree, unpack_layer};
+use super::{
+    Lease, Options, Unpacked, disk_bytes, graft, lease::claim, remove::remove_tree, unpack_layer,
+};
 use crate::{
     image::{BlobSource, Image, Layer},
     media::{self, Compression, LayerFormat},
@@ -30,6 +32,8 @@ use crate::{
 /// Layers that are unpacked at the same time: each takes two threads.
 const WORKERS: usize = 2;
 const TEMPORARY: &str = ".tmp-";
+/// How often layers may be removed just before they are used.
+const ATTEMPTS: usize = 3;
 
 /// Unpacks layers somewhere: in this process, or in one that may use more user ids.
 pub trait LayerUnpacker: Sync {
@@ -41,6 +45,11 @@ pub trait LayerUnpacker: Sync {
 
     /// Removes a directory that [`Self::unpack`] has written to.
     fn remove(&self, directory: &Path) -> Result<()>;
+
+    /// Bytes that such a directory takes on disk.
+    fn disk_bytes(&self, directory: &Path) -> u64 {
+        disk_bytes(directory)
+    }
 }
 
 /// One layer to unpack.
@@ -144,6 +153,32 @@ impl LayerCache {
         outcome
     }
 
+    /// As [`Self::prepare`]; no other process removes the layers as long as the lease lives.
+    ///
+    /// # Errors
+    /// Those of [`Self::prepare`].
+    pub fn prepare_for_use(
+        &self,
+        image: &Image,
+        source: &dyn BlobSource,
+        unpacker: &dyn LayerUnpacker,
+    ) -> Result<(Vec<PathBuf>, Lease)> {
+        for _ in 0..ATTEMPTS {
+            let layers = self.prepare(image, source, unpacker)?;
+            if let Some(lease) = Lease::take(&layers) {
+                return Ok((layers, lease));
+            }
+            // It is being removed: who does so holds this lock, and is waited for.
+            drop(Lock::exclusive(&self.directory.join(".lock"))?);
+        }
+        Err(
+            Problem::storage("unpacked layers are removed again and again while they are needed")
+                .at(self.directory.display())
+                .limit(ATTEMPTS)
+                .remedy("wait until `uc image prune` and `uc image rm` are done"),
+        )
+    }
+
     /// The unpacked layers of an image, lowest first, if all are there.
     pub fn all_ready(&self, image: &Image) -> Option<Vec<PathBuf>> {
         self.slots(image)
@@ -152,11 +187,11 @@ impl LayerCache {
             .collect()
     }
 
-    /// Removes every unpacked layer that none of `keep` uses.
+    /// Removes every unpacked layer that none of `keep` needs and nobody uses; returns the bytes on disk that were freed.
     ///
     /// # Errors
     /// Storage, naming the path.
-    pub fn remove_except(&self, keep: &[Image], unpacker: &dyn LayerUnpacker) -> Result<()> {
+    pub fn remove_except(&self, keep: &[Image], unpacker: &dyn LayerUnpacker) -> Result<u64> {
         let _lock = Lock::exclusive(&self.directory.join(".lock"))?;
         self.remove_temporary(unpacker)?;
         let kept: BTreeSet<PathBuf> = keep
@@ -164,12 +199,18 @@ impl LayerCache {
             .flat_map(|image| self.slots(image))
             .flat_map(|slot| [self.by_diff(slot.layer), self.by_chain(&slot.chain)])
             .collect();
+        let mut freed = 0;
         for path in self.entries()? {
-            if !kept.contains(&path) {
+            if kept.contains(&path) {
+                continue;
+            }
+            if let Some(_claimed) = claim(&path) {
+                let bytes = unpacker.disk_bytes(&path);
                 self.discard(&path, unpacker)?;
+                freed += bytes;
             }
         }
-        Ok(())
+        Ok(freed)
     }
 
     fn slots<'a>(&self, image: &'a Image) -> Vec<Slot<'a>> {

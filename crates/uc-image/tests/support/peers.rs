@@ -23,6 +23,7 @@ pub(crate) fn present(tools: &[&str]) -> bool {
 }
 
 /// Runs a command to its end.
+#[allow(dead_code, reason = "each test file uses a part of this")]
 pub(crate) fn run(program: &str, arguments: &[&str]) {
     let output = Command::new(program)
         .args(arguments)

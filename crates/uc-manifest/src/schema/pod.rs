@@ -103,8 +103,8 @@ pub(crate) static POD_SPEC: Object = Object {
         ),
         refused(
             "hostAliases",
-            "/etc/hosts is the image's own",
-            "mount a file at /etc/hosts from a ConfigMap",
+            "uc writes /etc/hosts itself, with the workload's own names",
+            "mount a file at /etc/hosts from a ConfigMap: it takes the place of uc's",
         ),
         refused(
             "hostnameOverride",

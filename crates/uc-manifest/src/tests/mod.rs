@@ -2,6 +2,7 @@
 
 mod coverage;
 mod fields;
+mod page;
 mod refusals;
 mod robustness;
 

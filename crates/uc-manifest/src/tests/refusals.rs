@@ -489,6 +489,29 @@ fn documents_are_told_apart() {
 }
 
 #[test]
+fn data_of_another_namespace_is_told_with_both() {
+    let data = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m, namespace: other}\ndata: {a: b}\n---\n";
+    let asking = pod("", "envFrom: [{configMapRef: {name: m}}]");
+    let problem = refuse(&format!("{data}{asking}"));
+    let line = problem.to_string();
+    assert!(
+        line.contains("(expected: m in namespace default; found: m in namespace other)"),
+        "{line}"
+    );
+    assert!(
+        problem
+            .remedy_text()
+            .expect("a remedy")
+            .contains("metadata.namespace")
+    );
+    let line = refuse(&asking).to_string();
+    assert!(
+        line.contains("(expected: m in namespace default)"),
+        "{line}"
+    );
+}
+
+#[test]
 fn unknown_annotations_of_ours_are_errors() {
     let annotated = |line: &str| {
         pod("", "").replace(

@@ -184,9 +184,9 @@ fn the_outcome_is_the_most_telling_reason() {
             verdict.problem().expect("not accepted").kind(),
         )
     };
-    assert_eq!(outcome(&[]), (Outcome::Unsigned, ProblemKind::Refused));
+    assert_eq!(outcome(&[]), (Outcome::Unsigned, ProblemKind::Unsigned));
     let sbom = attestation(&good, &digest(1), "spdxjson", Form::Bundle);
-    assert_eq!(outcome(&[sbom]), (Outcome::Unsigned, ProblemKind::Refused));
+    assert_eq!(outcome(&[sbom]), (Outcome::Unsigned, ProblemKind::Unsigned));
     let elsewhere = layer(&good, &digest(9), &BTreeMap::new());
     assert_eq!(
         outcome(&[elsewhere]),
@@ -199,7 +199,7 @@ fn the_outcome_is_the_most_telling_reason() {
     let foreign = layer(&other, &digest(1), &BTreeMap::new());
     assert_eq!(
         outcome(&[garbage, foreign]),
-        (Outcome::SignedByOthers, ProblemKind::Refused)
+        (Outcome::SignedByOthers, ProblemKind::Untrusted)
     );
 }
 

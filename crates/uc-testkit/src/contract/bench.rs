@@ -177,6 +177,7 @@ impl Prepared {
                 stdin,
                 stdout,
                 stderr,
+                owned: true,
             },
             mounts: plan.mounts,
             read_only_root: false,
@@ -227,6 +228,7 @@ impl Prepared {
         let request = StopRequest {
             container: container.into(),
             grace: Duration::from_millis(200),
+            signal: rustix::process::Signal::TERM.as_raw(),
         };
         self.sandbox.stop(request).await.expect("an end")
     }

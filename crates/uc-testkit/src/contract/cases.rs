@@ -267,6 +267,7 @@ pub async fn unknown_containers_are_problems(bench: &Bench) {
         .stop(StopRequest {
             container: container(),
             grace,
+            signal: rustix::process::Signal::TERM.as_raw(),
         })
         .await
         .expect_err("stop");
