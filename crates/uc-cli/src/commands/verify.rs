@@ -1,7 +1,7 @@
 //! `uc verify`: is an artifact signed by those who must have signed it?
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -185,8 +185,14 @@ fn report_attestations(
     format: Format,
 ) -> Result<ExitCode> {
     if args.predicate && verdict.outcome == Outcome::Verified {
-        for attestation in &verdict.attestations {
-            let text = String::from_utf8_lossy(attestation.predicate());
+        // What was attached in two forms is stated once.
+        let stated: BTreeSet<&[u8]> = verdict
+            .attestations
+            .iter()
+            .map(|attestation| attestation.predicate())
+            .collect();
+        for predicate in stated {
+            let text = String::from_utf8_lossy(predicate);
             printing::result(&format!("{}\n", text.trim_end()))?;
         }
         return Ok(ExitCode::SUCCESS);
