@@ -7,7 +7,7 @@ use serde::Serialize;
 use uc_engine::{ContainerChoice, Engine, Resolved, RunRequest, Stopper, Timings};
 use uc_model::{Result, RuntimeChoice, RuntimeKind};
 
-use super::{engine, run::parse_runtime, runtime};
+use super::{engine, run::runtime_parser, runtime};
 use crate::{
     cli::Format,
     printing::{self, Mark, json, marked},
@@ -25,8 +25,8 @@ pub(crate) struct ExplainArgs {
     /// A manifest, an image or a WebAssembly file, as for `uc run`
     #[arg(value_name = "FILE|IMAGE|MODULE")]
     target: String,
-    /// The runtime to ask about: auto, wasm, container, gvisor, microvm or fused
-    #[arg(long, default_value = "auto", value_parser = parse_runtime, value_name = "RUNTIME")]
+    /// The runtime to ask about
+    #[arg(long, default_value = "auto", value_parser = runtime_parser(), value_name = "RUNTIME")]
     runtime: RuntimeChoice,
 }
 

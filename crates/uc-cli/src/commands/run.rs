@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use clap::Args;
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use serde::Serialize;
 use uc_engine::{
     ContainerChoice, Engine, Outcome, Resolved, RunRequest, Stage, StopLevel, Stopper, Timings,
@@ -37,8 +40,8 @@ pub(crate) struct RunArgs {
     /// Arguments for an image or module
     #[arg(last = true, value_name = "ARGS")]
     arguments: Vec<String>,
-    /// The runtime: auto, wasm, container, gvisor, microvm or fused
-    #[arg(long, default_value = "auto", value_parser = parse_runtime, value_name = "RUNTIME")]
+    /// The runtime
+    #[arg(long, default_value = "auto", value_parser = runtime_parser(), value_name = "RUNTIME")]
     pub(crate) runtime: RuntimeChoice,
     /// Print how long each stage took
     #[arg(long, conflicts_with = "detach")]
@@ -57,9 +60,10 @@ pub(crate) struct RunArgs {
     name: Option<String>,
 }
 
-/// Reads a runtime's name.
-pub(crate) fn parse_runtime(text: &str) -> Result<RuntimeChoice, String> {
-    text.parse().map_err(|problem: Problem| problem.to_string())
+/// Reads a runtime's name; completions offer the same names.
+pub(crate) fn runtime_parser() -> impl TypedValueParser<Value = RuntimeChoice> {
+    PossibleValuesParser::new(["auto", "wasm", "container", "gvisor", "microvm", "fused"])
+        .try_map(|text| text.parse())
 }
 
 /// A workload that has passed every check.
