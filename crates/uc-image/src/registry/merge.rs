@@ -33,7 +33,8 @@ impl Registry<'_> {
     /// some tens of milliseconds.
     ///
     /// `merge` is given what is there and gives what to write, or `None` when its own addition is there already. It may be
-    /// called many times; it keeps what it finds and appends to it.
+    /// called many times; it keeps what it finds and appends to it. It is quick: what it names is pushed before, since the
+    /// time between reading and writing is time in which others may write.
     ///
     /// # Errors
     /// Those of `merge` and of the registry; unavailable where others keep changing the tag.
