@@ -453,6 +453,36 @@ fn skopeo_reads_what_is_pushed_and_we_read_what_it_copies() {
     }
 }
 
+#[test]
+fn eight_processes_that_attach_at_once_lose_nothing() {
+    let Some(host) = Host::new() else { return };
+    let Some(docker) = Docker::start(host.path()) else {
+        return;
+    };
+    let repository = format!("{}/team/app", docker.host());
+    for round in 0..3 {
+        let app = format!("{repository}:{round}");
+        host.file("app.txt", &format!("app {round}"));
+        host.run(&["image", "push", "--artifact-type", "a/b", "app.txt", &app]);
+        let children: Vec<Child> = (0..8)
+            .map(|number| {
+                let name = format!("note-{number}.txt");
+                host.file(&name, &format!("note {number} of {round}"));
+                let arguments = ["image", "push", &name, &repository, "--artifact-type", NOTE];
+                let mut command = host.uc();
+                command.args(arguments).args(["--subject", &app]);
+                command.stdout(Stdio::null()).spawn().expect("starts")
+            })
+            .collect();
+        for mut child in children {
+            assert!(child.wait().expect("ends").success());
+        }
+        let view = ["image", "inspect", &app, "--remote", "--format", "json"];
+        let view = json_of(&host.run(&view));
+        assert_eq!(view["attachments"].as_array().map(Vec::len), Some(8));
+    }
+}
+
 /// For each of docker's registry and one with a list of referrers: oras, and the registry's address.
 fn with_oras(act: impl Fn(&Host, &dyn Fn(&[&str]) -> String, &str)) {
     let Some(host) = Host::new() else { return };

@@ -18,7 +18,7 @@ mod settle;
 
 use std::io::Read;
 
-use uc_model::{Digest, Problem, Result};
+use uc_model::{Digest, Problem, ProblemKind, Result};
 
 pub use credentials::{Credential, Credentials};
 pub(crate) use http::{ATTEMPTS, backoff};
@@ -31,7 +31,6 @@ pub use referrers::{Referrers, ReferrersSource, fallback_tag};
 use http::Http;
 use referrers::ApiSupport;
 use request::Request;
-use response::Response;
 
 use crate::{
     bounds,
@@ -92,14 +91,12 @@ impl<'a> Registry<'a> {
     /// # Errors
     /// Not found, unavailable or refused, as the registry says; invalid where content and digest disagree.
     pub fn manifest(&self, name: &str) -> Result<FetchedManifest> {
-        let response = self.request_manifest(name)?;
-        if response.status() == 404 {
-            return Err(Problem::not_found("the registry does not have this image")
+        self.fetch_manifest(name)?.map_err(|said| {
+            Problem::not_found("the registry does not have this image")
                 .at(&self.reference)
-                .found(response.error_text())
-                .remedy("check name and tag; a private image needs a login"));
-        }
-        self.received(name, response)
+                .found(said)
+                .remedy("check name and tag; a private image needs a login")
+        })
     }
 
     /// The same, or `None` where the registry answers 404.
@@ -107,53 +104,63 @@ impl<'a> Registry<'a> {
     /// # Errors
     /// As for [`Self::manifest`], but for what is not found.
     pub fn find_manifest(&self, name: &str) -> Result<Option<FetchedManifest>> {
-        let response = self.request_manifest(name)?;
-        if response.status() == 404 {
-            response.drain();
-            return Ok(None);
-        }
-        self.received(name, response).map(Some)
+        self.fetch_manifest(name).map(Result::ok)
     }
 
-    fn request_manifest(&self, name: &str) -> Result<Response> {
-        if !is_tag(name) {
-            // Refused here rather than sent as a part of an address.
-            name.parse::<Digest>()?;
-        }
+    /// The manifest, or what the registry says where it has none.
+    fn fetch_manifest(&self, name: &str) -> Result<Result<FetchedManifest, String>> {
+        // Refused here rather than sent as a part of an address.
+        let expected = match is_tag(name) {
+            true => None,
+            false => Some(name.parse::<Digest>()?),
+        };
         let url = self.url(&format!("manifests/{name}"));
         let request = Request::get(&url).header("Accept", &media::ACCEPTED_MANIFESTS.join(", "));
-        self.http.send(&request)
+        let mut attempt = 1;
+        loop {
+            let response = self.http.send(&request)?;
+            if response.status() == 404 {
+                return Ok(Err(response.error_text()));
+            }
+            let response = response.success(&url)?;
+            let media_type = response.header("Content-Type").unwrap_or_default();
+            let media_type = media_type
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_owned();
+            match response.bytes(bounds::MANIFEST_BYTES) {
+                Ok(bytes) => return self.verified(expected.as_ref(), &media_type, bytes).map(Ok),
+                Err(problem)
+                    if problem.kind() == ProblemKind::Unavailable && attempt < ATTEMPTS =>
+                {
+                    self.pause(&problem, backoff(attempt));
+                    attempt += 1;
+                }
+                Err(problem) => return Err(problem.within(location::without_query(&url))),
+            }
+        }
     }
 
-    /// Takes a manifest out of an answer and verifies it.
-    fn received(&self, name: &str, response: Response) -> Result<FetchedManifest> {
-        let expected = name
-            .contains(':')
-            .then(|| name.parse::<Digest>())
-            .transpose()?;
-        let response = response.success(&self.url(&format!("manifests/{name}")))?;
-        let media_type = response.header("Content-Type").unwrap_or_default();
-        let media_type = media_type
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_owned();
+    fn verified(
+        &self,
+        expected: Option<&Digest>,
+        media_type: &str,
+        bytes: Vec<u8>,
+    ) -> Result<FetchedManifest> {
         // Registries that serve plain files say text or octets: then the document speaks for itself.
-        let known = media::is_index(&media_type) || media::is_manifest(&media_type);
-        let media_type = if known { media_type } else { String::new() };
-        let bytes = response.bytes(bounds::MANIFEST_BYTES)?;
-        let mut hasher = expected
-            .as_ref()
-            .map_or_else(Hasher::sha256, Hasher::for_digest);
+        let known = media::is_index(media_type) || media::is_manifest(media_type);
+        let media_type = if known { media_type } else { "" };
+        let mut hasher = expected.map_or_else(Hasher::sha256, Hasher::for_digest);
         hasher.update(&bytes);
         let digest = hasher.finish()?;
         if let Some(expected) = expected
-            && expected != digest
+            && *expected != digest
         {
-            return Err(wrong_digest(&expected, &digest).within(&self.reference));
+            return Err(wrong_digest(expected, &digest).within(&self.reference));
         }
-        let descriptor = Descriptor::new(&media_type, digest, bytes.len() as u64);
+        let descriptor = Descriptor::new(media_type, digest, bytes.len() as u64);
         Ok(FetchedManifest { descriptor, bytes })
     }
 
@@ -168,21 +175,25 @@ impl<'a> Registry<'a> {
                 .limit(bounds::shown(limit))
                 .found(bounds::shown(descriptor.size)));
         }
-        let mut bytes = Vec::new();
-        let stream = self.blob_from(descriptor, 0)?;
-        stream
-            .reader
-            .take(limit + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| {
-                problem_of(error, |error| {
-                    Problem::unavailable("the registry broke off")
-                        .at(&descriptor.digest)
-                        .caused_by(error)
-                })
-            })?;
-        check(&bytes, &descriptor.digest, descriptor.size)?;
-        Ok(bytes)
+        let mut attempt = 1;
+        loop {
+            let mut bytes = Vec::new();
+            let stream = self.blob_from(descriptor, 0)?;
+            let Err(error) = stream.reader.take(limit + 1).read_to_end(&mut bytes) else {
+                check(&bytes, &descriptor.digest, descriptor.size)?;
+                return Ok(bytes);
+            };
+            let problem = problem_of(error, |error| {
+                Problem::unavailable("the registry broke off")
+                    .at(&descriptor.digest)
+                    .caused_by(error)
+            });
+            if problem.kind() != ProblemKind::Unavailable || attempt >= ATTEMPTS {
+                return Err(problem);
+            }
+            self.pause(&problem, backoff(attempt));
+            attempt += 1;
+        }
     }
 
     /// Starts to download a blob at an offset.

@@ -412,6 +412,49 @@ fn writers_with_slow_connections_lose_nothing() {
     }
 }
 
+#[test]
+fn half_an_answer_is_asked_for_again() {
+    let none = Credentials::none();
+    let registry = Registry::start(Options::default());
+    let client = client(&registry, &none);
+    let subject = subject(&client);
+    let bytes = manifest(&client, "attached", Some(subject.clone()));
+    client
+        .attach(media::OCI_MANIFEST, &bytes, &subject.digest)
+        .expect("attaches");
+    registry.forget_seen();
+    // The first answer to each request that reads is cut off.
+    registry.fault(|request, earlier| {
+        (request.method == "GET" && earlier == 0).then(|| {
+            let mut answer = Answer::ok("{".repeat(50)).header("Content-Type", media::OCI_INDEX);
+            answer.cut = Some(7);
+            answer
+        })
+    });
+    let read = client.manifest("v1").expect("reads").descriptor;
+    assert_eq!(read, subject);
+    assert_eq!(
+        client
+            .referrers(&subject.digest)
+            .expect("lists")
+            .manifests
+            .len(),
+        1
+    );
+    let layer = Descriptor::new(KIND, digest_of(b"attached"), 8);
+    assert_eq!(client.blob(&layer, 100).expect("reads"), b"attached");
+    // One that always breaks off is given up.
+    registry.fault(|request, _| {
+        request.path.ends_with("/never").then(|| {
+            let mut answer = Answer::ok("half");
+            answer.cut = Some(2);
+            answer
+        })
+    });
+    let problem = client.manifest("never").expect_err("never whole");
+    assert_eq!(problem.kind(), ProblemKind::Unavailable, "{problem}");
+}
+
 /// The recorded repositories, or nothing where they were not handed along.
 fn recorded() -> Option<Vec<std::path::PathBuf>> {
     let folder =

@@ -40,11 +40,15 @@ impl Chart {
                 .limit("a gzip-compressed tar archive with NAME/Chart.yaml")
                 .remedy("pack it with: helm package DIRECTORY")
         })?;
-        Self::from_yaml(&yaml)
+        Self::parse(&yaml)
             .map_err(|problem| problem.within(format!("{}: Chart.yaml", path.display())))
     }
 
-    fn from_yaml(yaml: &[u8]) -> Result<Self> {
+    /// Reads a Chart.yaml.
+    ///
+    /// # Errors
+    /// Invalid, naming the line, for what is no YAML that charts are written in, and without name or version.
+    pub fn parse(yaml: &[u8]) -> Result<Self> {
         let text = std::str::from_utf8(yaml)
             .map_err(|error| Problem::invalid("Chart.yaml is not UTF-8 text").caused_by(error))?;
         let metadata = chart_yaml::to_json(text)?;
@@ -146,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_chart_is_described_as_helm_does() {
-        let chart = Chart::from_yaml(YAML.as_bytes()).expect("a chart");
+        let chart = Chart::parse(YAML.as_bytes()).expect("a chart");
         assert_eq!(chart.tag(), "1.2.3_build");
         let annotations = chart.annotations();
         for (name, value) in [
@@ -169,7 +173,7 @@ mod tests {
     #[test]
     fn a_chart_without_name_or_version_is_refused() {
         for wrong in ["name: x", "version: 1.0.0", "name: ''\nversion: 1", "- a"] {
-            assert!(Chart::from_yaml(wrong.as_bytes()).is_err(), "{wrong}");
+            assert!(Chart::parse(wrong.as_bytes()).is_err(), "{wrong}");
         }
     }
 }

@@ -33,7 +33,8 @@ impl Registry<'_> {
     /// some tens of milliseconds.
     ///
     /// `merge` is given what is there and gives what to write, or `None` when its own addition is there already. It may be
-    /// called many times; it keeps what it finds and appends to it.
+    /// called many times; it keeps what it finds and appends to it. It is quick: what it names is pushed before, since the
+    /// time between reading and writing is time in which others may write.
     ///
     /// # Errors
     /// Those of `merge` and of the registry; unavailable where others keep changing the tag.
@@ -43,62 +44,24 @@ impl Registry<'_> {
         merge: &mut dyn FnMut(Option<&FetchedManifest>) -> Result<Merged>,
     ) -> Result<()> {
         self.http.prepare_push()?;
-        let clock = Instant::now();
-        let mut settling = Settling::default();
-        let mut slow_reads = 0;
-        let mut challenged = false;
-        let mut failures = 0;
-        let mut was_there = false;
+        let mut merging = Merging {
+            registry: self,
+            tag,
+            clock: Instant::now(),
+            settling: Settling::default(),
+            was_there: false,
+            slow_reads: 0,
+            challenged: false,
+            failures: 0,
+        };
         for _ in 0..ROUNDS {
-            if clock.elapsed() > TIME {
+            match merging.round(merge)? {
+                Next::Done => return Ok(()),
+                Next::Look => thread::sleep(merging.settling.wait(fastrand::f64())),
+                Next::AtOnce => {}
+            }
+            if merging.clock.elapsed() > TIME {
                 break;
-            }
-            let started = clock.elapsed();
-            let found = self.find_manifest(tag)?;
-            let ended = clock.elapsed();
-            if found.is_none() && was_there {
-                // A registry may take the old name away before it sets the new one.
-                thread::sleep(settling.wait(fastrand::f64()));
-                continue;
-            }
-            was_there |= found.is_some();
-            let Some((media_type, bytes)) = merge(found.as_ref())? else {
-                let settled = match &found {
-                    Some(found) if settling.has_tried() => {
-                        settling.saw(&found.descriptor.digest, started, ended)
-                    }
-                    _ => true,
-                };
-                if settled {
-                    return Ok(());
-                }
-                thread::sleep(settling.wait(fastrand::f64()));
-                continue;
-            };
-            check_size(&bytes).map_err(|problem| problem.within(format!("tag {tag}")))?;
-            if slow_reads < SLOW_READS
-                && !settling.may_write(clock.elapsed() - started, self.http.round_trip())
-            {
-                slow_reads += 1;
-                continue;
-            }
-            slow_reads = 0;
-            settling.trying();
-            match self.put_once(tag, &media_type, &bytes, challenged)? {
-                PutOutcome::Stored(pushed) => {
-                    let ended = clock.elapsed();
-                    settling.wrote(pushed.descriptor.digest, ended - started, ended);
-                    was_there = true;
-                    thread::sleep(settling.wait(fastrand::f64()));
-                }
-                PutOutcome::Challenged => challenged = true,
-                PutOutcome::Failed(problem, pause) => {
-                    failures += 1;
-                    if failures >= ATTEMPTS {
-                        return Err(problem);
-                    }
-                    self.pause(&problem, pause.unwrap_or_else(|| backoff(failures)));
-                }
             }
         }
         Err(Problem::unavailable(
@@ -115,6 +78,91 @@ impl Registry<'_> {
             with_entries(found, entries)
                 .map(|bytes| bytes.map(|bytes| (media::OCI_INDEX.into(), bytes)))
         })
+    }
+}
+
+/// One change of a tag, between its rounds.
+struct Merging<'r, 'a> {
+    registry: &'r Registry<'a>,
+    tag: &'r str,
+    clock: Instant,
+    settling: Settling,
+    /// Whether the tag was seen or set.
+    was_there: bool,
+    /// Reads in a row that took too long to write after them.
+    slow_reads: u32,
+    /// Whether the registry has refused our credentials once.
+    challenged: bool,
+    failures: u32,
+}
+
+/// What comes after a round.
+enum Next {
+    Done,
+    /// Another look after a pause.
+    Look,
+    AtOnce,
+}
+
+impl Merging<'_, '_> {
+    /// Reads, and writes where something has to change.
+    fn round(
+        &mut self,
+        merge: &mut dyn FnMut(Option<&FetchedManifest>) -> Result<Merged>,
+    ) -> Result<Next> {
+        let started = self.clock.elapsed();
+        let found = self.registry.find_manifest(self.tag)?;
+        let ended = self.clock.elapsed();
+        if found.is_none() && self.was_there {
+            // A registry may take the old name away before it sets the new one.
+            return Ok(Next::Look);
+        }
+        self.was_there |= found.is_some();
+        let Some((media_type, bytes)) = merge(found.as_ref())? else {
+            let settled = match &found {
+                Some(found) if self.settling.has_tried() => {
+                    let content = &found.descriptor.digest;
+                    self.settling.saw(content, started, ended)
+                }
+                _ => true,
+            };
+            return Ok(if settled { Next::Done } else { Next::Look });
+        };
+        check_size(&bytes).map_err(|problem| problem.within(format!("tag {}", self.tag)))?;
+        let since_read = self.clock.elapsed() - started;
+        let round_trip = self.registry.http.round_trip();
+        if self.slow_reads < SLOW_READS && !self.settling.may_write(since_read, round_trip) {
+            self.slow_reads += 1;
+            return Ok(Next::AtOnce);
+        }
+        self.slow_reads = 0;
+        self.write(&media_type, &bytes, started)
+    }
+
+    fn write(&mut self, media_type: &str, bytes: &[u8], started: Duration) -> Result<Next> {
+        self.settling.trying();
+        let registry = self.registry;
+        match registry.put_once(self.tag, media_type, bytes, self.challenged)? {
+            PutOutcome::Stored(pushed) => {
+                let ended = self.clock.elapsed();
+                self.settling
+                    .wrote(pushed.descriptor.digest, ended - started, ended);
+                self.was_there = true;
+                Ok(Next::Look)
+            }
+            PutOutcome::Challenged => {
+                self.challenged = true;
+                Ok(Next::AtOnce)
+            }
+            PutOutcome::Failed(problem, pause) => {
+                self.failures += 1;
+                if self.failures >= ATTEMPTS {
+                    return Err(problem);
+                }
+                registry.pause(&problem, pause.unwrap_or_else(|| backoff(self.failures)));
+                Ok(Next::AtOnce)
+            }
+        }
     }
 }
 

@@ -9,9 +9,9 @@ use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, SeqAccess, Visitor},
 };
-use uc_model::{Digest, Problem, Result};
+use uc_model::{Digest, Problem, ProblemKind, Result};
 
-use super::{Registry, location, request::Request, response::Response};
+use super::{ATTEMPTS, Registry, backoff, location, request::Request, response::Response};
 use crate::{bounds, media, spec, spec::Descriptor};
 
 /// The largest page of a list, in bytes: room for [`bounds::REFERRERS`] with annotations.
@@ -89,15 +89,9 @@ impl Registry<'_> {
                 .at(location::without_query(&url))
                 .limit(bounds::REFERRER_PAGES));
             }
-            let request = Request::get(&url).header("Accept", media::OCI_INDEX);
-            let response = self.http.send(&request)?;
-            if asked.len() == 1 && !knows_referrers(&response) {
-                response.drain();
+            let Some((bytes, next)) = self.page(&url, asked.len() == 1)? else {
                 return Ok(None);
-            }
-            let response = response.success(&url)?;
-            let next = location::next_page(&response.headers("Link"));
-            let bytes = response.bytes(PAGE_BYTES)?;
+            };
             list.add(&bytes, PAGE_BYTES)
                 .map_err(|problem| problem.within(location::without_query(&url)))?;
             let Some(next) = next else {
@@ -117,6 +111,31 @@ impl Registry<'_> {
             Problem::unavailable("the registry's list of referrers goes in circles")
                 .at(location::without_query(&url)),
         )
+    }
+
+    /// One page, and where the next one is; `None` where the first one shows that the registry has no such lists.
+    fn page(&self, url: &str, is_first: bool) -> Result<Option<(Vec<u8>, Option<String>)>> {
+        let request = Request::get(url).header("Accept", media::OCI_INDEX);
+        let mut attempt = 1;
+        loop {
+            let response = self.http.send(&request)?;
+            if is_first && !knows_referrers(&response) {
+                response.drain();
+                return Ok(None);
+            }
+            let response = response.success(url)?;
+            let next = location::next_page(&response.headers("Link"));
+            match response.bytes(PAGE_BYTES) {
+                Ok(bytes) => return Ok(Some((bytes, next))),
+                Err(problem)
+                    if problem.kind() == ProblemKind::Unavailable && attempt < ATTEMPTS =>
+                {
+                    self.pause(&problem, backoff(attempt));
+                    attempt += 1;
+                }
+                Err(problem) => return Err(problem.within(location::without_query(url))),
+            }
+        }
     }
 
     fn read_fallback_tag(&self, subject: &Digest) -> Result<Referrers> {

@@ -258,9 +258,28 @@ fn attachment_view(attachment: Attachment) -> AttachmentView {
 }
 
 fn text(view: &View) -> String {
+    let tables = [
+        manifest_table(view),
+        layer_table(view),
+        attachment_table(view),
+    ];
+    let mut text = heading(view);
+    for table in tables.into_iter().flatten() {
+        text.push_str(&format!("\n{}", table.text()));
+    }
+    if view.attachments_left_out > 0 {
+        text.push_str(&format!(
+            "and at least {} more\n",
+            view.attachments_left_out
+        ));
+    }
+    text
+}
+
+fn heading(view: &View) -> String {
     let mut text = format!("{}\n", view.reference);
     let mut line = |name: &str, value: &str| {
-        if !value.is_empty() {
+        if !value.trim().is_empty() {
             text.push_str(&format!("  {name:9} {}\n", plain(value)));
         }
     };
@@ -286,56 +305,53 @@ fn text(view: &View) -> String {
         line("user", runs.user.as_deref().unwrap_or_default());
         line("directory", runs.working_dir.as_deref().unwrap_or_default());
     }
-    if !view.manifests.is_empty() {
-        let mut table = Table::new(&["PLATFORM", "DIGEST", "SIZE"]);
-        for manifest in &view.manifests {
-            let platform = manifest.platform.as_deref().unwrap_or(&manifest.media_type);
-            table.row([
-                plain(platform),
-                manifest.digest.short().to_owned(),
-                Bytes(manifest.size_bytes).to_string(),
-            ]);
-        }
-        text.push_str(&format!("\n{}", table.text()));
-    }
-    if !view.layers.is_empty() {
-        let mut table = Table::new(&["LAYER", "SIZE", "TYPE", "NAME"]);
-        for layer in &view.layers {
-            table.row([
-                layer.digest.short().to_owned(),
-                Bytes(layer.size_bytes).to_string(),
-                plain(&layer.media_type),
-                plain(layer.title.as_deref().unwrap_or_default()),
-            ]);
-        }
-        text.push_str(&format!("\n{}", table.text()));
-    }
-    if !view.attachments.is_empty() {
-        let mut table = Table::new(&["ATTACHED", "SIZE", "TYPE", "FOUND BY"]);
-        for attachment in &view.attachments {
-            let size = attachment
-                .size_bytes
-                .map_or_else(|| "unknown".to_owned(), |size| Bytes(size).to_string());
-            let suffix = attachment
-                .tag
-                .as_ref()
-                .and_then(|tag| tag.rsplit('.').next());
-            table.row([
-                attachment.digest.short().to_owned(),
-                size,
-                plain(&attachment.kind),
-                suffix.map_or_else(|| "subject".to_owned(), |suffix| format!("tag .{suffix}")),
-            ]);
-        }
-        text.push_str(&format!("\n{}", table.text()));
-    }
-    if view.attachments_left_out > 0 {
-        text.push_str(&format!(
-            "and at least {} more\n",
-            view.attachments_left_out
-        ));
-    }
     text
+}
+
+fn manifest_table(view: &View) -> Option<Table> {
+    let mut table = Table::new(&["PLATFORM", "DIGEST", "SIZE"]);
+    for manifest in &view.manifests {
+        let platform = manifest.platform.as_deref().unwrap_or(&manifest.media_type);
+        table.row([
+            plain(platform),
+            manifest.digest.short().to_owned(),
+            Bytes(manifest.size_bytes).to_string(),
+        ]);
+    }
+    (!view.manifests.is_empty()).then_some(table)
+}
+
+fn layer_table(view: &View) -> Option<Table> {
+    let mut table = Table::new(&["LAYER", "SIZE", "TYPE", "NAME"]);
+    for layer in &view.layers {
+        table.row([
+            layer.digest.short().to_owned(),
+            Bytes(layer.size_bytes).to_string(),
+            plain(&layer.media_type),
+            plain(layer.title.as_deref().unwrap_or_default()),
+        ]);
+    }
+    (!view.layers.is_empty()).then_some(table)
+}
+
+fn attachment_table(view: &View) -> Option<Table> {
+    let mut table = Table::new(&["ATTACHED", "SIZE", "TYPE", "FOUND BY"]);
+    for attachment in &view.attachments {
+        let size = attachment
+            .size_bytes
+            .map_or_else(|| "unknown".to_owned(), |size| Bytes(size).to_string());
+        let suffix = attachment
+            .tag
+            .as_ref()
+            .and_then(|tag| tag.rsplit('.').next());
+        table.row([
+            attachment.digest.short().to_owned(),
+            size,
+            plain(&attachment.kind),
+            suffix.map_or_else(|| "subject".to_owned(), |suffix| format!("tag .{suffix}")),
+        ]);
+    }
+    (!view.attachments.is_empty()).then_some(table)
 }
 
 /// Foreign text without what a terminal would act on.
