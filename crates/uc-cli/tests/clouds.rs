@@ -100,6 +100,19 @@ fn what_is_signed_once_verifies_in_every_cloud_and_its_sbom_maps_to_vulnerabilit
     for index in [1, 2] {
         clouds.succeed(&["image", "copy", &image(0), &image(index)]);
     }
+    // A copy on disk carries its signatures, too.
+    clouds.succeed(&["image", "copy", &image(0), "oci:carried:1"]);
+    clouds.succeed(&["verify", "--key", "team.pub", "oci:carried:1"]);
+    let attested = [
+        "verify",
+        "--key",
+        "team.pub",
+        "--attestation",
+        "spdxjson",
+        "oci:carried:1",
+    ];
+    clouds.succeed(&attested);
+    clouds.succeed(&["run", "--trust", "team.pub", "oci:carried:1", "--", "true"]);
     fs::create_dir(clouds.host.path().join("osv")).expect("made");
     let record = json!({
         "id": "TEST-1",

@@ -7,19 +7,20 @@ use std::{
 };
 
 use clap::Args;
-use uc_engine::trust::{Artifact, Extent, Trust, find_attestations, read_policy, verify as judge};
+use uc_engine::trust::{
+    Artifact, Extent, Shelf, Trust, find_attestations, read_policy, verify as judge,
+};
 use uc_image::{
-    NoProgress,
+    NoProgress, Reference,
+    layout::{Layout as _, LayoutArchive, LayoutDirectory},
     registry::{Credentials, Registry},
 };
-use uc_model::{Problem, ProblemKind, Result};
-use uc_sign::{AttestationVerdict, Outcome, PredicateType, Verdict, verdict::Discounted};
-
-use super::{
-    attest::now_s,
-    engine,
-    sign::{parse_annotation, parse_reference},
+use uc_model::{Problem, ProblemKind, Result, workload::ImageSource};
+use uc_sign::{
+    AttestationVerdict, Outcome, PredicateType, Requirement, Verdict, verdict::Discounted,
 };
+
+use super::{attest::now_s, engine, sign::parse_annotation};
 use crate::{
     cli::Format,
     printing::{self, Mark, marked},
@@ -30,13 +31,14 @@ use crate::{
 #[command(after_help = "Examples:
   uc verify --key uc.pub registry.example.com/team/app:1.2
   uc verify --policy trust.toml registry.example.com/team/app:1.2
+  uc verify --key uc.pub oci:./layout:1.2    a copy with its signatures, made by uc image copy
   uc verify --key uc.pub --attestation spdxjson registry.example.com/team/app:1.2
   uc verify --key uc.pub --attestation spdxjson --predicate registry.example.com/team/app:1.2 > app.spdx.json
 
 Only the registry is asked: no transparency log, no time stamps, no certificates. Exit codes: 0 verified, 10 not signed,
 12 signed by others, 65 malformed, 66 not found, 69 unreachable, 77 the policy has no rule.")]
 pub(crate) struct VerifyArgs {
-    /// The artifact
+    /// The artifact: in a registry, or oci:DIR[:TAG] or oci-archive:FILE[:TAG]
     reference: String,
     #[command(flatten)]
     trust: TrustArgs,
@@ -84,33 +86,83 @@ pub(crate) fn read_trust(keys: &[PathBuf], policy: Option<&Path>) -> Result<Opti
 
 /// Runs the command.
 pub(crate) fn verify(args: &VerifyArgs, format: Format) -> Result<ExitCode> {
-    let reference = parse_reference(&args.reference)?;
+    let source = uc_manifest::parse_image(&args.reference, Path::new("."))?;
     let trust = read_trust(&args.trust.key, args.trust.policy.as_deref())?.ok_or_else(|| {
         Problem::invalid("nothing says who is trusted")
             .remedy("name a public key with --key or a policy with --policy")
     })?;
-    let wanted: Option<PredicateType> = args
-        .attestation
-        .as_ref()
-        .map(|kind| kind.parse())
-        .transpose()?;
-    let repository = format!("{}/{}", reference.host(), reference.repository());
-    let (mut requirement, _) = trust.requirement(&repository, now_s())?;
+    match source {
+        ImageSource::Registry { reference } => {
+            let reference: Reference = reference.parse()?;
+            let credentials = Credentials::from_environment();
+            let registry = Registry::new(&reference, &credentials, &NoProgress);
+            let repository = format!("{}/{}", reference.host(), reference.repository());
+            let requirement = requirement(args, &trust, &repository)?;
+            answer(
+                args,
+                &registry,
+                &Artifact::of(&registry)?,
+                &requirement,
+                format,
+            )
+        }
+        ImageSource::OciLayout { directory, tag } => {
+            let layout = LayoutDirectory::open(&directory)?;
+            let image = layout.image(tag.as_deref())?;
+            let place = directory.display().to_string();
+            let requirement = requirement(args, &trust, &place)?;
+            answer(
+                args,
+                &layout,
+                &Artifact::in_layout(&image, place),
+                &requirement,
+                format,
+            )
+        }
+        ImageSource::OciArchive { file, tag } => {
+            let archive = LayoutArchive::open(&file)?;
+            let image = archive.image(tag.as_deref())?;
+            let place = file.display().to_string();
+            let requirement = requirement(args, &trust, &place)?;
+            answer(
+                args,
+                &archive,
+                &Artifact::in_layout(&image, place),
+                &requirement,
+                format,
+            )
+        }
+        ImageSource::WasmFile { file } => Err(Problem::unsigned("a file cannot carry a signature")
+            .at(file.display())
+            .remedy("push it as an artifact (uc image push) and sign that")),
+    }
+}
+
+fn requirement(args: &VerifyArgs, trust: &Trust, repository: &str) -> Result<Requirement> {
+    let (mut requirement, _) = trust.requirement(repository, now_s())?;
     requirement.annotations = args.annotations.iter().cloned().collect::<BTreeMap<_, _>>();
-    let credentials = Credentials::from_environment();
-    let registry = Registry::new(&reference, &credentials, &NoProgress);
-    let artifact = Artifact::of(&registry)?;
-    if let Some(wanted) = &wanted {
-        let verdict = find_attestations(&registry, &artifact, &requirement, Some(wanted))?;
-        return report_attestations(args, &artifact, &verdict, format);
+    Ok(requirement)
+}
+
+fn answer(
+    args: &VerifyArgs,
+    shelf: &dyn Shelf,
+    artifact: &Artifact,
+    requirement: &Requirement,
+    format: Format,
+) -> Result<ExitCode> {
+    if let Some(kind) = &args.attestation {
+        let wanted: PredicateType = kind.parse()?;
+        let verdict = find_attestations(shelf, artifact, requirement, Some(&wanted))?;
+        return report_attestations(args, artifact, &verdict, format);
     }
     let extent = if args.all {
         Extent::All
     } else {
         Extent::Enough
     };
-    let verdict = judge(&registry, &artifact, &requirement, extent)?;
-    report(&artifact, &verdict, format)
+    let verdict = judge(shelf, artifact, requirement, extent)?;
+    report(artifact, &verdict, format)
 }
 
 fn report(artifact: &Artifact, verdict: &Verdict, format: Format) -> Result<ExitCode> {

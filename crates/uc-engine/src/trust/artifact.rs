@@ -49,6 +49,18 @@ impl Artifact {
         })
     }
 
+    /// What a layout or archive has under a name.
+    pub fn in_layout(image: &uc_image::Image, place: String) -> Self {
+        Self {
+            repository: place,
+            digest: image.named_digest.clone(),
+            media_type: media::OCI_MANIFEST.to_owned(),
+            size: 0,
+            listed_in: None,
+            lists: Vec::new(),
+        }
+    }
+
     /// The subject whose signatures count.
     pub(super) fn subject(&self) -> Subject {
         let subject = Subject::new(self.digest.clone());
