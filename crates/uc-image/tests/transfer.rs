@@ -21,7 +21,9 @@ use uc_image::{
     layout::{ConfigDraft, Layout, LayoutArchive, LayoutDirectory, LayoutOrigin, LayoutWriter},
     media,
     origin::Origin,
-    registry::{Credentials, FetchedManifest, Merged, Registry as Client, fallback_tag},
+    registry::{
+        Credentials, FetchedManifest, Merged, ReferrersSource, Registry as Client, fallback_tag,
+    },
     spec::{self, Descriptor, Index, Manifest, Platform},
     transfer::{Copied, LayoutDestination, Options, copy},
 };
@@ -264,6 +266,44 @@ fn attachments_travel_through_registries_layouts_and_archives() {
         from_layout(&archive, &docker, ALL);
         assert_whole(&docker, &client, &named, &attached);
     }
+}
+
+#[test]
+fn zot_takes_and_gives_what_is_attached() {
+    if !peers::present(&["zot"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let named = image(&path("first"));
+    let none = Credentials::none();
+    let server = peers::Registry::start_zot(directory.path());
+    let host = format!("127.0.0.1:{}", server.port);
+    let zot = Client::new(&reference(&host, "team/app"), &none, &NoProgress);
+    let layout = LayoutDirectory::open(&path("first")).expect("opens");
+    from_layout(&LayoutOrigin::new(layout).expect("reads"), &zot, ALL);
+    let attached = attach_all(&zot, &named);
+    let found = zot.referrers(&named.digest).expect("lists");
+    assert_eq!(found.source, ReferrersSource::Api);
+    assert_whole(&zot, &zot, &named, &attached);
+    // Within zot, where blobs are taken over, and out of it to a registry without lists.
+    let manifest = zot.manifest("v1").expect("is there");
+    let copy_there = |client: &Client<'_>| {
+        let copied = copy(&zot, &manifest, client, Some("v1"), ALL).expect("copies");
+        assert_eq!(copied.attached, 5, "{copied:?}");
+        assert_whole(client, &zot, &named, &attached);
+    };
+    copy_there(&Client::new(
+        &reference(&host, "team/copy"),
+        &none,
+        &NoProgress,
+    ));
+    let older = Registry::start(Kind::without_referrers());
+    copy_there(&Client::new(
+        &reference(&older.host(), "team/app"),
+        &none,
+        &NoProgress,
+    ));
 }
 
 #[test]

@@ -46,11 +46,7 @@ pub(crate) struct Registry {
 impl Registry {
     /// Starts one that keeps its data in `directory`; with `htpasswd` it asks for a login.
     pub(crate) fn start(directory: &Path, htpasswd: Option<&str>) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .expect("binds")
-            .local_addr()
-            .expect("bound")
-            .port();
+        let port = free_port();
         let mut config = format!(
             "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:{port}\n",
             directory.join("data").display()
@@ -65,9 +61,28 @@ impl Registry {
         }
         let file: PathBuf = directory.join("config.yml");
         fs::write(&file, config).expect("writes");
-        let child = Command::new("docker-registry")
+        Self::spawn("docker-registry", &file, port)
+    }
+
+    /// Starts zot, which lists referrers by itself.
+    #[allow(dead_code, reason = "each test file uses a part of this")]
+    pub(crate) fn start_zot(directory: &Path) -> Self {
+        let port = free_port();
+        let config = serde_json::json!({
+            "distSpecVersion": "1.1.1",
+            "storage": { "rootDirectory": directory.join("zot") },
+            "http": { "address": "127.0.0.1", "port": port.to_string() },
+            "log": { "level": "error" },
+        });
+        let file = directory.join("zot.json");
+        fs::write(&file, config.to_string()).expect("writes");
+        Self::spawn("zot", &file, port)
+    }
+
+    fn spawn(program: &str, config: &Path, port: u16) -> Self {
+        let child = Command::new(program)
             .arg("serve")
-            .arg(file)
+            .arg(config)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -79,6 +94,14 @@ impl Registry {
         }
         Self { child, port }
     }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .expect("binds")
+        .local_addr()
+        .expect("bound")
+        .port()
 }
 
 impl Drop for Registry {
