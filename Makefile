@@ -20,7 +20,7 @@ run: setup ## Build, and run the examples with the choice explained and timings
 	$(UC) run $(HELLO)/hello.yaml --timings
 
 test: setup-tests lint ## Check formatting, lints and rules, then run every test
-	$(CARGO) test --workspace
+	PATH="$(CURDIR)/target/peers:$$PATH" $(CARGO) test --workspace
 
 lint: setup ## Check formatting, lints and the repository's rules
 	$(CARGO) fmt --all --check

@@ -10,9 +10,10 @@ use std::{
 const FOLDER: &str = "target/peers";
 
 /// A program, the release of Debian that has the version wanted, and its name here.
-const PEERS: [(&str, &str, &str); 2] = [
+const PEERS: [(&str, &str, &str); 3] = [
     ("cosign", "trixie", "cosign2"),
     ("cosign", "sid", "cosign3"),
+    ("oras", "trixie", "oras"),
 ];
 
 /// Brings what is missing where this is Debian and its mirror has it; otherwise says in a line what is left out. Nothing
@@ -85,9 +86,12 @@ impl Apt {
             fs::create_dir_all(folder.join(part)).ok()?;
         }
         let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
-        let sources: String = PEERS
+        let mut releases: Vec<&str> = PEERS.iter().map(|(_, release, _)| *release).collect();
+        releases.sort_unstable();
+        releases.dedup();
+        let sources: String = releases
             .iter()
-            .map(|(_, release, _)| format!("deb [signed-by={keyring}] {mirror} {release} main\n"))
+            .map(|release| format!("deb [signed-by={keyring}] {mirror} {release} main\n"))
             .collect();
         fs::write(folder.join("sources.list"), sources).ok()?;
         let configuration = format!(
