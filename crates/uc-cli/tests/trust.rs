@@ -685,3 +685,30 @@ fn cosign_verifies_what_we_sign_and_we_verify_what_it_signs() {
         assert_eq!(ended.code, 0, "{ended}");
     }
 }
+
+#[test]
+fn a_signature_of_notation_is_named_and_stays_beside_ours() {
+    let Some(scene) = Scene::new() else { return };
+    let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/peers/notation");
+    let notation = |arguments: &[&str]| {
+        let mut command = Command::new(&peers);
+        command.args(arguments).env("HOME", scene.host.path());
+        command.output().ok().map(|output| Ended::of(&output))
+    };
+    let Some(made) = notation(&["cert", "generate-test", "--default", "team.example"]) else {
+        println!("skipped: notation is not installed");
+        return;
+    };
+    assert_eq!(made.code, 0, "{made}");
+    let signed = notation(&["sign", "--insecure-registry", &scene.app]).expect("runs");
+    assert_eq!(signed.code, 0, "{signed}");
+    scene.key("ours");
+    let verify = || scene.uc(&["verify", "--key", "ours.pub", &scene.app]);
+    let alone = verify();
+    assert_eq!(alone.code, 10, "{alone}");
+    assert!(alone.stdout.contains("not counted: referrer"), "{alone}");
+    scene.sign("ours.key");
+    assert_eq!(verify().code, 0);
+    let listed = notation(&["ls", "--insecure-registry", &scene.app]).expect("runs");
+    assert!(listed.stdout.contains("notary.signature"), "{listed}");
+}

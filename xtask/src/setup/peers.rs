@@ -10,10 +10,11 @@ use std::{
 const FOLDER: &str = "target/peers";
 
 /// A program, the release of Debian that has the version wanted, and its name here.
-const PEERS: [(&str, &str, &str); 3] = [
+const PEERS: [(&str, &str, &str); 4] = [
     ("cosign", "trixie", "cosign2"),
     ("cosign", "sid", "cosign3"),
     ("oras", "trixie", "oras"),
+    ("notation", "sid", "notation"),
 ];
 
 /// Brings what is missing where this is Debian and its mirror has it; otherwise says in a line what is left out. Nothing

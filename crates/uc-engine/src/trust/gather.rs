@@ -25,6 +25,9 @@ const BYTES: usize = 512 << 20;
 /// What a bundle has around its envelope, in bytes: room for certificates and log entries.
 const BUNDLE_ROOM: usize = 4 << 20;
 
+/// The signature envelopes of the Notary Project (signature specification 1.0, "Signature Formats").
+const NOTATION: [&str; 2] = ["application/jose+json", "application/cose"];
+
 /// What is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Wanted {
@@ -231,6 +234,15 @@ fn fetch(shelf: &dyn Shelf, found: &str, descriptor: &Descriptor) -> Result<Opti
         Form::SimpleSigning => simple_signing::MAX_PAYLOAD_BYTES,
         Form::DsseEnvelope => dsse::MAX_ENVELOPE_BYTES,
         Form::Bundle => dsse::MAX_ENVELOPE_BYTES + BUNDLE_ROOM,
+        // Named as a signature of another kind, and not fetched: nothing here could verify it.
+        Form::Other if NOTATION.contains(&&*descriptor.media_type) => {
+            return Ok(Some(Piece {
+                found: found.to_owned(),
+                media_type: descriptor.media_type.clone(),
+                bytes: Vec::new(),
+                annotations: BTreeMap::new(),
+            }));
+        }
         Form::Other => return Ok(None),
     };
     let bytes = shelf
