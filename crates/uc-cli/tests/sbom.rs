@@ -784,20 +784,7 @@ fn validators() -> Option<PathBuf> {
 
 #[test]
 fn documents_are_valid_by_the_tools_of_their_projects() {
-    const SCRIPT: &str = "
-import sys
-from spdx_tools.spdx.parser.parse_anything import parse_file
-from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
-for name in sys.argv[1:]:
-    if name.endswith('.spdx.json'):
-        faults = validate_full_spdx_document(parse_file(name))
-        assert not faults, [fault.validation_message for fault in faults]
-    else:
-        fault = JsonStrictValidator(SchemaVersion.V1_6).validate_str(open(name).read())
-        assert fault is None, fault
-";
+    const SCRIPT: &str = include_str!("../../uc-sbom/tests/support/validate_documents.py");
     let Some(host) = Host::new() else { return };
     let Some(python) = validators() else { return };
     vulnerable(&host);
