@@ -121,6 +121,12 @@ impl Scene {
         assert_eq!(ended.code, 0, "{ended}");
     }
 
+    /// Attests the file as the application's SBOM, with the key `ours`.
+    fn attest(&self, predicate: &str) -> Ended {
+        let fixed = ["attest", "--key", "ours.key", "--type", "spdxjson"];
+        self.uc(&[&fixed[..], &["--predicate", predicate, &self.app]].concat())
+    }
+
     fn sign(&self, key: &str) {
         let ended = self.uc(&["sign", "--key", key, &self.app]);
         assert_eq!(ended.code, 0, "{ended}");
@@ -258,16 +264,7 @@ fn attestations_verify_by_their_type_and_are_no_signatures() {
     scene
         .host
         .file("sbom.json", r#"{"spdxVersion":"SPDX-2.3","packages":[]}"#);
-    let attested = scene.uc(&[
-        "attest",
-        "--key",
-        "ours.key",
-        "--type",
-        "spdxjson",
-        "--predicate",
-        "sbom.json",
-        &scene.app,
-    ]);
+    let attested = scene.attest("sbom.json");
     assert_eq!(attested.code, 0, "{attested}");
     let verify = |key: &str, kind: &str| {
         scene.uc(&[
@@ -292,16 +289,7 @@ fn attestations_verify_by_their_type_and_are_no_signatures() {
         signature.code, 10,
         "an attestation is not a signature: {signature}"
     );
-    let wrong = scene.uc(&[
-        "attest",
-        "--key",
-        "ours.key",
-        "--type",
-        "spdxjson",
-        "--predicate",
-        "busybox/oci-layout-none",
-        &scene.app,
-    ]);
+    let wrong = scene.attest("busybox/oci-layout-none");
     assert_eq!(wrong.code, 66, "{wrong}");
 }
 
@@ -605,17 +593,8 @@ fn cosign_verifies_what_we_sign_and_we_verify_what_it_signs() {
         "sbom.json",
         r#"{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","packages":[]}"#,
     );
-    let attest = [
-        "attest",
-        "--key",
-        "ours.key",
-        "--type",
-        "spdxjson",
-        "--predicate",
-        "sbom.json",
-        &scene.app,
-    ];
-    assert_eq!(scene.uc(&attest).code, 0);
+    let attested = scene.attest("sbom.json");
+    assert_eq!(attested.code, 0, "{attested}");
     for program in cosigns() {
         let cosign = Cosign::new(&program, &scene);
         let look = [

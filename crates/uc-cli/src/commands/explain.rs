@@ -15,7 +15,7 @@ use crate::{
     target,
 };
 
-/// Say which runtime a workload would get and why, without starting anything
+/// Say which runtime a workload would get and why, without running it
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   uc explain pod.yaml
