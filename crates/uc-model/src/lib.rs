@@ -3,6 +3,7 @@
 //! Layer 0: every other crate may use this one, and it uses none of them. It holds data and the rules that make the
 //! data valid; it never reads a file, a clock, the network or the environment.
 
+pub mod date;
 pub mod digest;
 pub mod figure;
 pub mod host;
@@ -11,6 +12,7 @@ pub mod quantity;
 pub mod runtime;
 pub mod workload;
 
+pub use date::Date;
 pub use digest::Digest;
 pub use figure::{Figure, Provenance};
 pub use host::Facility;

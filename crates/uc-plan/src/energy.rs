@@ -1,0 +1,1 @@
+//! Energy: superconductors under liquid nitrogen against copper (M4).

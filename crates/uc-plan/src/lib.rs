@@ -1,0 +1,16 @@
+//! The decision models: which technology to adopt, when, at what cost and risk.
+//!
+//! Everything here is a function of its arguments: catalogues come in as text, dates and seeds as values. Money is in the
+//! catalogue's currency, time in months after the catalogue is read ("as of"), effort in person-days.
+
+pub mod adoption;
+pub mod catalogue;
+pub mod energy;
+pub mod estimate;
+pub mod monte_carlo;
+pub mod offload;
+pub mod portfolio;
+
+pub use adoption::{Inputs, Weights};
+pub use catalogue::{Catalogue, Technology};
+pub use estimate::{Distribution, Estimate};

@@ -1,0 +1,1 @@
+//! Uncertainty: the catalogue sampled many times.

@@ -1,0 +1,1 @@
+//! Hardware offload: what moving network work off the processor frees and saves (M8).
