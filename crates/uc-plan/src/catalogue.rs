@@ -4,6 +4,19 @@ use uc_model::Date;
 
 use crate::estimate::Estimate;
 
+mod fields;
+mod figures;
+mod prerequisites;
+mod read;
+
+pub use read::{MAX_CATALOGUE_BYTES, MAX_TECHNOLOGIES};
+
+/// The catalogue that is shipped: the source's eight technologies.
+pub const SHIPPED: &str = include_str!("../../../catalog/2025.toml");
+
+/// The JSON schema of catalogue files.
+pub const SCHEMA: &str = include_str!("../../../catalog/schema.json");
+
 /// Technologies and what they are judged by.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Catalogue {
@@ -23,6 +36,64 @@ pub struct Catalogue {
     pub red_line_threshold: f64,
     /// In the order of the file; at least one.
     pub technologies: Vec<Technology>,
+    /// What the catalogue's source says of its own figures, to be held against what follows from them.
+    pub claims: Vec<Claim>,
+}
+
+/// A statement of the source that can be computed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// Where the source says it, such as `M9.6`.
+    pub id: String,
+    /// What it is about.
+    pub subject: String,
+    /// What the source says.
+    pub statement: Statement,
+    /// What explains the difference, if anything does.
+    pub note: Option<String>,
+}
+
+/// What a source says, and so what is computed to be held against it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Statement {
+    /// So many of the technologies are undercurrents (M0.2).
+    Undercurrents(f64),
+    /// The monthly cost of all technologies together.
+    TotalMonthlyCost(f64),
+    /// The monthly cost of these technologies together.
+    MonthlyCostOf(Vec<usize>, f64),
+    /// The yearly return (benefit - cost) / cost of a benefit and a cost a year.
+    YearlyReturn {
+        /// Money a year.
+        benefit: f64,
+        /// Money a year.
+        cost: f64,
+        /// The return, 1 for 100 %.
+        said: f64,
+    },
+    /// The return of a technology, which the source forms as benefit / cost where its own definition is
+    /// (benefit - cost) / cost.
+    Return(usize, f64),
+    /// The order of priority, first to last.
+    Priority(Vec<usize>),
+    /// |A Δ B| / |A ∪ B| of two sets of which one holds the other, by their sizes.
+    NestedDistance {
+        /// Size of the smaller set.
+        smaller: f64,
+        /// Size of the larger set.
+        larger: f64,
+        /// The distance, 0 to 1.
+        said: f64,
+    },
+    /// A quotient, such as a price difference against a price.
+    Quotient {
+        /// Above the line.
+        dividend: f64,
+        /// Below the line; not zero.
+        divisor: f64,
+        /// The quotient.
+        said: f64,
+    },
 }
 
 /// A technology that may be adopted.
@@ -76,8 +147,17 @@ pub struct RedLine {
     pub id: String,
     /// What must hold.
     pub constraint: String,
+    /// What breaking it costs.
+    pub violation_cost: ViolationCost,
+}
+
+/// What breaking a red line costs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ViolationCost {
     /// Money.
-    pub violation_cost: Estimate,
+    Money(Estimate),
+    /// Work.
+    PersonDays(Estimate),
 }
 
 /// How a technology's figures change with time.
@@ -91,6 +171,9 @@ pub struct Trend {
     pub late_benefit: f64,
     /// What remains of the failure probability once the standard is frozen, 0 to 1.
     pub standard_failure: f64,
+    /// Standard deviation of the benefit's yearly change, such as 0.3, for the value of waiting; `None` takes the spread of
+    /// the benefit's estimate.
+    pub volatility: Option<f64>,
     /// From a date on, benefit or cost are multiplied by a factor.
     pub policies: Vec<Policy>,
 }

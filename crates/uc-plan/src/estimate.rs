@@ -72,6 +72,30 @@ impl Distribution {
         }
     }
 
+    /// The least value.
+    pub fn low(&self) -> f64 {
+        match *self {
+            Self::Point(value) => value,
+            Self::Uniform { low, .. }
+            | Self::Triangular { low, .. }
+            | Self::Pert { low, .. }
+            | Self::Normal { low, .. } => low,
+            Self::LogNormal { .. } => 0.0,
+        }
+    }
+
+    /// The greatest value; infinite where there is none.
+    pub fn high(&self) -> f64 {
+        match *self {
+            Self::Point(value) => value,
+            Self::Uniform { high, .. }
+            | Self::Triangular { high, .. }
+            | Self::Pert { high, .. }
+            | Self::Normal { high, .. } => high,
+            Self::LogNormal { .. } => f64::INFINITY,
+        }
+    }
+
     /// The expected value, which every deterministic result uses.
     pub fn mean(&self) -> f64 {
         match *self {
