@@ -3,6 +3,8 @@
 //! Time enters through [`Weights`] alone (see `timing`), uncertainty through [`Inputs`] alone, so a sample costs a
 //! handful of multiplications.
 
+use serde::Serialize;
+
 /// How much each uncertain figure of a technology weighs, when it is adopted at a certain month.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Weights {
@@ -34,7 +36,7 @@ pub struct Inputs {
 }
 
 /// What an adoption brings and takes until the horizon, discounted.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Outcome {
     /// Expected benefit: only what does not fail brings any.
     pub benefit: f64,

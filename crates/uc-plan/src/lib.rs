@@ -5,11 +5,17 @@
 
 pub mod adoption;
 pub mod catalogue;
+pub mod contradiction;
 pub mod energy;
 pub mod estimate;
+pub mod evaluation;
 pub mod monte_carlo;
 pub mod offload;
 pub mod portfolio;
+pub mod supply_chain;
+pub mod timetable;
+pub mod timing;
+pub mod waiting;
 
 pub use adoption::{Inputs, Weights};
 pub use catalogue::{Catalogue, Technology};
