@@ -1,5 +1,11 @@
 //! Catalogue files: what is read, and how what is wrong is refused.
 
+use std::{
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+};
+
 use proptest::prelude::*;
 use uc_plan::{Catalogue, Distribution, catalogue::SHIPPED};
 
@@ -150,5 +156,55 @@ proptest! {
     fn nothing_makes_it_panic(text in ".{0,200}", field in "[a-z_]{1,20}", value in ".{0,40}") {
         let _ = Catalogue::read("any", &text);
         let _ = Catalogue::read("any", &with(&field, &value));
+    }
+}
+
+/// The published schema and the reader agree, as judged by a validator that knows nothing of the reader.
+#[test]
+fn the_schema_accepts_what_is_read_and_refuses_what_is_not() {
+    const SCRIPT: &str = include_str!("support/validate_catalogue.py");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let python = root.join("target/sbom-validators/bin/python3");
+    if !python.exists() {
+        println!("skipped: no validators (cargo xtask setup --for-tests brings them)");
+        return;
+    }
+    let samples = [
+        (SHIPPED.to_owned(), true),
+        (with("number", "7"), true),
+        (
+            with("impact", "{ mean = 3, sd = 1, low = 1, high = 9 }"),
+            true,
+        ),
+        (with("maturitty", "1"), false),
+        (with("impact", "\"many\""), false),
+        (with("impact", "{ value = 1, unit = \"parsecs\" }"), false),
+        (with("impact", "{ value = 1, low = 2, high = 3 }"), false),
+        (with("id", "\"One Two\""), false),
+        (HEAD.to_owned(), false),
+        (
+            format!("horizon_months = 0\n{}", with("number", "1")),
+            false,
+        ),
+    ];
+    let mut child = Command::new(python)
+        .args(["-c", SCRIPT])
+        .arg(root.join("catalog/schema.json"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python runs");
+    let mut input = child.stdin.take().expect("is piped");
+    for (text, _) in &samples {
+        writeln!(input, "{}", serde_json::to_string(text).expect("JSON")).expect("is read");
+    }
+    drop(input);
+    let output = child.wait_with_output().expect("python ends");
+    assert!(output.status.success());
+    let verdicts = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(verdicts.lines().count(), samples.len());
+    for ((text, is_valid), verdict) in samples.iter().zip(verdicts.lines()) {
+        assert_eq!(verdict == "[]", *is_valid, "{verdict}\n{text}");
+        assert_eq!(Catalogue::read("any", text).is_ok(), *is_valid, "{text}");
     }
 }
