@@ -2,6 +2,8 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use uc_model::{Problem, Result};
+
 use crate::commands;
 
 /// Exit codes, for the end of every help text.
@@ -23,15 +25,51 @@ const EXIT_CODES: &str = "Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "uc", version, after_help = EXIT_CODES, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
-    /// How results are printed: for people, or as JSON on standard output
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    /// How results are printed; csv and html are for the decision models (plan, energy, offload)
+    #[arg(long, global = true, value_enum, default_value_t = Presentation::Text)]
+    pub(crate) format: Presentation,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// How results are printed.
+/// Every way in which some command prints its results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Presentation {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For spreadsheets
+    Csv,
+    /// A report in one file, with charts
+    Html,
+}
+
+impl Presentation {
+    /// The way in which a command prints that knows text and JSON alone.
+    pub(crate) fn format(self) -> Result<Format> {
+        match self {
+            Self::Text => Ok(Format::Text),
+            Self::Json => Ok(Format::Json),
+            Self::Csv | Self::Html => Err(Problem::invalid(
+                "this command prints text or JSON: csv and html are for plan, energy and offload",
+            )
+            .at("--format")
+            .remedy("use --format json")),
+        }
+    }
+
+    /// The way in which problems are told.
+    pub(crate) fn of_problems(self) -> Format {
+        match self {
+            Self::Json => Format::Json,
+            Self::Text | Self::Csv | Self::Html => Format::Text,
+        }
+    }
+}
+
+/// The ways in which every command prints its results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// For people
     Text,
@@ -57,6 +95,7 @@ pub(crate) enum Command {
     Attest(commands::attest::AttestArgs),
     Verify(commands::verify::VerifyArgs),
     Sbom(commands::sbom::SbomArgs),
+    Plan(commands::plan::PlanArgs),
     Completions(commands::completions::CompletionsArgs),
     Man(commands::man::ManArgs),
 }

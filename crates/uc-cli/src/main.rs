@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     match commands::run(&cli) {
         Ok(code) => code,
         Err(problem) => {
-            printing::problem(&problem, cli.format);
+            printing::problem(&problem, cli.format.of_problems());
             ExitCode::from(problem.kind().exit_code())
         }
     }

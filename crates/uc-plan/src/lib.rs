@@ -11,6 +11,7 @@ pub mod estimate;
 pub mod evaluation;
 pub mod monte_carlo;
 pub mod offload;
+pub mod period;
 pub mod portfolio;
 pub mod supply_chain;
 pub mod timetable;

@@ -108,6 +108,12 @@ pub fn timetable(tasks: &[Task], team: &Team) -> Result<Vec<Assignment>> {
 }
 
 impl Team {
+    /// Person-days from the first day until just before another.
+    pub fn person_days_until(&self, day: Date) -> f64 {
+        let days = self.workday_on_or_after(day) - self.workday_on_or_after(self.from);
+        self.people as f64 * days.max(0.0)
+    }
+
     /// The number of the first workday on or after a day, counted from the first Monday of the plan's first week.
     fn workday_on_or_after(&self, day: Date) -> f64 {
         let monday = self.monday();

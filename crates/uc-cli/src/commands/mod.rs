@@ -11,6 +11,7 @@ pub(crate) mod key;
 pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod monitor;
+pub(crate) mod plan;
 pub(crate) mod ps;
 pub(crate) mod rm;
 pub(crate) mod run;
@@ -31,23 +32,24 @@ use crate::cli::{Cli, Command};
 
 /// Runs the command.
 pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
-    let format = cli.format;
+    let format = cli.format.format();
     match &cli.command {
-        Command::Run(args) => run::run(args, format),
-        Command::Explain(args) => explain::explain(args, format),
-        Command::Doctor(args) => doctor::doctor(args, format),
-        Command::Ps(args) => ps::ps(args, format),
-        Command::Logs(args) => logs::logs(args, format),
-        Command::Stats(args) => stats::stats(args, format),
-        Command::Stop(args) => stop::stop(args, format),
-        Command::Rm(args) => rm::rm(args, format),
-        Command::Bench(args) => bench::bench(args, format),
-        Command::Image(args) => image::image(args, format),
-        Command::Key(args) => key::key(args, format),
-        Command::Sign(args) => sign::sign(args, format),
-        Command::Attest(args) => attest::attest(args, format),
-        Command::Verify(args) => verify::verify(args, format),
-        Command::Sbom(args) => sbom::sbom(args, format),
+        Command::Run(args) => run::run(args, format?),
+        Command::Explain(args) => explain::explain(args, format?),
+        Command::Doctor(args) => doctor::doctor(args, format?),
+        Command::Ps(args) => ps::ps(args, format?),
+        Command::Logs(args) => logs::logs(args, format?),
+        Command::Stats(args) => stats::stats(args, format?),
+        Command::Stop(args) => stop::stop(args, format?),
+        Command::Rm(args) => rm::rm(args, format?),
+        Command::Bench(args) => bench::bench(args, format?),
+        Command::Image(args) => image::image(args, format?),
+        Command::Key(args) => key::key(args, format?),
+        Command::Sign(args) => sign::sign(args, format?),
+        Command::Attest(args) => attest::attest(args, format?),
+        Command::Verify(args) => verify::verify(args, format?),
+        Command::Sbom(args) => sbom::sbom(args, format?),
+        Command::Plan(args) => plan::plan(args, cli.format),
         Command::Completions(args) => completions::completions(args),
         Command::Man(args) => man::man(args),
     }

@@ -1,0 +1,256 @@
+//! The answer for people, as tables.
+
+use uc_plan::{Catalogue, evaluation::Window};
+
+use super::{
+    Section,
+    answer::{Answer, Subject},
+};
+use crate::{
+    printing::{Mark, marked},
+    table::Table,
+};
+
+pub(super) fn text(catalogue: &Catalogue, answer: &Answer, show: &[Section]) -> String {
+    let mut text = heading(answer);
+    let sections: [(Section, fn(&Catalogue, &Answer) -> String); 4] = [
+        (Section::Technologies, technologies),
+        (Section::Returns, returns),
+        (Section::Timing, timing),
+        (Section::Contradictions, contradictions),
+    ];
+    for (section, print) in sections {
+        if show.is_empty() || show.contains(&section) {
+            text.push('\n');
+            text.push_str(&print(catalogue, answer));
+        }
+    }
+    text
+}
+
+fn heading(answer: &Answer) -> String {
+    format!(
+        "{}, figures of {}, as of {}; money in {}, horizon {} months, discount {} % a year, person-day {}\n",
+        marked(Mark::Strong, &answer.catalogue),
+        answer.dated,
+        answer.as_of,
+        answer.currency,
+        answer.horizon_months,
+        amount(100.0 * answer.discount_rate),
+        if answer.person_day_cost > 0.0 {
+            amount(answer.person_day_cost)
+        } else {
+            "not priced".into()
+        },
+    )
+}
+
+fn title(text: &str) -> String {
+    format!("{}\n", marked(Mark::Strong, text))
+}
+
+/// The number of a technology, or its place.
+fn number(subject: &Subject) -> String {
+    subject
+        .number
+        .map_or_else(|| "-".into(), |number| number.to_string())
+}
+
+fn technologies(_: &Catalogue, answer: &Answer) -> String {
+    let mut table = Table::new(&[
+        "NO",
+        "TECHNOLOGY",
+        "MATURITY",
+        "COST/MONTH",
+        "WINDOW",
+        "STANDARD",
+        "RED LINES",
+        "UNDERCURRENT",
+    ]);
+    for subject in &answer.technologies {
+        let vector = &subject.evaluation.vector;
+        let window = match (subject.evaluation.window, vector.window_months) {
+            (Window::Open, months) => format!("{months} months"),
+            (Window::Shut, months) => marked(Mark::Bad, &format!("shut {} months", -months)),
+        };
+        let failed: Vec<String> = subject
+            .evaluation
+            .conditions
+            .iter()
+            .filter(|condition| !condition.holds)
+            .map(|condition| format!("{}: {}", condition.demand, condition.found))
+            .collect();
+        let verdict = if failed.is_empty() {
+            marked(Mark::Good, "yes")
+        } else {
+            format!("no: {}", failed.join("; "))
+        };
+        table.row([
+            number(subject),
+            subject.id.clone(),
+            format!("{:.2}", vector.maturity),
+            amount(vector.monthly_cost),
+            window,
+            subject.evaluation.standardised.to_string(),
+            vector.red_lines.to_string(),
+            verdict,
+        ]);
+    }
+    title("Technologies: the vector (M, C, W, R) and the undercurrent predicate") + &table.text()
+}
+
+fn returns(catalogue: &Catalogue, answer: &Answer) -> String {
+    let mut table = Table::new(&[
+        "PRIORITY",
+        "NO",
+        "TECHNOLOGY",
+        "BENEFIT/MONTH",
+        "(B-C)/C",
+        "B/C",
+        "RISK",
+        "RANKED BY",
+    ]);
+    let mut subjects: Vec<&Subject> = answer.technologies.iter().collect();
+    subjects.sort_by_key(|subject| subject.evaluation.priority);
+    for subject in subjects {
+        let evaluation = &subject.evaluation;
+        table.row([
+            evaluation.priority.to_string(),
+            number(subject),
+            subject.id.clone(),
+            amount(subject.figures.monthly_benefit.mean()),
+            share(evaluation.net_return),
+            share(evaluation.gross_return),
+            amount(evaluation.risk),
+            match evaluation.priority_key {
+                uc_plan::evaluation::PriorityKey::Free(key) => {
+                    format!("free; benefit / risk {}", amount(key))
+                }
+                uc_plan::evaluation::PriorityKey::Paid(key) => format!("ROI / risk {key:.4}"),
+            },
+        ]);
+    }
+    let totals = &answer.totals;
+    format!(
+        "{}{}All together: {} a month for {} a month of benefit, risk {}, {} person-days.\n\
+         (B-C)/C is the definition (M9.1), B/C what the source's table shows (M9.2). Free technologies come first, by benefit / risk:\n\
+         the limit of ROI / risk when each costs the same next to nothing. The figures of {} are {}.\n",
+        title("Returns, risk and priority"),
+        table.text(),
+        amount(totals.monthly_cost),
+        amount(totals.monthly_benefit),
+        amount(totals.risk),
+        amount(totals.effort_person_days),
+        catalogue.name,
+        "assumed or modelled, none is measured; --format json names whose each is",
+    )
+}
+
+fn timing(_: &Catalogue, answer: &Answer) -> String {
+    let mut table = Table::new(&[
+        "NO",
+        "TECHNOLOGY",
+        "BEST TIME t*",
+        "ROI AT t*",
+        "VALUE NOW",
+        "VALUE AT t*",
+        "WAITING IS WORTH",
+        "ADVICE",
+    ]);
+    for subject in &answer.technologies {
+        let timing = &subject.timing;
+        let at = |month: u32| timing.curve.get(month as usize);
+        let (Some(now), Some(best)) = (at(0), at(timing.best_month)) else {
+            continue;
+        };
+        table.row([
+            number(subject),
+            subject.id.clone(),
+            if timing.best_month == 0 {
+                "now".into()
+            } else {
+                best.date.to_string()
+            },
+            share(best.net_return),
+            amount(now.value),
+            amount(best.value),
+            amount(subject.waiting.worth),
+            if !timing.is_worthwhile {
+                marked(Mark::Bad, "not within the horizon")
+            } else if subject.waiting.worth > 0.05 * subject.waiting.now.max(1.0) {
+                marked(Mark::Attention, "waiting is worth something")
+            } else {
+                marked(Mark::Good, "adopt")
+            },
+        ]);
+    }
+    format!(
+        "{}{}ROI is modelled: benefit, cost and success over time (learning, price decline, standard, policies), discounted to {}.\n\
+         Value is benefit - cost - risk until the horizon; waiting is a real option on the benefit's volatility.\n",
+        title("Timing: t* = argmax ROI(T, t)"),
+        table.text(),
+        answer.as_of,
+    )
+}
+
+fn contradictions(_: &Catalogue, answer: &Answer) -> String {
+    if answer.contradictions.is_empty() {
+        return title("The catalogue makes no claims to be checked");
+    }
+    let mut table = Table::new(&["ID", "", "THE SOURCE SAYS", "FROM ITS FIGURES", ""]);
+    for check in &answer.contradictions {
+        table.row([
+            check.id.clone(),
+            check.subject.clone(),
+            check.says.clone(),
+            if check.agrees {
+                check.computed.clone()
+            } else {
+                marked(Mark::Attention, &check.computed)
+            },
+            match (&check.note, check.agrees) {
+                (_, true) => "agrees".into(),
+                (Some(note), false) => note.clone(),
+                (None, false) => "differs".into(),
+            },
+        ]);
+    }
+    title("Where the source contradicts itself") + &table.text()
+}
+
+/// A share as a percentage; without bound where it is undefined.
+pub(super) fn share(value: Option<f64>) -> String {
+    match value {
+        Some(value) => format!("{} %", amount(100.0 * value)),
+        None => "unbounded".into(),
+    }
+}
+
+/// A number with as many decimals as matter, thousands apart.
+pub(super) fn amount(value: f64) -> String {
+    if !value.is_finite() {
+        return "unbounded".into();
+    }
+    let decimals = match value.abs() {
+        size if size >= 100.0 || size == 0.0 => 0,
+        size if size >= 10.0 => 1,
+        _ => 2,
+    };
+    let digits = format!("{:.decimals$}", value.abs());
+    let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, ""));
+    let fraction = fraction.trim_end_matches('0');
+    let mut grouped = String::new();
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    let is_zero = grouped == "0" && fraction.is_empty();
+    let sign = if value < 0.0 && !is_zero { "-" } else { "" };
+    if fraction.is_empty() {
+        format!("{sign}{grouped}")
+    } else {
+        format!("{sign}{grouped}.{fraction}")
+    }
+}
