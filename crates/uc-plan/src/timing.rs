@@ -47,6 +47,31 @@ pub fn weights(
     }
 }
 
+/// What a month's cost has become after so many months, as a share of the catalogue's figure; not discounted.
+pub fn monthly_cost_share(
+    catalogue: &Catalogue,
+    technology: &Technology,
+    as_of: Date,
+    month: u32,
+) -> f64 {
+    let (_, cost_factor) = policy_factors(technology, as_of.plus_months(i64::from(month)));
+    cost_factor
+        * decay(
+            technology.trend.cost_decline,
+            years(catalogue, as_of, month),
+        )
+}
+
+/// What the effort has become after so many months, as a share of the catalogue's figure.
+pub fn effort_share(
+    catalogue: &Catalogue,
+    technology: &Technology,
+    as_of: Date,
+    month: u32,
+) -> f64 {
+    decay(technology.trend.learning, years(catalogue, as_of, month))
+}
+
 /// The price of money so many months away.
 fn discount(catalogue: &Catalogue, months: u32) -> f64 {
     (1.0 + catalogue.discount_rate).powf(-f64::from(months) / 12.0)

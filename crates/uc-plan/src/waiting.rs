@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn an_option_that_nothing_hurries_is_worth_what_black_and_scholes_say() {
-        let (price, strike, rate, volatility, years) = (100.0, 105.0, 0.05, 0.3, 2.0_f64);
+        let (price, strike, rate, volatility, years) = (100.0_f64, 105.0, 0.05, 0.3, 2.0_f64);
         let months = 24;
         let benefits = vec![price; months + 1];
         let costs: Vec<f64> = (0..=months)
@@ -130,8 +130,7 @@ mod tests {
             .collect();
         let normal = Normal::standard();
         let root = volatility * years.sqrt();
-        let d1 =
-            ((price / strike as f64).ln() + (rate + volatility * volatility / 2.0) * years) / root;
+        let d1 = ((price / strike).ln() + (rate + volatility * volatility / 2.0) * years) / root;
         let expected =
             price * normal.cdf(d1) - strike * (-rate * years).exp() * normal.cdf(d1 - root);
         let found = option_value(&benefits, &costs, volatility);

@@ -1,4 +1,9 @@
 //! Catalogue files: what is read, and how what is wrong is refused.
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test says what it expects, and why it cannot run"
+)]
 
 use std::{
     io::Write as _,

@@ -1,4 +1,9 @@
 //! The figures of M0 and M9, each under its id.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects"
+)]
 
 use uc_model::Date;
 use uc_plan::{

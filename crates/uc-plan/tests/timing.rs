@@ -1,4 +1,5 @@
 //! Adoption over time: t*, trends, policies, and what a change of currency must not change.
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
 
 use proptest::prelude::*;
 use uc_model::Date;

@@ -43,6 +43,7 @@ const TABLE: &[(&str, Layer)] = &[
     ("uc-guest", Layer::Adapter),
     ("uc-image", Layer::Adapter),
     ("uc-metrics", Layer::Adapter),
+    ("uc-solver", Layer::Adapter),
     ("uc-trace", Layer::Adapter),
     ("uc-engine", Layer::Engine),
     ("uc-shim", Layer::Edge),

@@ -16,6 +16,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("candle", &["uc-foresight"]),
     ("tch", &["uc-foresight"]),
     ("ort", &["uc-foresight"]),
+    ("highs", &["uc-solver"]),
     ("clap", &["uc-cli", "xtask"]),
     ("ureq", &["uc-image"]),
     ("saphyr", &["uc-manifest"]),
