@@ -5,7 +5,10 @@ mod packages;
 mod peers;
 mod validators;
 
-use std::{env, path::Path};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 use uc_model::{Problem, Result};
 
@@ -71,6 +74,7 @@ fn parse(arguments: &[&str]) -> Result<Options> {
 fn is_present(package: &Package) -> bool {
     match package.proof {
         Proof::File(path) => Path::new(path).exists(),
+        Proof::Library(name) => has_library(name),
         Proof::Program(name) => {
             let path = env::var_os("PATH").unwrap_or_default();
             let of_administrators = ["/usr/sbin", "/sbin", "/usr/local/sbin"].map(Into::into);
@@ -79,6 +83,32 @@ fn is_present(package: &Package) -> bool {
                 .any(|folder| folder.join(name).is_file())
         }
     }
+}
+
+/// Whether `NAME.so` or `NAME-VERSION.so`, of any version, lies where libraries lie.
+fn has_library(name: &str) -> bool {
+    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_it = |file: &str| {
+        let Some(rest) = file.strip_prefix(name) else {
+            return false;
+        };
+        let is_versioned = rest
+            .strip_prefix('-')
+            .is_some_and(|version| version.starts_with(|digit: char| digit.is_ascii_digit()));
+        rest.contains(".so") && (rest.starts_with(".so") || is_versioned)
+    };
+    let of_llvm = entries(Path::new("/usr/lib"))
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("llvm"))
+        .map(|entry| entry.path().join("lib"));
+    let arch = env::consts::ARCH;
+    let of_system = [
+        "/usr/lib".into(),
+        "/usr/lib64".into(),
+        format!("/usr/lib/{arch}-linux-gnu"),
+    ];
+    of_llvm
+        .chain(of_system.into_iter().map(PathBuf::from))
+        .any(|folder| entries(&folder).any(|entry| is_it(&entry.file_name().to_string_lossy())))
 }
 
 /// One line for each package: what it is for, and how to get it.
@@ -155,6 +185,8 @@ mod tests {
         assert!(is_present(&package(Proof::File("/"))));
         assert!(is_present(&package(Proof::Program("sh"))));
         assert!(!is_present(&package(Proof::File("/no/such/file"))));
+        assert!(is_present(&package(Proof::Library("libc"))));
+        assert!(!is_present(&package(Proof::Library("libno-such"))));
         assert!(!is_present(&package(Proof::Program("no-such-program"))));
     }
 }

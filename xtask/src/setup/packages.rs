@@ -19,6 +19,8 @@ pub(super) enum Proof {
     Program(&'static str),
     /// A file.
     File(&'static str),
+    /// A shared library, by its name without version, wherever LLVM or the system keeps it.
+    Library(&'static str),
 }
 
 /// Who cannot do without it.
@@ -64,6 +66,20 @@ pub(super) const PACKAGES: &[Package] = &[
         proof: Proof::File("/usr/include/stdio.h"),
         need: Need::Build,
         purpose: "the C library's headers and start files, needed to link",
+    },
+    program(
+        "g++",
+        "c++",
+        Need::Build,
+        "it compiles HiGHS, which finds the best portfolios",
+    ),
+    program("cmake", "cmake", Need::Build, "it builds HiGHS"),
+    program("make", "make", Need::Build, "it builds HiGHS"),
+    Package {
+        name: "libclang-dev",
+        proof: Proof::Library("libclang"),
+        need: Need::Build,
+        purpose: "it reads the headers of HiGHS while building; nothing of it stays in the program",
     },
     Package {
         name: "ca-certificates",
@@ -136,6 +152,12 @@ pub(super) const PACKAGES: &[Package] = &[
         "ruby",
         Need::Test,
         "tests compare the order of gem versions with its",
+    ),
+    program(
+        "chromium",
+        "chromium",
+        Need::Test,
+        "tests look at reports with it",
     ),
     program("zip", "zip", Need::Test, "tests make Java archives with it"),
     Package {
