@@ -1,1 +1,6 @@
-//! Uncertainty: the catalogue sampled many times.
+//! wip
+mod generating_vector;
+mod lattice;
+mod quantile_table;
+mod sampler;
+mod splitmix;
