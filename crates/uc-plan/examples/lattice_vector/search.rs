@@ -37,7 +37,10 @@ pub fn generating_vector(components: usize) -> Vec<u32> {
             .map(|_| random.next() % POINTS as u32 | 1)
             .collect();
         candidates.sort_by_cached_key(|&candidate| {
-            let worst = vector.iter().map(|&one| zaremba_index(one, candidate)).min();
+            let worst = vector
+                .iter()
+                .map(|&one| zaremba_index(one, candidate))
+                .min();
             std::cmp::Reverse(worst)
         });
         let error = |candidate: u32| -> f64 {
@@ -75,10 +78,7 @@ fn zaremba_index(x: u32, y: u32) -> i64 {
     while rest.0 > 0 {
         least = least.min(rest.0 * rest.1.abs());
         let times = before.0 / rest.0;
-        (before, rest) = (
-            rest,
-            (before.0 - times * rest.0, before.1 - times * rest.1),
-        );
+        (before, rest) = (rest, (before.0 - times * rest.0, before.1 - times * rest.1));
     }
     least
 }

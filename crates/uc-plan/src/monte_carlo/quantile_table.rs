@@ -32,7 +32,8 @@ impl QuantileTable {
         let density = Density::of(distribution);
         for (upper, half) in [false, true].into_iter().zip(cells.chunks_exact_mut(CELLS)) {
             let node = |cell: usize| {
-                let distance = f64::from_bits(((FIRST + cell) as u64) << (MANTISSA_BITS - CELL_BITS));
+                let distance =
+                    f64::from_bits(((FIRST + cell) as u64) << (MANTISSA_BITS - CELL_BITS));
                 let share = if upper { 1.0 - distance } else { distance };
                 let value = distribution.quantile(share);
                 let slope = 1.0 / density.at(value);
@@ -71,7 +72,11 @@ fn hermite(from: (f64, f64, f64), to: (f64, f64, f64)) -> [f64; 4] {
     let limit = 3.0 * rise.abs();
     let slope = |slope: f64| {
         let scaled = slope * width;
-        if scaled.is_nan() { rise } else { scaled.clamp(-limit, limit) }
+        if scaled.is_nan() {
+            rise
+        } else {
+            scaled.clamp(-limit, limit)
+        }
     };
     let (start, end) = (slope(from.2), slope(to.2));
     [
@@ -103,7 +108,12 @@ impl Density {
                 Beta::new(shape(mode - low), shape(high - mode))
                     .map_or(Self::Unknown, |beta| Self::Pert { low, width, beta })
             }
-            Distribution::Normal { mean, sd, low, high } => {
+            Distribution::Normal {
+                mean,
+                sd,
+                low,
+                high,
+            } => {
                 let standard = Normal::standard();
                 let mass = standard.cdf((high - mean) / sd) - standard.cdf((low - mean) / sd);
                 Self::Normal { mean, sd, mass }
@@ -112,9 +122,9 @@ impl Density {
                 log_median: median.ln(),
                 sigma: (p90 / median).ln() / Normal::standard().inverse_cdf(0.9),
             },
-            Distribution::Point(_) | Distribution::Uniform { .. } | Distribution::Triangular { .. } => {
-                Self::Unknown
-            }
+            Distribution::Point(_)
+            | Distribution::Uniform { .. }
+            | Distribution::Triangular { .. } => Self::Unknown,
         }
     }
 
