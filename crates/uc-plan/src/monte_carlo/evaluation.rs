@@ -28,7 +28,7 @@ pub(super) struct Block {
     pub(super) results: [[f64; BLOCK]; RESULTS],
     /// Discounted risk, for the portfolio's sum.
     pub(super) discounted_risk: [f64; BLOCK],
-    /// By which technologies are ordered; see [`order_key`].
+    /// By which technologies are ordered; see [`paid_key`].
     pub(super) keys: [i64; BLOCK],
 }
 
@@ -64,13 +64,18 @@ impl Block {
             value[sample] = outcome.value();
             self.discounted_risk[sample] = outcome.risk;
         }
-        for sample in 0..BLOCK {
-            self.keys[sample] = order_key(
-                benefit[sample],
-                cost[sample],
-                risk[sample],
-                priority[sample],
-            );
+        if cost.iter().all(|&cost| cost > 0.0) {
+            for (key, &priority) in self.keys.iter_mut().zip(&*priority) {
+                *key = paid_key(priority);
+            }
+            return;
+        }
+        for (sample, key) in self.keys.iter_mut().enumerate() {
+            *key = if cost[sample] > 0.0 {
+                paid_key(priority[sample])
+            } else {
+                free_key(benefit[sample], risk[sample])
+            };
         }
     }
 }
@@ -85,28 +90,32 @@ pub(super) struct Monthly {
 
 impl Monthly {
     pub(super) fn of(inputs: &Inputs) -> Self {
+        let ratio = inputs.benefit / inputs.cost;
         let risk = inputs.failure * inputs.impact;
         Self {
-            ratio: inputs.benefit / inputs.cost,
+            ratio,
             risk,
-            priority: (inputs.benefit - inputs.cost) / inputs.cost / risk,
+            // (B - C) / C, with one division less.
+            priority: (ratio - 1.0) / risk,
         }
     }
 }
 
-/// A number that is greater for what comes first (M9.4 made a total order).
+/// A number that is greater for what comes first (M9.4 made a total order): ROI over risk, of a technology that costs something.
 ///
-/// Free technologies come before paid ones: their ROI is infinite. Among themselves they are ordered by benefit over risk,
-/// which is the order of ROI over risk for an equal cost that vanishes. Zero over zero counts as zero. The last bit of a float
-/// makes way for this, and what then is equal keeps the catalogue's order.
-fn order_key(benefit: f64, cost: f64, risk: f64, priority: f64) -> i64 {
-    let free = cost <= 0.0;
-    let number = if free { benefit / risk } else { priority };
-    let number = if number.is_nan() { 0.0 } else { number };
+/// Zero over zero counts as zero. The last bit of a float makes way for the free ones, and what then is equal keeps the
+/// catalogue's order.
+fn paid_key(priority: f64) -> i64 {
+    let number = if priority.is_nan() { 0.0 } else { priority };
     let bits = number.to_bits() as i64;
     // The bits of floats in the order of integers: those of negative ones count backwards.
-    let ordered = bits ^ ((bits >> 63) as u64 >> 1) as i64;
-    (ordered >> 1) + (i64::from(free) << 62)
+    (bits ^ ((bits >> 63) as u64 >> 1) as i64) >> 1
+}
+
+/// The same of a free technology. They come before paid ones, since their ROI is infinite. Among themselves they are ordered
+/// by benefit over risk, which is the order of ROI over risk for an equal cost that vanishes.
+fn free_key(benefit: f64, risk: f64) -> i64 {
+    paid_key(benefit / risk) + (1 << 62)
 }
 
 /// Between which ends the results of a technology lie.
@@ -148,8 +157,11 @@ mod tests {
     use super::*;
 
     fn key(benefit: f64, cost: f64, risk: f64) -> i64 {
-        let priority = (benefit - cost) / cost / risk;
-        order_key(benefit, cost, risk, priority)
+        if cost > 0.0 {
+            paid_key((benefit - cost) / cost / risk)
+        } else {
+            free_key(benefit, risk)
+        }
     }
 
     #[test]
@@ -169,6 +181,5 @@ mod tests {
         ];
         assert!(falling.is_sorted_by(|one, next| one > next), "{falling:?}");
         assert_eq!(key(0.0, 0.0, 0.0), key(0.0, 0.0, 3.0));
-        assert_eq!(key(1.0, -0.0, 1.0), key(1.0, 0.0, 1.0));
     }
 }

@@ -36,3 +36,18 @@ pub(super) const GENERATING_VECTOR: [u32; 256] = [
     6037, 53649, 55313, 15459, 56427, 55913, 13053, 24327,
     57107, 6365, 42097, 43163, 50465, 57923, 54829, 16517,
 ];
+
+#[cfg(test)]
+#[path = "../../examples/lattice_vector/search.rs"]
+mod search;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first ones, since the search for all takes minutes without optimisation.
+    #[test]
+    fn the_search_finds_what_is_written_here() {
+        assert_eq!(search::generating_vector(4)[..], GENERATING_VECTOR[..4]);
+    }
+}
