@@ -1,5 +1,7 @@
 //! Sampling a portfolio: what must come out exactly, what within the stated error, and what is refused.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
+
 use proptest::prelude::*;
 use uc_plan::{
     Distribution, Inputs, Weights,
@@ -275,15 +277,10 @@ fn break_even_values_make_the_value_zero() {
     ] {
         assert!(Outcome::of(&inputs, &WEIGHTS).value().abs() < 1e-9 * even.value);
     }
-    // Always right: failure would have to be more than certain. And never right: cost would have to be negative.
-    let good = BreakEven::of(&certain(100.0, 1.0, 0.1, 0.0));
-    assert_eq!(
-        (good.failure, good.impact),
-        (
-            Some(0.9 / 0.9 * (2872.0 / 3000.0) / 0.9).filter(|p| *p <= 1.0),
-            None
-        )
-    );
+    // Right even if it fails for certain, and without regard to an impact that never comes.
+    let good = BreakEven::of(&certain(100.0, 1.0, 0.0, 50.0));
+    assert!(good.value > 0.0 && good.failure.is_none() && good.impact.is_none());
+    // Wrong even if it costs nothing.
     let bad = BreakEven::of(&certain(1.0, 10.0, 0.1, 50.0));
     assert!(bad.value < 0.0 && bad.cost.is_none() && bad.effort.is_none() && bad.failure.is_none());
     assert!(bad.benefit.is_some());
@@ -342,7 +339,7 @@ proptest! {
         prop_assert_eq!(summary.portfolio.loss.mean, f64::from(u8::from(total < 0.0)));
     }
 
-    /// Powers of two scale floats exactly, so what does not depend on the currency is the same to the last bit.
+    /// By powers of two, which scale floats exactly: so histograms keep their cells, and rounding breaks no tie.
     #[test]
     fn the_currency_scales_money_and_changes_no_ranking(power in -20..20) {
         let factor = 2.0_f64.powi(power);

@@ -1,6 +1,8 @@
 """The peer of `cargo xtask compare-plan`: the same model and the same results with NumPy, vectorised over all samples.
 
-Usage: peer.py TECHNOLOGIES_JSON. Prints JSON of the same form as the example `million_samples`, without what is not sampled.
+Usage: peer.py TECHNOLOGIES_JSON percentile|sort. Prints JSON of the same form as the example `million_samples`, without what is
+not sampled. Percentiles and bins come from numpy.percentile and numpy.histogram, or from sorting each result, which
+is quicker where NumPy's sort uses the processor's widest vectors.
 """
 
 import json
@@ -13,6 +15,7 @@ BATCHES = 16
 BINS = 40
 QUANTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)
 Z90 = 1.2815515655446004
+SORTING = sys.argv[2] == "sort"
 
 
 def draw(generator, shape):
@@ -44,12 +47,28 @@ def share(condition):
     return estimated(numpy.count_nonzero(condition.reshape(BATCHES, -1), axis=1) * (BATCHES / SAMPLES))
 
 
+def by_percentile(values):
+    percentiles = numpy.percentile(values, QUANTILES)
+    counts, _ = numpy.histogram(values, BINS, (percentiles[1], percentiles[-2]))
+    return percentiles, counts
+
+
+def by_sorting(values):
+    ordered = numpy.sort(values)
+    places = numpy.array(QUANTILES) / 100 * (SAMPLES - 1)
+    below = places.astype(int)
+    above = numpy.minimum(below + 1, SAMPLES - 1)
+    percentiles = ordered[below] + (places - below) * (ordered[above] - ordered[below])
+    edges = numpy.linspace(percentiles[1], percentiles[-2], BINS + 1)
+    return percentiles, numpy.diff(numpy.searchsorted(ordered, edges))
+
+
 def spread(values):
     """Of values that are all finite, as all are here."""
     result = estimated(values.reshape(BATCHES, -1).mean(axis=1))
     result["sd"] = float(values.std())
-    low, p1, p5, p25, p50, p75, p95, p99, high = numpy.percentile(values, QUANTILES).tolist()
-    counts, _ = numpy.histogram(values, BINS, (p1, p99))
+    percentiles, counts = (by_sorting if SORTING else by_percentile)(values)
+    low, p1, p5, p25, p50, p75, p95, p99, high = percentiles.tolist()
     result.update(min=low, p5=p5, p25=p25, p50=p50, p75=p75, p95=p95, max=high)
     result["chart"] = {"from": p1, "to": p99, "shares": (counts / SAMPLES).tolist()}
     return result

@@ -1,5 +1,7 @@
 //! Prints the generating vector of `monte_carlo/generating_vector.rs`, in lines of eight as it stands there.
 
+#![allow(clippy::print_stdout, reason = "the table is its output")]
+
 mod search;
 
 fn main() {

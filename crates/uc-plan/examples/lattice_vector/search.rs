@@ -21,6 +21,7 @@ fn weight(component: usize) -> f64 {
     4.0 / (4.0 + component as f64)
 }
 
+#[allow(unreachable_pub, reason = "an example and a test include this file")]
 /// The first components; a longer vector begins with a shorter one.
 pub fn generating_vector(components: usize) -> Vec<u32> {
     let kernel: Vec<f64> = (0..POINTS)

@@ -2,6 +2,9 @@
 //!
 //! `million_samples [THREADS]`; two threads unless said otherwise. `cargo xtask compare-plan` runs it beside NumPy.
 
+#![allow(clippy::print_stdout, reason = "the summary is its output")]
+#![expect(clippy::expect_used, reason = "a defect should end the measurement")]
+
 use std::{
     sync::atomic::{AtomicU32, Ordering},
     thread,
