@@ -3,7 +3,6 @@
 //! It takes `target/release/uc` as it is, and whatever ecosystems this machine can install packages of.
 
 mod images;
-mod measure;
 mod pack;
 mod packages;
 
@@ -17,8 +16,8 @@ use std::{
 
 use uc_model::{Problem, Result};
 
+use crate::measure::{self, Cost, median};
 use images::Image;
-use measure::{Cost, median};
 
 /// Runs of each tool on each image, after one that warms the page cache.
 const RUNS: usize = 3;

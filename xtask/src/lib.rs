@@ -1,7 +1,10 @@
 //! Rules and chores of this repository, as a library so that its own tests can run them.
 
+pub mod compare_plan;
 pub mod compare_sbom;
 pub mod example_image;
+mod measure;
+mod python;
 pub mod setup;
 pub mod source;
 pub mod tidy;

@@ -9,9 +9,10 @@
 use std::{error::Error as _, path::Path, process::ExitCode};
 
 use uc_model::{Problem, Result};
-use xtask::{compare_sbom, example_image, setup, tidy, workspace::Workspace};
+use xtask::{compare_plan, compare_sbom, example_image, setup, tidy, workspace::Workspace};
 
-const USAGE: &str = "tidy, setup [--check] [--for-tests], example-image DIR, compare-sbom [DIR]";
+const USAGE: &str =
+    "tidy, setup [--check] [--for-tests], example-image DIR, compare-sbom [DIR], compare-plan";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -39,6 +40,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["setup", options @ ..] => setup::run(options),
         ["compare-sbom"] => compare_sbom::run(Path::new("target/compare-sbom")),
         ["compare-sbom", folder] => compare_sbom::run(Path::new(folder)),
+        ["compare-plan"] => compare_plan::run(Path::new("target/compare-plan")),
         ["example-image", folder] => example_image::run(Path::new(folder)),
         _ => Err(Problem::invalid("unknown chore")
             .limit(USAGE)

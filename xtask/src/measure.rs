@@ -15,16 +15,16 @@ const LOOK: Duration = Duration::from_millis(1);
 
 /// What a run took.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cost {
-    pub(super) time_ms: f64,
-    pub(super) peak_kib: f64,
+pub(crate) struct Cost {
+    pub(crate) time_ms: f64,
+    pub(crate) peak_kib: f64,
 }
 
 /// Runs a program to its end; what it wrote to standard output.
 ///
 /// # Errors
 /// Host, where it cannot be started or fails.
-pub(super) fn run(program: &Path, arguments: &[&str], folder: &Path) -> Result<(Cost, Vec<u8>)> {
+pub(crate) fn run(program: &Path, arguments: &[&str], folder: &Path) -> Result<(Cost, Vec<u8>)> {
     let failed = |found: String| {
         Problem::host("a program failed")
             .at(format!("{} {}", program.display(), arguments.join(" ")))
@@ -70,14 +70,14 @@ fn peak_of(process: u32) -> Option<f64> {
 }
 
 /// The middle one.
-pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 /// What a program says on standard output, if it ends well.
-pub(super) fn text(program: &Path, arguments: &[&str]) -> Option<String> {
+pub(crate) fn text(program: &Path, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
