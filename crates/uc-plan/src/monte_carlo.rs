@@ -48,7 +48,7 @@ mod ranking;
 mod replicate;
 mod sampler;
 mod sensitivity;
-mod splitmix;
+pub(crate) mod splitmix;
 mod summary;
 mod tally;
 mod variance;

@@ -14,7 +14,7 @@ mod model;
 mod program;
 mod worth;
 
-pub use candidates::{Conditions, problem};
+pub use candidates::{Conditions, futures, problem};
 pub use choice::{Adoption, Portfolio, choose};
 pub use frontier::{FRONTIER_POINTS, FrontierPoint, frontier};
 pub use futures::{Foresight, MAX_FUTURES, foresight};

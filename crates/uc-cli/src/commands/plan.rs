@@ -1,8 +1,12 @@
 //! `uc plan`: which technology to adopt, when, at what cost and risk.
 
 mod answer;
+mod calendar;
+mod csv;
+mod selection;
 mod supply_chain;
 mod text;
+mod uncertainty;
 
 use std::{
     fs::File,
@@ -144,8 +148,12 @@ pub(crate) fn plan(args: &PlanArgs, presentation: Presentation) -> Result<ExitCo
     let text = match presentation {
         Presentation::Json => json(&answer)?,
         Presentation::Text => text::text(&catalogue, &answer, &args.show),
-        Presentation::Csv | Presentation::Html => String::new(),
+        Presentation::Csv => csv::figures(&answer),
+        Presentation::Html => String::new(),
     };
+    if let Some(file) = &args.calendar {
+        calendar::write(file, &catalogue, &answer)?;
+    }
     output(args.file.as_deref(), &text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,7 @@
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The output of `SplitMix64` that was seeded with `key`, at place `counter`.
-pub(super) fn at(key: u64, counter: u64) -> u64 {
+pub(crate) fn at(key: u64, counter: u64) -> u64 {
     let mut state = key.wrapping_add(counter.wrapping_add(1).wrapping_mul(STEP));
     state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

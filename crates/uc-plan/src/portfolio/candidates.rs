@@ -4,8 +4,10 @@ use uc_model::Date;
 
 use super::{Candidate, Demand, PortfolioProblem};
 use crate::{
-    adoption::Outcome,
+    adoption::{Inputs, Outcome},
     catalogue::{Catalogue, Technology},
+    estimate::Distribution,
+    monte_carlo::splitmix,
     period::Period,
     timing::{effort_share, expected, monthly_cost_share, weights},
 };
@@ -81,4 +83,50 @@ pub fn problem(
         ),
         risk_limit: conditions.risk_limit,
     }
+}
+
+/// The values of a catalogue's technologies in futures drawn from its distributions, for
+/// [`foresight`](super::foresight()): one list of candidates and periods for each future.
+pub fn futures<'a>(
+    catalogue: &'a Catalogue,
+    as_of: Date,
+    periods: &'a [Period],
+    seed: u64,
+    count: usize,
+) -> impl Iterator<Item = Vec<Vec<f64>>> + 'a {
+    let weights: Vec<Vec<_>> = catalogue
+        .technologies
+        .iter()
+        .map(|technology| {
+            periods
+                .iter()
+                .map(|period| weights(catalogue, technology, as_of, period.start_month))
+                .collect()
+        })
+        .collect();
+    (0..count).map(move |future| {
+        let mut counter = 0;
+        let mut draw = |distribution: &Distribution| {
+            counter += 1;
+            let bits = splitmix::at(splitmix::at(seed, future as u64), counter);
+            // The middle of one of 2^53 equal parts of the unit interval.
+            distribution.quantile(((bits >> 11) as f64 + 0.5) / (1_u64 << 53) as f64)
+        };
+        let technologies = catalogue.technologies.iter().zip(&weights);
+        technologies
+            .map(|(technology, weights)| {
+                let inputs = Inputs {
+                    benefit: draw(&technology.monthly_benefit.distribution),
+                    cost: draw(&technology.monthly_cost.distribution),
+                    effort: draw(&technology.effort.distribution),
+                    failure: draw(&technology.failure_probability.distribution),
+                    impact: draw(&technology.impact.distribution),
+                };
+                weights
+                    .iter()
+                    .map(|weights| Outcome::of(&inputs, weights).value())
+                    .collect()
+            })
+            .collect()
+    })
 }

@@ -119,9 +119,10 @@ fn portfolio(model: &Model<'_>, solved: &Solved, calmer: Option<&Solved>) -> Por
         let running = adoptions.iter().filter(|one| one.period <= period);
         running
             .map(|one| problem.candidates[one.candidate].monthly_costs[period])
-            .sum()
+            .fold(0.0, |sum, one| sum + one)
     };
-    let sum = |amount: fn(&Adoption) -> f64| adoptions.iter().map(amount).sum::<f64>();
+    let sum =
+        |amount: fn(&Adoption) -> f64| adoptions.iter().map(amount).fold(0.0, |sum, one| sum + one);
     let value = sum(|one| one.value);
     let bound = if solved.status == Status::Optimal {
         value

@@ -1,6 +1,9 @@
 //! The answer for people, as tables.
 
+use uc_model::Provenance;
 use uc_plan::{Catalogue, evaluation::Window};
+
+mod outlook;
 
 use super::{
     Section,
@@ -13,10 +16,13 @@ use crate::{
 
 pub(super) fn text(catalogue: &Catalogue, answer: &Answer, show: &[Section]) -> String {
     let mut text = heading(answer);
-    let sections: [(Section, fn(&Catalogue, &Answer) -> String); 4] = [
+    let sections: [(Section, fn(&Catalogue, &Answer) -> String); 7] = [
         (Section::Technologies, technologies),
         (Section::Returns, returns),
         (Section::Timing, timing),
+        (Section::Portfolio, outlook::portfolio),
+        (Section::Uncertainty, outlook::uncertainty),
+        (Section::Timetable, outlook::timetable),
         (Section::Contradictions, contradictions),
     ];
     for (section, print) in sections {
@@ -134,15 +140,38 @@ fn returns(catalogue: &Catalogue, answer: &Answer) -> String {
     format!(
         "{}{}All together: {} a month for {} a month of benefit, risk {}, {} person-days.\n\
          (B-C)/C is the definition (M9.1), B/C what the source's table shows (M9.2). Free technologies come first, by benefit / risk:\n\
-         the limit of ROI / risk when each costs the same next to nothing. The figures of {} are {}.\n",
+         the limit of ROI / risk when each costs the same next to nothing. {}\n",
         title("Returns, risk and priority"),
         table.text(),
         amount(totals.monthly_cost),
         amount(totals.monthly_benefit),
         amount(totals.risk),
         amount(totals.effort_person_days),
-        catalogue.name,
-        "assumed or modelled, none is measured; --format json names whose each is",
+        provenances(catalogue),
+    )
+}
+
+/// How many of the catalogue's figures are measured, modelled and assumed.
+pub(super) fn provenances(catalogue: &Catalogue) -> String {
+    let (mut measured, mut modelled, mut assumed) = (0, 0, 0);
+    for technology in &catalogue.technologies {
+        for figure in [
+            &technology.maturity,
+            &technology.monthly_cost,
+            &technology.monthly_benefit,
+            &technology.failure_probability,
+            &technology.impact,
+            &technology.effort,
+        ] {
+            match figure.provenance {
+                Provenance::Measured(_) => measured += 1,
+                Provenance::Modelled(_) => modelled += 1,
+                Provenance::Assumed(_) => assumed += 1,
+            }
+        }
+    }
+    format!(
+        "Of the catalogue's figures {measured} are measured, {modelled} modelled, {assumed} assumed; --format json says whose."
     )
 }
 
