@@ -3,6 +3,7 @@
 mod answer;
 mod calendar;
 mod csv;
+mod report;
 mod selection;
 mod supply_chain;
 mod text;
@@ -149,7 +150,7 @@ pub(crate) fn plan(args: &PlanArgs, presentation: Presentation) -> Result<ExitCo
         Presentation::Json => json(&answer)?,
         Presentation::Text => text::text(&catalogue, &answer, &args.show),
         Presentation::Csv => csv::figures(&answer),
-        Presentation::Html => String::new(),
+        Presentation::Html => report::report(&catalogue, &answer).to_html(),
     };
     if let Some(file) = &args.calendar {
         calendar::write(file, &catalogue, &answer)?;

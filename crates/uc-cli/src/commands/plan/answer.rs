@@ -30,6 +30,8 @@ pub(super) struct Subject {
     pub(super) evaluation: Evaluation,
     pub(super) timing: Timing,
     pub(super) waiting: Waiting,
+    /// Days that matter, beside that of the standard.
+    pub(super) milestones: Vec<(Date, String)>,
     /// The price of a person-day above which adopting now no longer pays; none if it never does, or takes no effort.
     pub(super) break_even_person_day: Option<f64>,
 }
@@ -143,6 +145,11 @@ fn subject(
         },
         break_even_person_day: (effort > 0.0 && unpriced > 0.0).then(|| unpriced / effort),
         waiting: waiting(technology, &timing),
+        milestones: technology
+            .milestones
+            .iter()
+            .map(|milestone| (milestone.date, milestone.text.clone()))
+            .collect(),
         timing,
         evaluation,
     }

@@ -5,6 +5,8 @@ use uc_plan::{Catalogue, evaluation::Window};
 
 mod outlook;
 
+pub(super) use outlook::name as figure_name;
+
 use super::{
     Section,
     answer::{Answer, Subject},
