@@ -12,6 +12,8 @@ pub mod procfs;
 mod programs;
 pub mod protocol;
 pub mod table;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use serde::Serialize;
