@@ -1,11 +1,21 @@
 //! Offload: the source's figures, the law's properties, the red line and what a user may get wrong (M8).
 
+#![expect(clippy::expect_used, reason = "what a test asks for must be there")]
+#![expect(clippy::print_stdout, reason = "a test that skips says so")]
+
+use std::{
+    fs,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
 use proptest::prelude::*;
 use uc_model::{Figure, ProblemKind, Provenance};
 use uc_plan::offload::{
-    Bundle, Function, Question, amdahl,
+    Bundle, Function, Question, Snapshot, amdahl,
     amdahl::{MAX_AXIS, compare, factor_that_explains, point, sensitivity, share_that_explains},
-    offload,
+    measure, offload,
     protocol::{require_allowed, verdicts},
     table::{source_functions, table},
 };
@@ -264,6 +274,72 @@ fn bad_parameters_are_named_with_limit_and_found() {
     }
     assert!(sensitivity(&vec![0.5; MAX_AXIS + 1], &[2.0]).is_err());
     assert!(compare(Figure::assumed(f64::NAN, "", "nobody"), 0.5, 2.0).is_err());
+}
+
+/// This host's /proc; none if a file of it is not there.
+fn live() -> Option<Snapshot> {
+    let processes = fs::read_dir("/proc")
+        .ok()?
+        .flatten()
+        .filter(|entry| {
+            let name = entry.file_name();
+            name.as_encoded_bytes().iter().all(u8::is_ascii_digit)
+        })
+        .filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok())
+        .collect();
+    Some(Snapshot {
+        stat: fs::read_to_string("/proc/stat").ok()?,
+        softirqs: fs::read_to_string("/proc/softirqs").unwrap_or_default(),
+        processes,
+    })
+}
+
+fn clock_ticks_per_s() -> Option<f64> {
+    let output = Command::new("getconf").arg("CLK_TCK").output().ok()?;
+    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+}
+
+#[test]
+fn m8_3_p_of_this_host_is_measured() {
+    let Some(before) = live() else {
+        println!("skipped: /proc/stat cannot be read");
+        return;
+    };
+    let Some(ticks) = clock_ticks_per_s() else {
+        println!("skipped: getconf CLK_TCK gives no number");
+        return;
+    };
+    let start = Instant::now();
+    // Some work of our own, so that the host is not idle.
+    let mut sum = 0_u64;
+    while start.elapsed() < Duration::from_millis(300) {
+        sum = std::hint::black_box(sum.wrapping_add(1));
+    }
+    thread::sleep(Duration::from_millis(300));
+    let interval = start.elapsed().as_secs_f64();
+    let after = live().expect("it was there a moment ago");
+    let measured = measure(&before, &after, interval, ticks, &[]).expect("measures");
+    let sum: f64 = measured.breakdown.iter().map(|part| part.share.value).sum();
+    near(sum, 1.0);
+    assert!(measured.p_low.value <= measured.p.value && measured.p.value <= measured.p_high.value);
+    assert!(measured.busy_cores.value > 0.1, "{measured:?}");
+    println!(
+        "P of this host: {:.3} ({:.3} to {:.3}), {:.2} of {} cores busy; {:?}",
+        measured.p.value,
+        measured.p_low.value,
+        measured.p_high.value,
+        measured.busy_cores.value,
+        measured.cpus.value,
+        measured.notes
+    );
+    let question = Question {
+        measured: Some(measured),
+        core_price_per_month: Some(30.0),
+        ..Question::default()
+    };
+    let answer = offload(&question).expect("answers");
+    assert!(answer.speed_up.speed_up.value >= 1.0);
+    assert!(answer.payback.net_per_month.is_some());
 }
 
 fn p() -> impl Strategy<Value = f64> {
