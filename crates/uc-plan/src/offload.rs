@@ -136,6 +136,10 @@ pub struct Prediction {
     pub before: Figure,
     /// The value after by the model.
     pub after: Figure,
+    /// After less before by the source.
+    pub claimed_change: Figure,
+    /// After less before by the model; for latency this is ΔT with its sign.
+    pub change: Figure,
     /// The source's factor less the model's.
     pub difference: Figure,
 }
@@ -174,6 +178,7 @@ pub fn offload(question: &Question) -> Result<Offload> {
         p,
         s,
         busy_cores: given.busy_cores.value,
+        ends: given.ends,
     };
     let speed_up = speed_up(question, &given)?;
     let factor = speed_up.speed_up.value;
@@ -353,6 +358,12 @@ fn predict(
         claimed_before: Figure::assumed(claimed.0, unit, whose),
         claimed_after: Figure::assumed(claimed.1, unit, whose),
         claimed_factor: Figure::modelled(factor, "", "ratio of the source's two values"),
+        claimed_change: Figure::modelled(
+            claimed.1 - claimed.0,
+            unit,
+            "the source's after less before",
+        ),
+        change: Figure::modelled(after - before.value, unit, "after less before by the model"),
         difference: Figure::modelled(
             factor - improvement(before.value, after),
             "",

@@ -1,7 +1,6 @@
 //! Offload: the source's figures, the law's properties, the red line and what a user may get wrong (M8).
 
 #![expect(clippy::expect_used, reason = "what a test asks for must be there")]
-#![expect(clippy::print_stdout, reason = "a test that skips says so")]
 
 use std::{
     fs,
@@ -142,6 +141,8 @@ fn m8_4_10_to_15_gbps_and_10_to_5_ms_stand_beside_the_model() {
     assert_eq!(latency.claimed_after.value, 5.0);
     near(latency.claimed_factor.value, 2.0);
     near(latency.after.value, 4.6);
+    near(latency.change.value, -5.4);
+    near(latency.claimed_change.value, -5.0);
     assert!(matches!(latency.after.provenance, Provenance::Modelled(_)));
     assert!(matches!(
         latency.claimed_after.provenance,
@@ -241,7 +242,7 @@ fn bad_parameters_are_named_with_limit_and_found() {
         ("S (factor of acceleration)", |q| q.s = Some(0.9)),
         ("S (factor of acceleration)", |q| q.s = Some(f64::INFINITY)),
         ("price of a core a month", |q| {
-            q.core_price_per_month = Some(-1.0)
+            q.core_price_per_month = Some(-1.0);
         }),
         ("price of a part of the bundle", |q| {
             q.bundle = Bundle {
@@ -252,11 +253,11 @@ fn bad_parameters_are_named_with_limit_and_found() {
         ("number of cores", |q| q.cores = Some(f64::NEG_INFINITY)),
         ("utilisation", |q| q.utilisation = Some(1.1)),
         ("throughput before in Gbps", |q| {
-            q.throughput_gbps = Some(0.0)
+            q.throughput_gbps = Some(0.0);
         }),
         ("latency before in ms", |q| q.latency_ms = Some(f64::NAN)),
         ("percentage before", |q| {
-            q.functions[0].before_percent = 101.0
+            q.functions[0].before_percent = 101.0;
         }),
         ("percentage after", |q| q.functions[0].after_percent = 31.0),
         ("sum of the percentages before", |q| {

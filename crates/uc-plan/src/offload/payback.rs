@@ -35,6 +35,8 @@ pub(super) struct Freed {
     pub(super) s: f64,
     /// Cores that worked before.
     pub(super) busy_cores: f64,
+    /// The ends of P, if it was measured.
+    pub(super) ends: Option<(f64, f64)>,
 }
 
 impl Freed {
@@ -60,6 +62,10 @@ pub struct Payback {
     pub freed_worth_per_month: Option<Figure>,
     /// What is left of it after the bundle; negative if the bundle costs more. None without a price.
     pub net_per_month: Option<Figure>,
+    /// The same at the measured P's lower end; none without a price or a measured P.
+    pub net_low_per_month: Option<Figure>,
+    /// The same at the measured P's upper end; none without a price or a measured P.
+    pub net_high_per_month: Option<Figure>,
     /// Whether something is left; none without a price.
     pub pays: Option<bool>,
     /// The price of a core from which the bundle pays; none if no core is freed.
@@ -88,6 +94,13 @@ pub(super) fn payback(bundle: &Bundle, core_price: Option<f64>, freed: Freed) ->
         let value = above / below;
         (below > 0.0 && value.is_finite()).then_some(value)
     };
+    let net_at = |p: f64, which: &str| {
+        let cores = Freed { p, ..freed }.cores();
+        core_price.map(|core_price| {
+            let basis = format!("net per month at the measured P's {which} end");
+            model(cores * core_price - price, &money, &basis)
+        })
+    };
     let kept = 1.0 - 1.0 / freed.s;
     Ok(Payback {
         bundle_per_month: Figure::assumed(price, &money, &bundle.whose),
@@ -102,6 +115,8 @@ pub(super) fn payback(bundle: &Bundle, core_price: Option<f64>, freed: Freed) ->
                 "worth of the cores freed less the bundle",
             )
         }),
+        net_low_per_month: freed.ends.and_then(|(low, _)| net_at(low, "lower")),
+        net_high_per_month: freed.ends.and_then(|(_, high)| net_at(high, "upper")),
         pays: worth.map(|worth| worth > price),
         break_even_core_price: ratio(price, freed.cores())
             .map(|value| model(value, &money, "price of the bundle / cores freed")),

@@ -195,6 +195,7 @@ fn the_programs_are_listed_the_busiest_first() {
 fn m8_3_the_measured_p_drives_the_speed_up_with_its_error_bar() {
     let question = Question {
         measured: Some(measured()),
+        core_price_per_month: Some(100.0),
         ..Question::default()
     };
     let answer = offload(&question).expect("answers");
@@ -203,6 +204,15 @@ fn m8_3_the_measured_p_drives_the_speed_up_with_its_error_bar() {
     let high = answer.speed_up.high.expect("high").value;
     assert!(low < answer.speed_up.speed_up.value && answer.speed_up.speed_up.value < high);
     near(answer.cpu_freed.cores.value, 4.0);
+    let net = |figure: Option<uc_model::Figure>| figure.expect("a price was given").value;
+    let payback = answer.payback;
+    let (low, high) = (
+        net(payback.net_low_per_month),
+        net(payback.net_high_per_month),
+    );
+    let middle = net(payback.net_per_month);
+    near(middle, 2.0 * 0.4625 * 0.9 * 100.0 - 99.0);
+    assert!(low < middle && middle < high);
     near(answer.cpu_freed.freed_cores.value, 2.0 * 0.4625 * 0.9);
 }
 
