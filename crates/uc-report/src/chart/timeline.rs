@@ -43,6 +43,11 @@ pub(super) fn draw(chart: &Chart, id: &str, as_of: Date, rows: &[Bar]) -> (Strin
             12,
         );
     }
+    svg.line(
+        "now",
+        (place(as_of), TOP - 6.0),
+        (place(as_of), bottom + 4.0),
+    );
     for (at, row) in rows.iter().enumerate() {
         let y = TOP + ROW * at as f64;
         svg.text(
@@ -58,11 +63,6 @@ pub(super) fn draw(chart: &Chart, id: &str, as_of: Date, rows: &[Bar]) -> (Strin
             svg.shape("milestone", 1, (place(*date), y + 16.0), 6.0, &title);
         }
     }
-    svg.line(
-        "now",
-        (place(as_of), TOP - 6.0),
-        (place(as_of), bottom + 4.0),
-    );
     svg.text(
         "nowlabel",
         Anchor::Middle,

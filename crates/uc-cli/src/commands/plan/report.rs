@@ -7,7 +7,7 @@ use uc_report::{Block, Cell, Chart, Column, Fact, Mark, Report, Section, Table};
 
 use super::{
     answer::{Answer, Subject},
-    text::{amount, provenances, share},
+    text::{amount, months, provenances, share},
 };
 
 /// The whole report.
@@ -155,13 +155,13 @@ fn windows(answer: &Answer) -> Section {
             Cell::plain(format!("{:.2}", vector.maturity)),
             Cell::plain(amount(vector.monthly_cost)),
             match vector.window_months {
-                months if subject.evaluation.window == Window::Open => {
-                    Cell::plain(format!("{months} months"))
-                }
-                months => Cell::marked(Mark::Bad, format!("shut {} months", -months)),
+                count if subject.evaluation.window == Window::Open => Cell::plain(months(count)),
+                count => Cell::marked(Mark::Bad, format!("shut {}", months(-count))),
             },
             Cell::plain(vector.red_lines.to_string()),
-            if failed.is_empty() {
+            if failed.is_empty() && subject.evaluation.window == Window::Shut {
+                Cell::marked(Mark::Attention, "by the letter, but shut")
+            } else if failed.is_empty() {
                 Cell::marked(Mark::Good, "yes")
             } else {
                 Cell::plain(format!("no: {}", failed.join("; ")))

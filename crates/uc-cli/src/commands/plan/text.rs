@@ -78,8 +78,8 @@ fn technologies(_: &Catalogue, answer: &Answer) -> String {
     for subject in &answer.technologies {
         let vector = &subject.evaluation.vector;
         let window = match (subject.evaluation.window, vector.window_months) {
-            (Window::Open, months) => format!("{months} months"),
-            (Window::Shut, months) => marked(Mark::Bad, &format!("shut {} months", -months)),
+            (Window::Open, months) => self::months(months),
+            (Window::Shut, months) => marked(Mark::Bad, &format!("shut {}", self::months(-months))),
         };
         let failed: Vec<String> = subject
             .evaluation
@@ -88,7 +88,9 @@ fn technologies(_: &Catalogue, answer: &Answer) -> String {
             .filter(|condition| !condition.holds)
             .map(|condition| format!("{}: {}", condition.demand, condition.found))
             .collect();
-        let verdict = if failed.is_empty() {
+        let verdict = if failed.is_empty() && subject.evaluation.window == Window::Shut {
+            marked(Mark::Attention, "by the letter, but its window is shut")
+        } else if failed.is_empty() {
             marked(Mark::Good, "yes")
         } else {
             format!("no: {}", failed.join("; "))
@@ -142,7 +144,7 @@ fn returns(catalogue: &Catalogue, answer: &Answer) -> String {
     format!(
         "{}{}All together: {} a month for {} a month of benefit, risk {}, {} person-days.\n\
          (B-C)/C is the definition (M9.1), B/C what the source's table shows (M9.2). Free technologies come first, by benefit / risk:\n\
-         the limit of ROI / risk when each costs the same next to nothing. {}\n",
+         the limit of ROI / risk when each costs the same next to nothing. {} --format json says whose each is.\n",
         title("Returns, risk and priority"),
         table.text(),
         amount(totals.monthly_cost),
@@ -173,7 +175,7 @@ pub(super) fn provenances(catalogue: &Catalogue) -> String {
         }
     }
     format!(
-        "Of the catalogue's figures {measured} are measured, {modelled} modelled, {assumed} assumed; --format json says whose."
+        "Of the catalogue's figures {measured} are measured, {modelled} modelled, {assumed} assumed."
     )
 }
 
@@ -247,6 +249,15 @@ fn contradictions(_: &Catalogue, answer: &Answer) -> String {
         ]);
     }
     title("Where the source contradicts itself") + &table.text()
+}
+
+/// A number of months.
+pub(super) fn months(count: i64) -> String {
+    if count == 1 {
+        "1 month".into()
+    } else {
+        format!("{count} months")
+    }
 }
 
 /// A share as a percentage; without bound where it is undefined.

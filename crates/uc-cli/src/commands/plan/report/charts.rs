@@ -131,23 +131,32 @@ pub(super) fn return_curves(answer: &Answer) -> Option<Chart> {
 }
 
 pub(super) fn value_curves(answer: &Answer) -> Option<Chart> {
-    // One that loses far more than all others bring would flatten them.
-    let largest = answer
-        .technologies
-        .iter()
-        .filter_map(|subject| subject.timing.curve.first())
-        .map(|moment| moment.value)
-        .fold(0.0, f64::max);
-    let series = curves(
+    let mut series = curves(
         answer,
-        |moment| (moment.value > -largest).then_some(moment.value),
+        |moment| Some(moment.value),
         |subject| subject.timing.most_valuable_month,
     );
+    // Technologies of very different size share one chart as shares of what each brings at best.
+    series.retain_mut(|one| {
+        let best = one
+            .points
+            .iter()
+            .filter_map(|(_, value)| *value)
+            .fold(0.0, f64::max);
+        for (_, value) in &mut one.points {
+            *value = value
+                .map(|value| 100.0 * value / best)
+                .filter(|share| *share >= -20.0);
+        }
+        best > 0.0
+    });
     (!series.is_empty()).then(|| Chart {
-        title: "Value by month of adoption".into(),
-        alt: "The net present value of each technology by the month of its adoption; its most valuable month is marked.".into(),
+        title: "What is left of the value by month of adoption".into(),
+        alt: "The net present value of each technology that can be worth adopting, by the month of its adoption, in per cent of its \
+              greatest; the most valuable month is marked."
+            .into(),
         unit_x: "months from now".into(),
-        unit_y: format!("value, {}", answer.currency),
+        unit_y: "value, % of the greatest".into(),
         plot: Plot::Lines { series },
     })
 }
@@ -237,9 +246,9 @@ pub(super) fn tornado(answer: &Answer) -> Option<Chart> {
         .take(SWINGS)
         .map(|swing| Swing {
             label: format!(
-                "{} of {}",
-                figure_name(swing.figure),
-                answer.label(swing.technology)
+                "{}: {}",
+                answer.label(swing.technology),
+                figure_name(swing.figure)
             ),
             low: swing.at_p10,
             high: swing.at_p90,

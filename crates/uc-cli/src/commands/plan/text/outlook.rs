@@ -259,7 +259,7 @@ pub(in super::super) fn name(figure: Figure) -> &'static str {
         Figure::Benefit => "benefit",
         Figure::Cost => "cost",
         Figure::Effort => "effort",
-        Figure::Failure => "failure probability",
+        Figure::Failure => "failure",
         Figure::Impact => "impact",
     }
 }
