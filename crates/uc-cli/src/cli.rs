@@ -96,6 +96,8 @@ pub(crate) enum Command {
     Verify(commands::verify::VerifyArgs),
     Sbom(commands::sbom::SbomArgs),
     Plan(commands::plan::PlanArgs),
+    Energy(commands::energy::EnergyArgs),
+    Offload(commands::offload::OffloadArgs),
     Completions(commands::completions::CompletionsArgs),
     Man(commands::man::ManArgs),
 }

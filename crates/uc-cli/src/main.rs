@@ -2,6 +2,8 @@
 
 mod cli;
 mod commands;
+mod csv;
+mod figures;
 mod key_file;
 mod name_service;
 mod password;
@@ -9,6 +11,7 @@ mod printing;
 mod progress;
 mod table;
 mod target;
+mod words;
 
 use std::{env, process::ExitCode};
 

@@ -1,6 +1,6 @@
 //! Numbers for people.
 
-/// With as many digits as matter: `1,234`, `12.5`, `0.031`, `2.4 M`.
+/// With as many digits as matter: `12,345`, `12.5`, `0.031`, `2.4 M`.
 pub(crate) fn short(value: f64) -> String {
     if !value.is_finite() {
         return "–".into();
@@ -24,7 +24,8 @@ pub(crate) fn short(value: f64) -> String {
     let fraction = fraction.trim_end_matches('0');
     let mut text = String::new();
     for (at, digit) in whole.chars().enumerate() {
-        if at > 0 && (whole.len() - at).is_multiple_of(3) {
+        // Four digits read well without, and may be a year.
+        if at > 0 && whole.len() > 4 && (whole.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -49,7 +50,8 @@ mod tests {
     fn digits_that_matter_and_no_others() {
         for (value, text) in [
             (0.0, "0"),
-            (1234.4, "1,234"),
+            (2030.0, "2030"),
+            (12_344.4, "12,344"),
             (-12.5, "−12.5"),
             (0.031, "0.031"),
             (2_400_000.0, "2.4 M"),

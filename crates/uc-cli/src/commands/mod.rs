@@ -4,6 +4,7 @@ pub(crate) mod attest;
 pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod doctor;
+pub(crate) mod energy;
 pub(crate) mod explain;
 pub(crate) mod image;
 pub(crate) mod image_prune;
@@ -11,6 +12,7 @@ pub(crate) mod key;
 pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod monitor;
+pub(crate) mod offload;
 pub(crate) mod plan;
 pub(crate) mod ps;
 pub(crate) mod rm;
@@ -50,6 +52,8 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Verify(args) => verify::verify(args, format?),
         Command::Sbom(args) => sbom::sbom(args, format?),
         Command::Plan(args) => plan::plan(args, cli.format),
+        Command::Energy(args) => energy::energy(args, cli.format),
+        Command::Offload(args) => offload::offload(args, cli.format),
         Command::Completions(args) => completions::completions(args),
         Command::Man(args) => man::man(args),
     }

@@ -159,14 +159,14 @@ pub(crate) fn plan(args: &PlanArgs, presentation: Presentation) -> Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String> {
+pub(super) fn json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string_pretty(value)
         .map(|text| text + "\n")
         .map_err(|error| Problem::internal("cannot write JSON").caused_by(error))
 }
 
 /// Writes a result to a file, or to standard output.
-pub(crate) fn output(file: Option<&Path>, text: &str) -> Result<()> {
+pub(super) fn output(file: Option<&Path>, text: &str) -> Result<()> {
     let Some(file) = file else {
         return printing::result(text);
     };

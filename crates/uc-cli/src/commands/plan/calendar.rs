@@ -46,7 +46,7 @@ fn events(catalogue: &Catalogue, answer: &Answer) -> Vec<Event> {
         description: format!(
             "{}\n{} person-days, person {}",
             name(one.technology),
-            super::text::amount(one.person_days),
+            crate::words::amount(one.person_days),
             one.person
         ),
         category: "ADOPT",

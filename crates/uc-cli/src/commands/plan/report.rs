@@ -7,8 +7,9 @@ use uc_report::{Block, Cell, Chart, Column, Fact, Mark, Report, Section, Table};
 
 use super::{
     answer::{Answer, Subject},
-    text::{amount, months, provenances, share},
+    text::provenances,
 };
+use crate::words::{amount, months, share};
 
 /// The whole report.
 pub(super) fn report(catalogue: &Catalogue, answer: &Answer) -> Report {

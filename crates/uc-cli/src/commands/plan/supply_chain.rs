@@ -68,7 +68,7 @@ pub(super) fn supply_chain(args: &SupplyChainArgs, format: Format) -> Result<Exi
     }
     let mut table = Table::new(&["WITHOUT SIGNATURES", "", "FROM"]);
     let mut row = |name: &str, figure: &Figure| {
-        let amount = format!("{} {}", super::text::amount(figure.value), figure.unit);
+        let amount = format!("{} {}", crate::words::amount(figure.value), figure.unit);
         table.row([name.to_owned(), amount, figure.provenance.to_string()]);
     };
     row("egress a month", &cost.egress_per_month);

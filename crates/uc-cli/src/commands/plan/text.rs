@@ -14,6 +14,7 @@ use super::{
 use crate::{
     printing::{Mark, marked},
     table::Table,
+    words::{amount, months, share},
 };
 
 pub(super) fn text(catalogue: &Catalogue, answer: &Answer, show: &[Section]) -> String {
@@ -78,8 +79,8 @@ fn technologies(_: &Catalogue, answer: &Answer) -> String {
     for subject in &answer.technologies {
         let vector = &subject.evaluation.vector;
         let window = match (subject.evaluation.window, vector.window_months) {
-            (Window::Open, months) => self::months(months),
-            (Window::Shut, months) => marked(Mark::Bad, &format!("shut {}", self::months(-months))),
+            (Window::Open, count) => months(count),
+            (Window::Shut, count) => marked(Mark::Bad, &format!("shut {}", months(-count))),
         };
         let failed: Vec<String> = subject
             .evaluation
@@ -249,50 +250,4 @@ fn contradictions(_: &Catalogue, answer: &Answer) -> String {
         ]);
     }
     title("Where the source contradicts itself") + &table.text()
-}
-
-/// A number of months.
-pub(super) fn months(count: i64) -> String {
-    if count == 1 {
-        "1 month".into()
-    } else {
-        format!("{count} months")
-    }
-}
-
-/// A share as a percentage; without bound where it is undefined.
-pub(super) fn share(value: Option<f64>) -> String {
-    match value {
-        Some(value) => format!("{} %", amount(100.0 * value)),
-        None => "unbounded".into(),
-    }
-}
-
-/// A number with as many decimals as matter, thousands apart.
-pub(super) fn amount(value: f64) -> String {
-    if !value.is_finite() {
-        return "unbounded".into();
-    }
-    let decimals = match value.abs() {
-        size if size >= 100.0 || size == 0.0 => 0,
-        size if size >= 10.0 => 1,
-        _ => 2,
-    };
-    let digits = format!("{:.decimals$}", value.abs());
-    let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, ""));
-    let fraction = fraction.trim_end_matches('0');
-    let mut grouped = String::new();
-    for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    let is_zero = grouped == "0" && fraction.is_empty();
-    let sign = if value < 0.0 && !is_zero { "-" } else { "" };
-    if fraction.is_empty() {
-        format!("{sign}{grouped}")
-    } else {
-        format!("{sign}{grouped}.{fraction}")
-    }
 }

@@ -5,8 +5,9 @@ use uc_report::{Bar, Bin, Chart, Mark, Marker, Plot, Point, Series, Swing};
 
 use super::super::{
     answer::{Answer, Subject},
-    text::{amount, figure_name},
+    text::figure_name,
 };
+use crate::words::amount;
 
 /// More curves in one chart cannot be told apart.
 const CURVES: usize = 8;

@@ -8,11 +8,12 @@ use uc_plan::{
 
 use super::{
     super::{answer::Answer, selection::DETAILED_TECHNOLOGIES},
-    amount, share, title,
+    title,
 };
 use crate::{
     printing::{Mark, marked},
     table::Table,
+    words::{amount, share},
 };
 
 /// The most bars of the tornado and rows of the frontier that are printed; JSON has all.
