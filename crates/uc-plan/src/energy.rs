@@ -75,9 +75,10 @@ pub struct Energy {
     pub notes: Vec<&'static str>,
 }
 
-const NOTES: [&str; 3] = [
+const NOTES: [&str; 4] = [
     "the source's ratio of 1.2 has no derivation: it stands as a scenario beside the computed one",
     "cooling, nitrogen and copper scale with the length of the line, so no length changes their ratio",
+    "cooling runs as many hours a month as the line: whoever switches the line off lets it warm up",
     "three points leave the trend one degree of freedom: its interval is honest, and wide",
 ];
 
@@ -109,7 +110,7 @@ pub fn energy(scenario: &Scenario) -> Result<Energy> {
                 id: "4.1",
                 constraint: "the critical temperature at ambient pressure is 77 K or more; below, helium costs ten times as much",
                 figure: Figure::modelled(critical, "K", "critical temperature of the conductor"),
-                is_crossed: critical < material::NITROGEN_BOILS_K,
+                is_crossed: !conductor.stands_nitrogen(),
             },
             RedLine {
                 id: "4.2",
@@ -119,7 +120,7 @@ pub fn energy(scenario: &Scenario) -> Result<Energy> {
                     "K",
                     "300 K - critical temperature of the conductor",
                 ),
-                is_crossed: critical < material::ROOM_TEMPERATURE_K,
+                is_crossed: critical >= material::ROOM_TEMPERATURE_K,
             },
         ],
         materials: scenario

@@ -129,7 +129,7 @@ fn m4_4_the_bundle_costs_212_or_8_48_per_cent_more() {
 #[test]
 fn m4_5_helium_costs_ten_times_and_room_temperature_is_208_k_away() {
     let red_lines = source().red_lines;
-    assert!(!red_lines[0].is_crossed);
+    assert!(!red_lines[0].is_crossed && !red_lines[1].is_crossed);
     assert!(near(red_lines[1].figure.value, 208.0));
     let mut cold = Scenario::default();
     let whose = Provenance::Assumed("test".into());
@@ -199,7 +199,11 @@ proptest! {
     fn dearer_money_changes_no_ratio(factor in 0.01_f64..100.0) {
         let mut scenario = with(Parameter::ElectricityPrice, 0.5 * factor);
         scenario.set(Parameter::NitrogenPrice, 8.0 * factor, Provenance::Assumed("test".into())).expect("is within bounds");
-        let ratio = energy(&scenario).expect("computes").line.ratio.expect("copper loses something");
+        let answer = energy(&scenario).expect("computes");
+        let ratio = answer.line.ratio.expect("copper loses something");
         prop_assert!((ratio.value - 12.0).abs() < 1e-6);
+        for (here, there) in answer.break_even.iter().zip(source().break_even) {
+            prop_assert_eq!(here.value.is_some(), there.value.is_some());
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Sampling a portfolio: what must come out exactly, what within the stated error, and what is refused.
 
-#![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use proptest::prelude::*;
 use uc_plan::{

@@ -75,24 +75,126 @@ fn chart(text: &str, plot: Plot) -> Block {
     })
 }
 
-/// One of each kind, with these texts and numbers everywhere.
+/// Texts and numbers that stand everywhere.
+struct Filling<'a> {
+    text: &'a str,
+    numbers: &'a [f64],
+}
+
+const MARKS: [Mark; 5] = [
+    Mark::Plain,
+    Mark::Good,
+    Mark::Bad,
+    Mark::Attention,
+    Mark::Quiet,
+];
+
+impl Filling<'_> {
+    fn number(&self, at: usize) -> f64 {
+        let count = self.numbers.len().max(1);
+        self.numbers.get(at % count).copied().unwrap_or(f64::NAN)
+    }
+
+    fn date(&self, at: usize) -> Date {
+        Date::from_days(self.number(at).clamp(-1e6, 1e7) as i64)
+    }
+
+    fn label(&self) -> String {
+        self.text.to_owned()
+    }
+
+    /// One of something for each number.
+    fn each<T>(&self, make: impl FnMut(usize) -> T) -> Vec<T> {
+        (0..self.numbers.len()).map(make).collect()
+    }
+
+    fn timeline(&self) -> Plot {
+        Plot::Timeline {
+            as_of: self.date(0),
+            rows: self.each(|at| Bar {
+                label: self.label(),
+                detail: self.label(),
+                start: self.date(at),
+                end: self.date(at + 1),
+                mark: MARKS[at % 5],
+                milestones: vec![(self.date(at + 2), self.label())],
+            }),
+        }
+    }
+
+    fn lines(&self) -> Plot {
+        Plot::Lines {
+            series: vec![Series {
+                label: self.label(),
+                points: self
+                    .each(|at| (self.number(at), (at % 3 > 0).then(|| self.number(at + 1)))),
+                best: Some(self.number(1)),
+            }],
+        }
+    }
+
+    fn scatter(&self) -> Plot {
+        Plot::Scatter {
+            points: self.each(|at| Point {
+                label: self.label(),
+                x: self.number(at),
+                y: self.number(at + 1),
+                mark: MARKS[at % 5],
+            }),
+            log_x: true,
+            log_y: false,
+            is_path: true,
+        }
+    }
+
+    fn tornado(&self) -> Plot {
+        Plot::Tornado {
+            centre: self.number(0),
+            bars: self.each(|at| Swing {
+                label: self.label(),
+                low: self.number(at),
+                high: self.number(at + 1),
+                low_text: self.label(),
+                high_text: self.label(),
+            }),
+        }
+    }
+
+    fn histogram(&self) -> Plot {
+        Plot::Histogram {
+            bins: self.each(|at| Bin {
+                from: self.number(at),
+                to: self.number(at + 1),
+                count: self.number(at + 2),
+            }),
+            markers: vec![Marker {
+                label: self.label(),
+                at: self.number(0),
+            }],
+        }
+    }
+
+    fn table(&self) -> Table {
+        let column = |is_number| Column {
+            heading: self.label(),
+            is_number,
+        };
+        Table {
+            columns: vec![column(true), column(false)],
+            rows: self.each(|at| vec![Cell::marked(MARKS[at % 5], self.label())]),
+        }
+    }
+}
+
+/// One of each kind of block, with these texts and numbers everywhere.
 fn everything(text: &str, numbers: &[f64]) -> Report {
-    let number = |at: usize| {
-        numbers
-            .get(at % numbers.len().max(1))
-            .copied()
-            .unwrap_or(f64::NAN)
-    };
-    let date = |at: usize| Date::from_days(number(at).clamp(-1e6, 1e7) as i64);
+    let filling = Filling { text, numbers };
     let label = || text.to_owned();
-    let marks = [
-        Mark::Plain,
-        Mark::Good,
-        Mark::Bad,
-        Mark::Attention,
-        Mark::Quiet,
-    ];
-    let every = 0..numbers.len();
+    let fact = Fact {
+        label: label(),
+        value: label(),
+        provenance: Some(Provenance::Assumed(label())),
+    };
     Report {
         title: label(),
         subtitle: label(),
@@ -102,106 +204,13 @@ fn everything(text: &str, numbers: &[f64]) -> Report {
             blocks: vec![
                 Block::Paragraph(label()),
                 Block::Note(Mark::Bad, label()),
-                Block::Facts(vec![Fact {
-                    label: label(),
-                    value: label(),
-                    provenance: Some(Provenance::Assumed(label())),
-                }]),
-                Block::Table(Table {
-                    columns: vec![
-                        Column {
-                            heading: label(),
-                            is_number: true,
-                        },
-                        Column {
-                            heading: label(),
-                            is_number: false,
-                        },
-                    ],
-                    rows: every
-                        .clone()
-                        .map(|at| vec![Cell::marked(marks[at % 5], label())])
-                        .collect(),
-                }),
-                chart(
-                    text,
-                    Plot::Timeline {
-                        as_of: date(0),
-                        rows: every
-                            .clone()
-                            .map(|at| Bar {
-                                label: label(),
-                                detail: label(),
-                                start: date(at),
-                                end: date(at + 1),
-                                mark: marks[at % 5],
-                                milestones: vec![(date(at + 2), label())],
-                            })
-                            .collect(),
-                    },
-                ),
-                chart(
-                    text,
-                    Plot::Lines {
-                        series: vec![Series {
-                            label: label(),
-                            points: every
-                                .clone()
-                                .map(|at| (number(at), (at % 3 > 0).then(|| number(at + 1))))
-                                .collect(),
-                            best: Some(number(1)),
-                        }],
-                    },
-                ),
-                chart(
-                    text,
-                    Plot::Scatter {
-                        points: every
-                            .clone()
-                            .map(|at| Point {
-                                label: label(),
-                                x: number(at),
-                                y: number(at + 1),
-                                mark: marks[at % 5],
-                            })
-                            .collect(),
-                        log_x: true,
-                        log_y: false,
-                        is_path: true,
-                    },
-                ),
-                chart(
-                    text,
-                    Plot::Tornado {
-                        centre: number(0),
-                        bars: every
-                            .clone()
-                            .map(|at| Swing {
-                                label: label(),
-                                low: number(at),
-                                high: number(at + 1),
-                                low_text: label(),
-                                high_text: label(),
-                            })
-                            .collect(),
-                    },
-                ),
-                chart(
-                    text,
-                    Plot::Histogram {
-                        bins: every
-                            .map(|at| Bin {
-                                from: number(at),
-                                to: number(at + 1),
-                                count: number(at + 2),
-                            })
-                            .collect(),
-                        markers: vec![Marker {
-                            label: label(),
-                            at: number(0),
-                        }],
-                    },
-                ),
+                Block::Facts(vec![fact]),
+                Block::Table(filling.table()),
+                chart(text, filling.timeline()),
+                chart(text, filling.lines()),
+                chart(text, filling.scatter()),
+                chart(text, filling.tornado()),
+                chart(text, filling.histogram()),
             ],
         }],
     }

@@ -9,6 +9,8 @@
 //! of pairs for the most part. So candidates are first sorted by their worst pair, and only the best sixteenth goes on. A pair is
 //! judged by Zaremba's index: the least `|g h|` for which the wave `g x + h y` is integrated wrongly.
 
+use std::cmp::Reverse;
+
 /// Points of the lattice.
 const POINTS: usize = 1 << 16;
 /// Odd numbers that are tried for a component.
@@ -35,26 +37,27 @@ pub fn generating_vector(components: usize) -> Vec<u32> {
     let mut vector: Vec<u32> = Vec::new();
     for component in 0..components {
         let mut candidates: Vec<u32> = (0..CANDIDATES)
-            .map(|_| random.next() % POINTS as u32 | 1)
+            .map(|_| (random.next() % POINTS as u32) | 1)
             .collect();
         candidates.sort_by_cached_key(|&candidate| {
             let worst = vector
                 .iter()
                 .map(|&one| zaremba_index(one, candidate))
                 .min();
-            std::cmp::Reverse(worst)
+            Reverse(worst)
         });
         let error = |candidate: u32| -> f64 {
             (0..POINTS)
                 .map(|k| products[k] * kernel[at(k, candidate)])
                 .sum()
         };
-        let best = candidates[..FINALISTS]
+        candidates.truncate(FINALISTS);
+        let mut errors: Vec<(f64, u32)> = candidates
             .iter()
             .map(|&candidate| (error(candidate), candidate))
-            .min_by(|one, other| one.0.total_cmp(&other.0))
-            .expect("there is a candidate")
-            .1;
+            .collect();
+        errors.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let best = errors[0].1;
         for (k, product) in products.iter_mut().enumerate() {
             *product *= 1.0 + weight(component) * kernel[at(k, best)];
         }

@@ -25,13 +25,15 @@ pub struct BreakEven {
     pub why_none: Option<String>,
 }
 
-/// Inputs that vary, with the bounds between which a line can reasonably be.
-const SEARCHED: [(Parameter, f64, f64); 4] = [
-    (Parameter::Current, 1.0, 100_000.0),
-    (Parameter::LineLength, 10.0, 1_000_000.0),
-    (Parameter::ElectricityPrice, 0.01, 100.0),
-    (Parameter::NitrogenPrice, 0.001, 1_000.0),
+/// Inputs that vary.
+const SEARCHED: [Parameter; 4] = [
+    Parameter::Current,
+    Parameter::LineLength,
+    Parameter::ElectricityPrice,
+    Parameter::NitrogenPrice,
 ];
+/// How many times smaller and larger than the scenario's own value is looked: the bounds then mean the same in any currency.
+const RANGE: f64 = 1_000.0;
 /// Intervals that are looked at for a change of sign.
 const INTERVALS: usize = 128;
 /// Halvings of the interval found: down to the last bit.
@@ -42,17 +44,18 @@ const TOLERANCE: f64 = 1e-9;
 pub(super) fn search(scenario: &Scenario, ratio: f64) -> Result<Vec<BreakEven>> {
     SEARCHED
         .into_iter()
-        .map(|(parameter, from, to)| one(scenario, ratio, parameter, from, to))
+        .map(|parameter| one(scenario, ratio, parameter))
         .collect()
 }
 
-fn one(
-    scenario: &Scenario,
-    ratio: f64,
-    parameter: Parameter,
-    from: f64,
-    to: f64,
-) -> Result<BreakEven> {
+fn one(scenario: &Scenario, ratio: f64, parameter: Parameter) -> Result<BreakEven> {
+    let own = match scenario.figure(parameter).value {
+        value if value > 0.0 => value,
+        _ => parameter.stated(),
+    };
+    let (least, most) = parameter.bounds();
+    let from = without_noise((own / RANGE).max(least));
+    let to = without_noise((own * RANGE).min(most));
     let mut varied = scenario.clone();
     // Cooling less the multiple of copper, as a share of their sum, so that the scale of money does not matter.
     let mut excess = |value: f64| -> Result<f64> {
@@ -95,6 +98,9 @@ fn one(
 fn find(excess: &mut impl FnMut(f64) -> Result<f64>, from: f64, to: f64) -> Result<Option<f64>> {
     let at = |step: usize| from * (to / from).powf(step as f64 / INTERVALS as f64);
     let mut before = excess(from)?;
+    if before.abs() <= TOLERANCE && excess(to)?.abs() > TOLERANCE {
+        return Ok(Some(from));
+    }
     for step in 1..=INTERVALS {
         let here = excess(at(step))?;
         if here.abs() <= TOLERANCE && before.abs() > TOLERANCE {

@@ -160,6 +160,11 @@ impl Material {
         self.critical.get::<kelvin>().round()
     }
 
+    /// Whether it superconducts in liquid nitrogen. Rounding must not decide this: 76.6 K is too cold for nitrogen.
+    pub fn stands_nitrogen(&self) -> bool {
+        self.critical.get::<kelvin>() >= NITROGEN_BOILS_K
+    }
+
     /// Whether it serves as a line.
     pub fn suitability(&self) -> Suitability {
         match (self.state, self.pressure) {
@@ -171,11 +176,12 @@ impl Material {
 
     /// What cools it; `None` where it needs pressure.
     pub fn coolant(&self) -> Option<Coolant> {
-        let critical = self.critical_kelvin();
         match self.pressure {
             Some(_) => None,
-            None if critical < NITROGEN_BOILS_K => Some(Coolant::Helium),
-            None if critical < ROOM_TEMPERATURE_K => Some(Coolant::LiquidNitrogen),
+            None if !self.stands_nitrogen() => Some(Coolant::Helium),
+            None if self.critical.get::<kelvin>() < ROOM_TEMPERATURE_K => {
+                Some(Coolant::LiquidNitrogen)
+            }
             None => Some(Coolant::None),
         }
     }

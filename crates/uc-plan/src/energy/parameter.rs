@@ -89,7 +89,7 @@ impl Parameter {
             ),
             Self::CoolingPower => (
                 "cooling-power",
-                "cooling power",
+                "cooling power of 500 m",
                 "kW",
                 (0.0, 1e6),
                 2.0,
@@ -105,7 +105,7 @@ impl Parameter {
             ),
             Self::NitrogenRefilled => (
                 "nitrogen-refilled",
-                "nitrogen refilled",
+                "nitrogen refilled on 500 m",
                 "L/day",
                 (0.0, 1e6),
                 10.0,
@@ -113,7 +113,7 @@ impl Parameter {
             ),
             Self::NitrogenEvaporated => (
                 "nitrogen-evaporated",
-                "nitrogen evaporated",
+                "nitrogen evaporated on 500 m",
                 "L/day",
                 (0.0, 1e6),
                 5.0,
@@ -121,7 +121,7 @@ impl Parameter {
             ),
             Self::CopperResistance => (
                 "copper-resistance",
-                "resistance of copper",
+                "resistance of 500 m of copper",
                 "Ω",
                 (0.0, 1e6),
                 0.1,

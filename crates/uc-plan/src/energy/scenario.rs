@@ -150,7 +150,7 @@ impl Scenario {
             Parameter::NitrogenRefilled => put!(nitrogen_refilled, litres_a_day),
             Parameter::NitrogenEvaporated => put!(nitrogen_evaporated, litres_a_day),
             Parameter::CopperResistance => {
-                put!(copper_resistance, ElectricalResistance::new::<ohm>)
+                put!(copper_resistance, ElectricalResistance::new::<ohm>);
             }
             Parameter::Current => put!(current, ElectricCurrent::new::<ampere>),
             Parameter::HoursPerMonth => put!(hours_per_month, Time::new::<hour>),

@@ -10,7 +10,7 @@ use super::{
     },
     lattice::{Coordinate, POINTS},
     ranking::Ranking,
-    tally::{Tally, all_finite},
+    tally::Tally,
 };
 
 /// What one or more replicates found.
@@ -153,8 +153,11 @@ impl Counter {
     /// Counts the values of one result; what is no number is counted apart.
     fn add(&mut self, result: usize, counted: &Counted, values: &[f64; BLOCK]) {
         let tally = &mut self.tallies[result];
-        if all_finite(values) {
-            tally.add(values, counted.pivot);
+        let mut grown = *tally;
+        grown.add(values, counted.pivot);
+        // What is no number makes the sums undefined or infinite.
+        if grown.squares.is_finite() {
+            *tally = grown;
             counted.scale.count(values, &mut self.cells);
             return;
         }

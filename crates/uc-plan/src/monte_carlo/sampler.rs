@@ -14,12 +14,13 @@ pub(super) enum Sampler {
     },
     Triangular {
         low: f64,
-        high: f64,
         /// The share of values below the mode.
         split: f64,
         /// Width times the part below the mode, and above it.
         rising: f64,
         falling: f64,
+        /// The part above the mode.
+        above: f64,
     },
     Table(QuantileTable),
 }
@@ -36,12 +37,13 @@ impl Sampler {
             },
             Distribution::Triangular { low, mode, high } => {
                 let width = high - low;
+                let (split, falling) = ((mode - low) / width, width * (high - mode));
                 Self::Triangular {
                     low,
-                    high,
-                    split: (mode - low) / width,
+                    split,
                     rising: width * (mode - low),
-                    falling: width * (high - mode),
+                    falling,
+                    above: ((1.0 - split) * falling).sqrt(),
                 }
             }
             _ => Self::Table(QuantileTable::new(distribution)),
@@ -72,21 +74,17 @@ impl Sampler {
             }
             Self::Triangular {
                 low,
-                high,
                 split,
                 rising,
                 falling,
+                above,
             } => {
+                // The way to the mode, and the way on from it: without a branch, which would be mispredicted.
                 for (slot, &phase) in slots {
                     let share = unit(phase);
-                    let below = share < split;
-                    let root = if below {
-                        share * rising
-                    } else {
-                        (1.0 - share) * falling
-                    }
-                    .sqrt();
-                    *slot = if below { low + root } else { high - root };
+                    let first = (share.min(split) * rising).sqrt();
+                    let second = above - ((1.0 - share).min(1.0 - split) * falling).sqrt();
+                    *slot = low + first + second;
                 }
             }
             Self::Table(ref table) => {

@@ -17,9 +17,12 @@ use crate::{
     words::{amount, months, share},
 };
 
+/// Prints a section.
+type Print = fn(&Catalogue, &Answer) -> String;
+
 pub(super) fn text(catalogue: &Catalogue, answer: &Answer, show: &[Section]) -> String {
     let mut text = heading(answer);
-    let sections: [(Section, fn(&Catalogue, &Answer) -> String); 7] = [
+    let sections: [(Section, Print); 7] = [
         (Section::Technologies, technologies),
         (Section::Returns, returns),
         (Section::Timing, timing),
