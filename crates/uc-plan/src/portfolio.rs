@@ -59,8 +59,8 @@ pub struct Candidate {
 pub struct PortfolioProblem {
     /// The technologies.
     pub candidates: Vec<Candidate>,
-    /// How many periods there are; every list of a candidate is as long.
-    pub periods: usize,
+    /// What each period is called; every list of a candidate is as long.
+    pub periods: Vec<String>,
     /// What all adopted technologies may cost together in each period, money per month.
     pub monthly_budget: Option<f64>,
     /// Person-days that are there from the beginning to the end of each period.

@@ -99,6 +99,6 @@ fn instance(seed: u64, quarters: usize) -> PortfolioProblem {
         ),
         risk_limit: None,
         candidates,
-        periods: quarters,
+        periods: (1..=quarters).map(|at| at.to_string()).collect(),
     }
 }

@@ -15,6 +15,10 @@ const LIMITS: Limits = Limits {
 };
 const ROUNDS: u64 = 60;
 
+fn names(periods: usize) -> Vec<String> {
+    (1..=periods).map(|at| format!("quarter {at}")).collect()
+}
+
 fn instance(seed: u64) -> PortfolioProblem {
     let mut random = Rng::with_seed(seed);
     let (count, periods) = (random.usize(1..=5), random.usize(1..=3));
@@ -49,7 +53,7 @@ fn instance(seed: u64) -> PortfolioProblem {
         person_days: limit(12)
             .map(|days| (1..=periods).map(|period| days * period as f64).collect()),
         candidates,
-        periods,
+        periods: names(periods),
     }
 }
 
@@ -72,7 +76,7 @@ fn fits(problem: &PortfolioProblem, starts: &[Option<usize>]) -> bool {
                 .iter()
                 .all(|&other| starts[other].is_none())
     });
-    let budget = (0..problem.periods).all(|period| {
+    let budget = (0..problem.periods.len()).all(|period| {
         let cost: f64 = adopted()
             .filter(|(_, start)| *start <= period)
             .map(|(at, _)| one(at).monthly_costs[period])
@@ -81,7 +85,7 @@ fn fits(problem: &PortfolioProblem, starts: &[Option<usize>]) -> bool {
             .monthly_budget
             .is_none_or(|budget| cost <= budget + 1e-6)
     });
-    let people = (0..problem.periods).all(|period| {
+    let people = (0..problem.periods.len()).all(|period| {
         let work: f64 = adopted()
             .filter(|(_, start)| *start <= period)
             .map(|(at, start)| one(at).person_days[start])
@@ -97,7 +101,7 @@ fn fits(problem: &PortfolioProblem, starts: &[Option<usize>]) -> bool {
 
 /// Value and least risk of the best schedule, by trying all.
 fn by_trying(problem: &PortfolioProblem) -> (f64, f64) {
-    let (count, choices) = (problem.candidates.len(), problem.periods + 1);
+    let (count, choices) = (problem.candidates.len(), problem.periods.len() + 1);
     let mut best = (f64::NEG_INFINITY, f64::INFINITY);
     for code in 0..choices.pow(count as u32) {
         let starts: Vec<Option<usize>> = (0..count)
@@ -272,7 +276,7 @@ fn one_more_unit_is_worth_what_trying_all_says() {
 fn what_does_not_fit_is_named_with_what_is_missing() {
     let mut problem = instance(1);
     problem.candidates.truncate(1);
-    problem.periods = 1;
+    problem.periods = names(1);
     problem.candidates[0] = Candidate {
         name: "dear".into(),
         values: vec![1.0],

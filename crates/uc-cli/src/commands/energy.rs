@@ -16,7 +16,7 @@ use crate::{
 
 /// Work out what a superconducting line costs against copper, and where it breaks even
 #[derive(Debug, Args)]
-#[command(after_help = format!("Examples:
+#[command(allow_negative_numbers = true, after_help = format!("Examples:
   uc energy                                         the source's line of 500 m at 100 A
   uc energy --set current=400 --set electricity-price=0.9
   uc energy --conductor YBCO --format html --file energy.html

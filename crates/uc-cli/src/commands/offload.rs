@@ -18,14 +18,17 @@ use crate::{
 
 /// Work out what hardware offload frees: Amdahl's law with the share measured on this host
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Examples:
   uc offload                              the source's case: P 0.6, S 10
   uc offload --measure 10                 P from ten seconds of this host's /proc
   uc offload --measure 10 --also myproxy --core-price 60
   uc offload --p 0.35 --s 20 --cores 16 --format html --file offload.html
 
 P is the share of the busy processor time that would move, S how much faster it becomes. Measured are softirq time, kernel
-threads and programs known for network and cryptography; time in the network stack within system calls cannot be seen in /proc.")]
+threads and programs known for network and cryptography; time in the network stack within system calls cannot be seen in /proc."
+)]
 pub(crate) struct OffloadArgs {
     /// Measure P on this host for so many seconds
     #[arg(long, value_name = "SECONDS")]

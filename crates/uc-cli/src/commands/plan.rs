@@ -14,10 +14,11 @@ use std::{
     io::Read as _,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use clap::{Args, Subcommand, ValueEnum};
+use indicatif::ProgressBar;
 use uc_model::{Date, Problem, Result};
 use uc_plan::{
     Catalogue,
@@ -31,6 +32,7 @@ use crate::{cli::Presentation, printing};
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
+    allow_negative_numbers = true,
     after_help = "Examples:
   uc plan                                         the eight technologies of the shipped catalogue, today
   uc plan --as-of 2025-10-22                      as its source saw them
@@ -145,7 +147,13 @@ pub(crate) fn plan(args: &PlanArgs, presentation: Presentation) -> Result<ExitCo
     }
     let catalogue = args.question.catalogue()?;
     let question = args.question.resolve(&catalogue)?;
-    let answer = answer::Answer::new(&catalogue, &question)?;
+    // Drawn after a second, on a terminal alone.
+    let patience =
+        ProgressBar::new_spinner().with_message("choosing, and sampling what is uncertain");
+    patience.enable_steady_tick(Duration::from_secs(1));
+    let answer = answer::Answer::new(&catalogue, &question);
+    patience.finish_and_clear();
+    let answer = answer?;
     let text = match presentation {
         Presentation::Json => json(&answer)?,
         Presentation::Text => text::text(&catalogue, &answer, &args.show),

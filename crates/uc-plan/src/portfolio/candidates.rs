@@ -73,7 +73,7 @@ pub fn problem(
             .enumerate()
             .map(candidate)
             .collect(),
-        periods: periods.len(),
+        periods: periods.iter().map(|period| period.label.clone()).collect(),
         monthly_budget: conditions.monthly_budget,
         person_days: Some(
             periods

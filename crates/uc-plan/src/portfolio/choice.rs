@@ -79,7 +79,7 @@ fn least_risk(
     if solved.status != Status::Optimal {
         return Ok(None);
     }
-    let last = model.problem.periods - 1;
+    let last = model.problem.periods.len() - 1;
     let mut program = model.program.clone();
     let valuable = Row {
         kind: RowKind::Structure,
@@ -140,7 +140,7 @@ fn portfolio(model: &Model<'_>, solved: &Solved, calmer: Option<&Solved>) -> Por
         status: solved.status,
         risk: sum(|one| one.risk),
         person_days: sum(|one| one.person_days),
-        monthly_costs: (0..problem.periods).map(cost).collect(),
+        monthly_costs: (0..problem.periods.len()).map(cost).collect(),
         adoptions,
     }
 }

@@ -61,16 +61,20 @@ pub(super) fn explain(model: &Model<'_>, solver: &dyn Solver, limits: &Limits) -
 }
 
 fn words(model: &Model<'_>, kind: RowKind, excess: f64) -> String {
+    let name = |period: usize| {
+        let name = model.problem.periods.get(period);
+        name.map_or("", String::as_str)
+    };
     match kind {
         RowKind::Budget(period) => format!(
-            "the budget of quarter {} is short by {:.2} a month",
-            period + 1,
+            "the budget of {} is short by {:.2} a month",
+            name(period),
             excess * model.cost_scale
         ),
         RowKind::People(period) => format!(
-            "the people are short by {:.1} person-days at the end of quarter {}",
+            "the people are short by {:.1} person-days at the end of {}",
             excess * model.work_scale,
-            period + 1
+            name(period)
         ),
         RowKind::Risk => format!(
             "the limit of risk is short by {:.2}",

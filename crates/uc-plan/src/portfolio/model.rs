@@ -57,7 +57,7 @@ impl<'a> Model<'a> {
 
     /// The column of a candidate and a period.
     pub(super) fn column(&self, candidate: usize, period: usize) -> usize {
-        candidate * self.problem.periods + period
+        candidate * self.problem.periods.len() + period
     }
 
     /// The coefficients of an amount that is due once, in the period of the adoption, as far as `last`.
@@ -82,9 +82,9 @@ impl<'a> Model<'a> {
     }
 
     fn columns(&mut self) {
-        let last = self.problem.periods - 1;
+        let last = self.problem.periods.len() - 1;
         for candidate in &self.problem.candidates {
-            for period in 0..self.problem.periods {
+            for period in 0..self.problem.periods.len() {
                 let (low, high) = match candidate.demand {
                     Demand::Free => (0.0, 1.0),
                     // Adopted by the end, whenever it is.
@@ -106,7 +106,7 @@ impl<'a> Model<'a> {
     }
 
     fn structure(&mut self) {
-        let periods = self.problem.periods;
+        let periods = self.problem.periods.len();
         let mut rows = Vec::new();
         let mut at_most = |terms: Vec<(usize, f64)>, high: f64| {
             rows.push(Row {
@@ -137,7 +137,7 @@ impl<'a> Model<'a> {
     }
 
     fn limits(&mut self) {
-        let last = self.problem.periods - 1;
+        let last = self.problem.periods.len() - 1;
         let mut rows = Vec::new();
         let mut at_most = |kind, terms, high| {
             rows.push(Row {
@@ -177,7 +177,7 @@ impl<'a> Model<'a> {
 
     /// The period in which each candidate is adopted, if it is.
     pub(super) fn starts(&self, solved: &Solved) -> Vec<Option<usize>> {
-        let periods = self.problem.periods;
+        let periods = self.problem.periods.len();
         let candidates = 0..self.problem.candidates.len();
         candidates
             .map(|at| {
@@ -197,13 +197,13 @@ fn check(problem: &PortfolioProblem) -> Result<()> {
             .limit(format!("1 to {MAX_CANDIDATES}"))
             .found(count));
     }
-    if problem.periods == 0 || problem.periods > MAX_PERIODS {
+    if problem.periods.is_empty() || problem.periods.len() > MAX_PERIODS {
         return Err(Problem::invalid("a portfolio has periods")
             .limit(format!("1 to {MAX_PERIODS}"))
-            .found(problem.periods));
+            .found(problem.periods.len()));
     }
     let is_list = |list: &[f64]| {
-        list.len() == problem.periods && list.iter().all(|amount| amount.is_finite())
+        list.len() == problem.periods.len() && list.iter().all(|amount| amount.is_finite())
     };
     for candidate in &problem.candidates {
         let lists: [&[f64]; 4] = [
@@ -229,7 +229,7 @@ fn check(problem: &PortfolioProblem) -> Result<()> {
     let is_short = problem
         .person_days
         .as_ref()
-        .is_some_and(|days| days.len() != problem.periods);
+        .is_some_and(|days| days.len() != problem.periods.len());
     if is_bad || is_short {
         return Err(Problem::invalid(
             "a limit of the portfolio is not finite, or not one for each period",

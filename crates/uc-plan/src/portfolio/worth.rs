@@ -146,7 +146,7 @@ fn smallest_increase(
         terms: model.once(
             |one| &one.values,
             model.value_scale,
-            model.problem.periods - 1,
+            model.problem.periods.len() - 1,
         ),
     });
     let solved = solver.maximise(&program, limits)?;

@@ -10,10 +10,13 @@ use crate::{cli::Format, printing, table::Table};
 
 /// Work out what unsigned images cost over your volumes: egress, pull time, signing anew
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Examples:
   uc plan supply-chain                                    the source's volumes: 100 GB a month, images of 1 GB
   uc plan supply-chain --egress-gb 2000 --image-mb 350 --pulls 400 --old-images 120
-  uc plan supply-chain --allowance-gb 100                 with 100 GB a month free of charge")]
+  uc plan supply-chain --allowance-gb 100                 with 100 GB a month free of charge"
+)]
 pub(super) struct SupplyChainArgs {
     /// GB that leave the registry each month
     #[arg(long, default_value_t = 100.0, value_name = "GB")]
