@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{io::AsyncReadExt as _, net::unix::pipe};
-use uc_model::{Problem, Result};
+use uc_model::{Date, Problem, Result};
 
 use crate::home::cannot_write;
 
@@ -298,31 +298,14 @@ pub(crate) fn rfc3339(moment: SystemTime) -> String {
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    let (year, month, day) = civil_from_days(days);
     format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:09}Z",
+        "{}T{:02}:{:02}:{:02}.{:09}Z",
+        Date::from_days(days as i64),
         second / 3600,
         second / 60 % 60,
         second % 60,
         since.subsec_nanos()
     )
-}
-
-/// The Gregorian date of a number of days since 1970-01-01, by counting in 400-year cycles that begin in March.
-fn civil_from_days(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

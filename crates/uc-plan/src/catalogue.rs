@@ -1,5 +1,6 @@
 //! The technologies to decide about, with every figure and its provenance.
 
+use serde::Serialize;
 use uc_model::Date;
 
 use crate::estimate::Estimate;
@@ -74,6 +75,8 @@ pub enum Statement {
     /// The return of a technology, which the source forms as benefit / cost where its own definition is
     /// (benefit - cost) / cost.
     Return(usize, f64),
+    /// The grades of risk rise with the risks.
+    Grades,
     /// The order of priority, first to last.
     Priority(Vec<usize>),
     /// |A Δ B| / |A ∪ B| of two sets of which one holds the other, by their sizes.
@@ -119,6 +122,8 @@ pub struct Technology {
     pub failure_probability: Estimate,
     /// Money lost by a failure.
     pub impact: Estimate,
+    /// How the source grades its risk, beside its figures.
+    pub risk_grade: Option<Grade>,
     /// Person-days to adopt it.
     pub effort: Estimate,
     /// Constraints whose violation is costly (M0.4).
@@ -129,6 +134,32 @@ pub struct Technology {
     pub excludes: Vec<usize>,
     /// How its figures change with time.
     pub trend: Trend,
+}
+
+/// A risk in a word (M9.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grade {
+    /// Little.
+    Low,
+    /// Some.
+    Medium,
+    /// Much.
+    High,
+}
+
+impl Grade {
+    /// Every grade.
+    pub const ALL: [Self; 3] = [Self::Low, Self::Medium, Self::High];
+
+    /// The word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
 }
 
 /// A dated event.

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::{
-    catalogue::{Catalogue, Claim, Statement},
-    evaluation::{Totals, by_priority, evaluate},
+    catalogue::{Catalogue, Claim, Grade, Statement, Technology},
+    evaluation::{Evaluation, Totals, by_priority, evaluate},
 };
 
 /// A claim of the source held against its own figures.
@@ -33,6 +33,7 @@ pub fn check(catalogue: &Catalogue) -> Vec<Check> {
         .iter()
         .map(|claim| match &claim.statement {
             Statement::Priority(said) => order(catalogue, claim, said, &by_priority(&evaluations)),
+            Statement::Grades => grades(catalogue, claim, &evaluations),
             statement => {
                 let (said, computed, is_share) = numbers(catalogue, statement);
                 number(claim, said, computed, is_share)
@@ -75,7 +76,7 @@ fn numbers(catalogue: &Catalogue, statement: &Statement) -> (f64, f64, bool) {
             said,
         } => (said, dividend / divisor, false),
         // Orders are compared as orders.
-        Statement::Priority(_) => (f64::NAN, f64::NAN, false),
+        Statement::Priority(_) | Statement::Grades => (f64::NAN, f64::NAN, false),
     }
 }
 
@@ -112,6 +113,33 @@ fn unit_of_last_digit(value: f64) -> f64 {
     let text = rounded(value, 6);
     let decimals = text.split_once('.').map_or(0, |(_, digits)| digits.len());
     10_f64.powi(-(decimals as i32))
+}
+
+/// The first technology that is graded lower than another of less risk.
+fn grades(catalogue: &Catalogue, claim: &Claim, evaluations: &[Evaluation]) -> Check {
+    let graded: Vec<(&Technology, Grade, f64)> = catalogue
+        .technologies
+        .iter()
+        .zip(evaluations)
+        .filter_map(|(one, evaluation)| Some((one, one.risk_grade?, evaluation.risk)))
+        .collect();
+    let inversion = graded.iter().find_map(|lower| {
+        let higher = graded
+            .iter()
+            .find(|higher| higher.1 > lower.1 && higher.2 < lower.2)?;
+        let words = |(one, grade, risk): &(&Technology, Grade, f64)| {
+            format!("{} {} at {}", one.id, grade.word(), rounded(*risk, 2))
+        };
+        Some(format!("{}, {}", words(lower), words(higher)))
+    });
+    Check {
+        id: claim.id.clone(),
+        subject: claim.subject.clone(),
+        says: "rise with the risk".into(),
+        agrees: inversion.is_none(),
+        note: claim.note.clone().filter(|_| inversion.is_some()),
+        computed: inversion.unwrap_or_else(|| "they do".into()),
+    }
 }
 
 fn order(catalogue: &Catalogue, claim: &Claim, said: &[usize], computed: &[usize]) -> Check {

@@ -120,6 +120,7 @@ fn what_is_wrong_is_named_with_file_line_and_field() {
         ("standardised", "\"2027-02-30\"", "not a date"),
         ("standardised", "2027-01-01T00:00:00Z", "not a date"),
         ("id", "\"One Two\"", "id is malformed"),
+        ("risk_grade", "\"huge\"", "grade is not known"),
         ("maturitty", "1", "did you mean maturity?"),
         ("requires", "[\"one\"]", "cannot name itself"),
         ("requires", "[\"on\"]", "did you mean one?"),

@@ -160,6 +160,14 @@ fn the_source_s_contradictions_are_named_with_both_figures() {
     assert_eq!(of("M9.1", "no. 1"), ("200.0 %", "100.0 %", false));
     assert_eq!(of("M9.1", "no. 4"), ("10.0 %", "-90.0 %", false));
     assert_eq!(
+        of("M9.2", "grades"),
+        (
+            "rise with the risk",
+            "fpga medium at 60, multi-runtime high at 50",
+            false
+        )
+    );
+    assert_eq!(
         of("M9.4", ""),
         ("7, 3, 5, 1, 8, 6, 2, 4", "5, 3, 7, 6, 2, 1, 8, 4", false)
     );

@@ -4,7 +4,8 @@ use toml::de::DeTable;
 use uc_model::{Problem, Result};
 
 use super::{
-    Catalogue, Claim, Milestone, Policy, RedLine, Statement, Technology, Trend, ViolationCost,
+    Catalogue, Claim, Grade, Milestone, Policy, RedLine, Statement, Technology, Trend,
+    ViolationCost,
     fields::{Fields, Node, Source},
     figures::{Quantity, estimate},
     prerequisites,
@@ -200,6 +201,10 @@ fn technology(fields: &mut Fields<'_>, catalogue: &str) -> Result<Technology> {
         failure_probability: figure("failure_probability", Quantity::Share)?,
         impact: figure("impact", Quantity::Money)?,
         effort: figure("effort", Quantity::Effort)?,
+        risk_grade: match fields.optional("risk_grade") {
+            Some(node) => Some(grade(&node)?),
+            None => None,
+        },
         name: fields.required("name")?.text()?.to_owned(),
         standardised: fields.required("standardised")?.date()?,
         milestones: each(fields.optional("milestones"), MAX_MILESTONES, milestone)?,
@@ -209,6 +214,16 @@ fn technology(fields: &mut Fields<'_>, catalogue: &str) -> Result<Technology> {
         requires: Vec::new(),
         excludes: Vec::new(),
         trend: trend(fields)?,
+    })
+}
+
+fn grade(node: &Node<'_>) -> Result<Grade> {
+    let word = node.text()?;
+    let known = Grade::ALL.into_iter().find(|grade| grade.word() == word);
+    known.ok_or_else(|| {
+        node.problem("the grade is not known")
+            .limit(Grade::ALL.map(Grade::word).join(", "))
+            .found(word)
     })
 }
 
@@ -322,7 +337,7 @@ fn claims(fields: &mut Fields<'_>, technologies: &[Technology]) -> Result<Vec<Cl
     })
 }
 
-const STATEMENTS: &str = "undercurrents, total_monthly_cost, monthly_cost_of, yearly_return, return, priority, nested_distance, quotient";
+const STATEMENTS: &str = "undercurrents, total_monthly_cost, monthly_cost_of, yearly_return, return, grades, priority, nested_distance, quotient";
 
 fn statement(fields: &mut Fields<'_>, technologies: &[Technology]) -> Result<Statement> {
     let kind = fields.required("computes")?;
@@ -346,6 +361,7 @@ fn statement(fields: &mut Fields<'_>, technologies: &[Technology]) -> Result<Sta
                 fields.required("says")?.number()?,
             )
         }
+        "grades" => Statement::Grades,
         "priority" => Statement::Priority(named(fields, technologies)?),
         "nested_distance" => Statement::NestedDistance {
             smaller: number("smaller")?,

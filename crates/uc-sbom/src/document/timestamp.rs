@@ -1,5 +1,7 @@
 //! Times as documents and images write them: RFC 3339.
 
+use uc_model::Date;
+
 const DAY_S: i64 = 86_400;
 /// The years that RFC 3339 can write.
 const LAST_S: i64 = 253_402_300_799;
@@ -8,9 +10,9 @@ const LAST_S: i64 = 253_402_300_799;
 pub(super) fn rfc3339(seconds: i64) -> String {
     let seconds = seconds.clamp(0, LAST_S);
     let (days, rest) = (seconds / DAY_S, seconds % DAY_S);
-    let (year, month, day) = civil(days);
     format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+        "{}T{:02}:{:02}:{:02}Z",
+        Date::from_days(days),
         rest / 3600,
         rest / 60 % 60,
         rest % 60
@@ -68,34 +70,14 @@ fn offset_s(zone: &str) -> Option<i64> {
     Some(sign * (number(hours)? * 3600 + number(minutes)? * 60))
 }
 
-/// The days from 1970-01-01 to a date; `None` where there is no such date.
+/// The days from 1970-01-01 to a date; `None` where there is no such date, or it is earlier.
 fn days(year: i64, month: i64, day: i64) -> Option<i64> {
-    let shifted_year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (shifted_year.div_euclid(400), shifted_year.rem_euclid(400));
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    let days = era * 146_097 + day_of_era - 719_468;
-    // Days that a month does not have lead into the next one.
-    (days >= 0 && civil(days) == (year, month, day)).then_some(days)
-}
-
-/// The date of a day since 1970-01-01. Years begin in March here, so that the leap day is the last.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day)
+    let date = Date::new(
+        year.try_into().ok()?,
+        month.try_into().ok()?,
+        day.try_into().ok()?,
+    )?;
+    (date.days() >= 0).then_some(date.days())
 }
 
 #[cfg(test)]

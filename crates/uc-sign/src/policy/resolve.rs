@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use toml::{Spanned, value::Datetime};
-use uc_model::{Problem, Result};
+use uc_model::{Date, Problem, Result};
 
 use super::{
     Policy, PolicyKey, PolicySigner, Rule, canonical,
@@ -11,7 +11,6 @@ use super::{
     pattern::Pattern,
 };
 use crate::{
-    calendar,
     keys::PublicKey,
     predicate::PredicateType,
     requirement::{KeyState, Requirement, Signer, Threshold, TrustedKey},
@@ -168,7 +167,7 @@ impl KeyPlace<'_> {
 /// A date without time and offset is nobody's point in time.
 fn unix_seconds(value: &Datetime) -> Option<i64> {
     let (date, time) = (value.date?, value.time?);
-    let days = calendar::days_from_date(date.year.into(), date.month.into(), date.day.into())?;
+    let days = Date::new(date.year.into(), date.month.into(), date.day.into())?.days();
     let offset_minutes: i64 = match value.offset? {
         toml::value::Offset::Z => 0,
         toml::value::Offset::Custom { minutes } => minutes.into(),

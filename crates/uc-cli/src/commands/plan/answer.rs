@@ -4,6 +4,7 @@ use serde::Serialize;
 use uc_model::{Date, Result};
 use uc_plan::{
     Catalogue, Estimate, Technology,
+    catalogue::Grade,
     contradiction::{Check, check},
     evaluation::{Evaluation, Totals, by_priority, evaluate},
     period::{Period, periods},
@@ -30,6 +31,9 @@ pub(super) struct Subject {
     pub(super) evaluation: Evaluation,
     pub(super) timing: Timing,
     pub(super) waiting: Waiting,
+    /// How the source grades its risk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) risk_grade: Option<Grade>,
     /// Days that matter, beside that of the standard.
     pub(super) milestones: Vec<(Date, String)>,
     /// The price of a person-day above which adopting now no longer pays; none if it never does, or takes no effort.
@@ -145,6 +149,7 @@ fn subject(
         },
         break_even_person_day: (effort > 0.0 && unpriced > 0.0).then(|| unpriced / effort),
         waiting: waiting(technology, &timing),
+        risk_grade: technology.risk_grade,
         milestones: technology
             .milestones
             .iter()

@@ -1,7 +1,7 @@
 //! The answer for people, as tables.
 
 use uc_model::Provenance;
-use uc_plan::{Catalogue, evaluation::Window};
+use uc_plan::{Catalogue, catalogue::Grade, evaluation::Window};
 
 mod outlook;
 
@@ -122,6 +122,7 @@ fn returns(catalogue: &Catalogue, answer: &Answer) -> String {
         "(B-C)/C",
         "B/C",
         "RISK",
+        "GRADE",
         "RANKED BY",
     ]);
     let mut subjects: Vec<&Subject> = answer.technologies.iter().collect();
@@ -136,6 +137,7 @@ fn returns(catalogue: &Catalogue, answer: &Answer) -> String {
             share(evaluation.net_return),
             share(evaluation.gross_return),
             amount(evaluation.risk),
+            subject.risk_grade.map_or("-", Grade::word).to_owned(),
             match evaluation.priority_key {
                 uc_plan::evaluation::PriorityKey::Free(key) => {
                     format!("free; benefit / risk {}", amount(key))
