@@ -6,12 +6,15 @@
 use serde::Serialize;
 
 mod candidates;
+mod check;
 mod choice;
 mod frontier;
 mod futures;
 mod infeasible;
+mod links;
 mod model;
 mod program;
+mod reach;
 mod worth;
 
 pub use candidates::{Conditions, futures, problem};

@@ -14,6 +14,7 @@ pub struct Highs;
 
 impl Solver for Highs {
     fn maximise(&self, program: &Program, limits: &Limits) -> Result<Solved> {
+        check(program)?;
         if program.columns.is_empty() {
             return Ok(empty(program));
         }
@@ -21,6 +22,30 @@ impl Solver for Highs {
         configure(&mut model, limits)?;
         let solved = model.try_solve().map_err(failed)?;
         read(program, &solved)
+    }
+}
+
+/// HiGHS takes what is not a number for something else, and says nothing.
+fn check(program: &Program) -> Result<()> {
+    let is_bound = |low: f64, high: f64| {
+        !low.is_nan() && !high.is_nan() && low < f64::INFINITY && high > f64::NEG_INFINITY
+    };
+    let are_columns = program
+        .columns
+        .iter()
+        .all(|one| one.objective.is_finite() && is_bound(one.low, one.high));
+    let is_term =
+        |&(at, coefficient): &(usize, f64)| at < program.columns.len() && coefficient.is_finite();
+    let are_rows = program
+        .rows
+        .iter()
+        .all(|row| is_bound(row.low, row.high) && row.terms.iter().all(is_term));
+    if are_columns && are_rows {
+        Ok(())
+    } else {
+        Err(Problem::internal(
+            "a program names a column that it lacks, or holds what is not a number",
+        ))
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use uc_plan::portfolio::{
-    Candidate, Demand, Limit, Limits, Portfolio, PortfolioProblem, Status, choose, foresight,
-    frontier, worth,
+    Candidate, Column, Demand, Limit, Limits, Portfolio, PortfolioProblem, Program, Row, RowKind,
+    Solver, Status, choose, foresight, frontier, worth,
 };
 use uc_solver::Highs;
 
@@ -159,6 +159,118 @@ fn the_best_portfolio_is_that_of_trying_all_and_has_the_least_risk_of_its_value(
         );
         assert_eq!(found.gap, 0.0);
     }
+}
+
+/// One period, no limits, no links.
+fn plain(figures: &[(f64, f64, f64)]) -> PortfolioProblem {
+    let candidate = |(at, &(value, cost, risk)): (usize, &(f64, f64, f64))| Candidate {
+        name: format!("c{at}"),
+        values: vec![value],
+        monthly_costs: vec![cost],
+        person_days: vec![0.0],
+        risks: vec![risk],
+        requires: Vec::new(),
+        excludes: Vec::new(),
+        demand: Demand::Free,
+    };
+    PortfolioProblem {
+        candidates: figures.iter().enumerate().map(candidate).collect(),
+        periods: names(1),
+        monthly_budget: None,
+        person_days: None,
+        risk_limit: None,
+    }
+}
+
+#[test]
+fn a_giant_out_of_reach_neither_hides_the_rest_nor_lets_it_exceed_a_limit() {
+    let mut valuable = plain(&[(1e9, 1000.0, 0.0), (100.0, 1.0, 5.0), (50.0, 1.0, 1.0)]);
+    valuable.monthly_budget = Some(10.0);
+    assert_eq!(solve(&valuable).value, 150.0);
+    let mut dear = plain(&[(10.0, 1e9, 0.0), (100.0, 500.0, 0.0), (50.0, 90.0, 0.0)]);
+    dear.monthly_budget = Some(100.0);
+    let found = solve(&dear);
+    assert_eq!((found.value, found.monthly_costs[0]), (50.0, 90.0));
+    // What a larger budget is worth is not lost beside the giant either: 400 more buy the second instead of the third.
+    let worth = worth(&dear, &found, &Highs, &LIMITS).expect("solves");
+    let increase = worth[0].increase.expect("improves");
+    assert!((increase - 400.0).abs() < 1e-3, "{worth:?}");
+    assert_eq!(worth[0].gain, Some(50.0));
+}
+
+#[test]
+fn figures_of_unlike_size_change_nothing_but_the_last_digits() {
+    for seed in 0..ROUNDS * 5 {
+        let mut problem = instance(seed);
+        let mut random = Rng::with_seed(seed);
+        for candidate in &mut problem.candidates {
+            for amounts in [
+                &mut candidate.values,
+                &mut candidate.monthly_costs,
+                &mut candidate.person_days,
+                &mut candidate.risks,
+            ] {
+                let factor = 10_f64.powi(random.i32(0..=6));
+                amounts.iter_mut().for_each(|amount| *amount *= factor);
+            }
+        }
+        let found = solve(&problem);
+        assert!(
+            fits(&problem, &starts(&problem, &found)),
+            "seed {seed}: {found:?}"
+        );
+        let (value, _) = by_trying(&problem);
+        assert!(
+            (found.value - value).abs() <= 1e-6 * value,
+            "seed {seed}: {} {value}",
+            found.value
+        );
+    }
+}
+
+#[test]
+fn programs_that_are_none_are_refused() {
+    let column = Column {
+        objective: 1.0,
+        low: 0.0,
+        high: 1.0,
+        is_integer: true,
+    };
+    let row = |high: f64, terms: Vec<(usize, f64)>| Row {
+        kind: RowKind::Structure,
+        low: f64::NEG_INFINITY,
+        high,
+        terms,
+    };
+    let objective = f64::NAN;
+    for (columns, rows) in [
+        (
+            vec![Column {
+                objective,
+                ..column
+            }],
+            Vec::new(),
+        ),
+        (vec![column], vec![row(1.0, vec![(0, f64::NAN)])]),
+        (vec![column], vec![row(f64::NAN, vec![(0, 1.0)])]),
+        (vec![column], vec![row(1.0, vec![(1, 1.0)])]),
+        (vec![column], vec![row(1.0, vec![(0, 1.0), (0, 1.0)])]),
+        (Vec::new(), vec![row(1.0, vec![(0, 1.0)])]),
+    ] {
+        let program = Program { columns, rows };
+        assert!(Highs.maximise(&program, &LIMITS).is_err(), "{program:?}");
+    }
+    let endless = Column {
+        high: f64::INFINITY,
+        ..column
+    };
+    let without_end = Program {
+        columns: vec![endless],
+        rows: Vec::new(),
+    };
+    assert!(Highs.maximise(&without_end, &LIMITS).is_err());
+    let nothing = Highs.maximise(&Program::default(), &LIMITS);
+    assert_eq!(nothing.expect("solves").status, Status::Optimal);
 }
 
 #[test]

@@ -1,19 +1,41 @@
 //! Why nothing fits: which constraints are missed, and by how much.
 
-use uc_model::Problem;
+use uc_model::{Problem, Result};
 
-use super::{Column, Limits, RowKind, Solver, Status, model::Model};
+use super::{
+    Column, Demand, Limits, PortfolioProblem, Program, RowKind, Solved, Solver, Status,
+    model::Model,
+};
 
-/// What is missed by less is rounding.
-const TOLERANCE: f64 = 1e-6;
+/// What is missed by less is rounding, as a share of the largest amount.
+const TOLERANCE: f64 = 1e-7;
 
-/// The problem that names the constraints which the required technologies break, by the least excess possible.
-pub(super) fn explain(model: &Model<'_>, solver: &dyn Solver, limits: &Limits) -> Problem {
+/// The problem that names the limits which the required technologies and their prerequisites exceed, by the least excess
+/// possible. That their links allow them is known before.
+pub(super) fn explain(problem: &PortfolioProblem, solver: &dyn Solver, limits: &Limits) -> Problem {
+    // What is not demanded only adds to the excess.
+    let model = Model::demanded(problem);
+    let (program, excesses) = elastic(&model);
+    let missed = missed(&model, &excesses, solver.maximise(&program, limits));
+    let required = problem
+        .candidates
+        .iter()
+        .filter(|one| one.demand == Demand::Required)
+        .map(|one| one.name.as_str())
+        .collect::<Vec<_>>()
+        .join(", ");
+    Problem::invalid("no portfolio fulfils what is required")
+        .limit(missed)
+        .found(format!("required: {required}"))
+        .remedy("raise what is short, allow more quarters, or require less")
+}
+
+/// The program in which every limit may be exceeded and every excess costs, with the columns of the excesses.
+fn elastic(model: &Model<'_>) -> (Program, Vec<(RowKind, usize)>) {
     let mut program = model.program.clone();
     for column in &mut program.columns {
         column.objective = 0.0;
     }
-    // Every limit may be exceeded, and every excess costs.
     let mut excesses = Vec::new();
     for row in &mut program.rows {
         if row.kind == RowKind::Structure {
@@ -29,35 +51,32 @@ pub(super) fn explain(model: &Model<'_>, solver: &dyn Solver, limits: &Limits) -
         row.terms.push((excess, -1.0));
         excesses.push((row.kind, excess));
     }
-    let required = model
-        .problem
-        .candidates
-        .iter()
-        .filter(|one| one.demand == super::Demand::Required)
-        .map(|one| one.name.as_str())
-        .collect::<Vec<_>>()
-        .join(", ");
-    let problem = Problem::invalid("no portfolio fulfils what is required");
-    let missed: Vec<String> = match solver.maximise(&program, limits) {
-        Ok(solved) if solved.status != Status::Infeasible => excesses
-            .iter()
-            .filter_map(|&(kind, column)| {
-                let excess = solved.values.get(column).copied()?;
-                (excess > TOLERANCE).then(|| words(model, kind, excess))
-            })
-            .collect(),
-        _ => Vec::new(),
+    (program, excesses)
+}
+
+fn missed(model: &Model<'_>, excesses: &[(RowKind, usize)], solved: Result<Solved>) -> String {
+    let Ok(solved) = solved else {
+        return "which limit is too small could not be computed".into();
     };
-    if missed.is_empty() {
-        return problem
-            .limit("prerequisites, exclusions and what is forbidden")
-            .found(format!("required: {required}"))
-            .remedy("require less, or forbid less: no budget can mend it");
+    if solved.values.is_empty() {
+        return "which limit is too small was not found in time".into();
     }
-    problem
-        .limit(missed.join("; "))
-        .found(format!("required: {required}"))
-        .remedy("raise what is short, allow more quarters, or require less")
+    let named: Vec<String> = excesses
+        .iter()
+        .filter_map(|&(kind, column)| {
+            let excess = solved.values.get(column).copied()?;
+            (excess > TOLERANCE).then(|| words(model, kind, excess))
+        })
+        .collect();
+    if named.is_empty() {
+        return "a limit is too small by no more than rounding".into();
+    }
+    let sure = if solved.status == Status::Optimal {
+        ""
+    } else {
+        " (at most: stopped early)"
+    };
+    named.join("; ") + sure
 }
 
 fn words(model: &Model<'_>, kind: RowKind, excess: f64) -> String {

@@ -3,15 +3,15 @@
 //! The unknown y[i, k] is 1 if candidate i has been adopted by period k. Compared with one unknown for each start, the relaxed
 //! program is as tight and branching halves what is left, which makes proofs ten to a hundred times shorter.
 //!
-//! Amounts are divided by the largest of their kind, so that neither the currency nor its size matters to the solver.
+//! Amounts are divided by the largest of their kind that a portfolio can hold, so that neither the currency nor its size matters
+//! to the solver.
 
-use uc_model::{Problem, Result};
+use uc_model::Result;
 
-use super::{Candidate, Column, Demand, PortfolioProblem, Program, Row, RowKind, program::Solved};
-
-/// The most candidates, and the most periods.
-const MAX_CANDIDATES: usize = 1_000;
-const MAX_PERIODS: usize = 16;
+use super::{
+    Candidate, Column, Demand, Limit, PortfolioProblem, Program, Row, RowKind, check::check,
+    program::Solved, reach,
+};
 
 /// What an amount depends on: its list for each period of a candidate.
 type Amounts = fn(&Candidate) -> &[f64];
@@ -21,6 +21,8 @@ type Amounts = fn(&Candidate) -> &[f64];
 pub(super) struct Model<'a> {
     pub(super) problem: &'a PortfolioProblem,
     pub(super) program: Program,
+    /// For each candidate and period whether it can be adopted then.
+    starts: Vec<Vec<bool>>,
     /// Money for one unit of the objective.
     pub(super) value_scale: f64,
     pub(super) cost_scale: f64,
@@ -30,29 +32,63 @@ pub(super) struct Model<'a> {
 
 impl<'a> Model<'a> {
     /// # Errors
-    /// Invalid for lists of the wrong length, numbers that are not finite, and too many candidates.
+    /// Invalid as [`check`] says.
     pub(super) fn new(problem: &'a PortfolioProblem) -> Result<Self> {
         check(problem)?;
-        let scale = |amounts: Amounts| {
-            let all = problem
-                .candidates
-                .iter()
-                .flat_map(|one| amounts(one).iter());
-            let largest = all.fold(0.0_f64, |largest, amount| largest.max(amount.abs()));
-            if largest > 0.0 { largest } else { 1.0 }
-        };
+        Ok(Self::with(problem, reach::possible(problem)))
+    }
+
+    /// The same with whatever can be adopted once a limit is raised.
+    ///
+    /// # Errors
+    /// Invalid as [`check`] says.
+    pub(super) fn beyond(problem: &'a PortfolioProblem, limit: Limit) -> Result<Self> {
+        check(problem)?;
+        let mut without = problem.clone();
+        match limit {
+            Limit::MonthlyBudget => without.monthly_budget = None,
+            Limit::PersonDays => without.person_days = None,
+            Limit::Risk => without.risk_limit = None,
+        }
+        Ok(Self::with(problem, reach::possible(&without)))
+    }
+
+    /// The same with nothing but what every portfolio holds, whether or not it fits.
+    pub(super) fn demanded(problem: &'a PortfolioProblem) -> Self {
+        Self::with(problem, reach::demanded(problem))
+    }
+
+    fn with(problem: &'a PortfolioProblem, starts: Vec<Vec<bool>>) -> Self {
+        let days = problem.person_days.as_deref().unwrap_or_default();
+        let least_days = days.iter().copied().filter(|days| *days > 0.0);
         let mut model = Self {
+            value_scale: scale(problem, &starts, |one| &one.values, None),
+            cost_scale: scale(
+                problem,
+                &starts,
+                |one| &one.monthly_costs,
+                problem.monthly_budget,
+            ),
+            work_scale: scale(
+                problem,
+                &starts,
+                |one| &one.person_days,
+                least_days.reduce(f64::min),
+            ),
+            risk_scale: scale(problem, &starts, |one| &one.risks, problem.risk_limit),
             problem,
             program: Program::default(),
-            value_scale: scale(|one| &one.values),
-            cost_scale: scale(|one| &one.monthly_costs),
-            work_scale: scale(|one| &one.person_days),
-            risk_scale: scale(|one| &one.risks),
+            starts,
         };
         model.columns();
         model.structure();
         model.limits();
-        Ok(model)
+        model
+    }
+
+    /// Whether a candidate can have been adopted by a period.
+    fn can_run(&self, candidate: usize, period: usize) -> bool {
+        self.starts[candidate][..=period].contains(&true)
     }
 
     /// The column of a candidate and a period.
@@ -64,15 +100,18 @@ impl<'a> Model<'a> {
     pub(super) fn once(&self, amounts: Amounts, scale: f64, last: usize) -> Vec<(usize, f64)> {
         let mut terms = Vec::new();
         for (at, candidate) in self.problem.candidates.iter().enumerate() {
-            let amounts = amounts(candidate);
-            for period in 0..=last {
-                // Σ a[j] (y[j] - y[j - 1]) for j up to `last`, sorted by y.
-                let later = if period < last {
-                    amounts[period + 1]
+            // What cannot begin in a period has no amount there.
+            let amount = |period: usize| {
+                let is_due = period <= last && self.starts[at][period];
+                if is_due {
+                    amounts(candidate)[period]
                 } else {
                     0.0
-                };
-                let coefficient = (amounts[period] - later) / scale;
+                }
+            };
+            for period in 0..=last {
+                // Σ a[j] (y[j] - y[j - 1]) for j up to `last`, sorted by y.
+                let coefficient = (amount(period) - amount(period + 1)) / scale;
                 if coefficient != 0.0 {
                     terms.push((self.column(at, period), coefficient));
                 }
@@ -83,19 +122,14 @@ impl<'a> Model<'a> {
 
     fn columns(&mut self) {
         let last = self.problem.periods.len() - 1;
-        for candidate in &self.problem.candidates {
+        for (at, candidate) in self.problem.candidates.iter().enumerate() {
             for period in 0..self.problem.periods.len() {
-                let (low, high) = match candidate.demand {
-                    Demand::Free => (0.0, 1.0),
-                    // Adopted by the end, whenever it is.
-                    Demand::Required if period == last => (1.0, 1.0),
-                    Demand::Required => (0.0, 1.0),
-                    Demand::Forbidden => (0.0, 0.0),
-                };
+                // Required is who is adopted by the end, whenever it is.
+                let is_due = candidate.demand == Demand::Required && period == last;
                 self.program.columns.push(Column {
                     objective: 0.0,
-                    low,
-                    high,
+                    low: f64::from(u8::from(is_due)),
+                    high: f64::from(u8::from(self.can_run(at, period))),
                     is_integer: true,
                 });
             }
@@ -120,6 +154,9 @@ impl<'a> Model<'a> {
             for period in 1..periods {
                 let (before, now) = (self.column(at, period - 1), self.column(at, period));
                 at_most(vec![(before, 1.0), (now, -1.0)], 0.0);
+                if !self.starts[at][period] {
+                    at_most(vec![(now, 1.0), (before, -1.0)], 0.0);
+                }
             }
             for &required in &candidate.requires {
                 for period in 0..periods {
@@ -151,6 +188,7 @@ impl<'a> Model<'a> {
             if let Some(budget) = self.problem.monthly_budget {
                 let costs = self.problem.candidates.iter().enumerate();
                 let terms = costs
+                    .filter(|(at, _)| self.can_run(*at, period))
                     .map(|(at, one)| {
                         let cost = one.monthly_costs[period] / self.cost_scale;
                         (self.column(at, period), cost)
@@ -190,50 +228,26 @@ impl<'a> Model<'a> {
     }
 }
 
-fn check(problem: &PortfolioProblem) -> Result<()> {
-    let count = problem.candidates.len();
-    if count == 0 || count > MAX_CANDIDATES {
-        return Err(Problem::invalid("a portfolio has candidates")
-            .limit(format!("1 to {MAX_CANDIDATES}"))
-            .found(count));
+/// What to divide amounts by: the largest that can be due, or their limit if that is less, so that what a solver allows itself
+/// stays a millionth of the limit.
+fn scale(
+    problem: &PortfolioProblem,
+    starts: &[Vec<bool>],
+    amounts: Amounts,
+    limit: Option<f64>,
+) -> f64 {
+    let mut largest = 0.0_f64;
+    for (candidate, starts) in problem.candidates.iter().zip(starts) {
+        let first = starts.iter().position(|possible| *possible);
+        let due = first.map_or(&[][..], |first| &amounts(candidate)[first..]);
+        largest = due
+            .iter()
+            .fold(largest, |largest, amount| largest.max(amount.abs()));
     }
-    if problem.periods.is_empty() || problem.periods.len() > MAX_PERIODS {
-        return Err(Problem::invalid("a portfolio has periods")
-            .limit(format!("1 to {MAX_PERIODS}"))
-            .found(problem.periods.len()));
+    let limit = limit.filter(|limit| *limit > 0.0).unwrap_or(f64::INFINITY);
+    if largest > 0.0 {
+        largest.min(limit)
+    } else {
+        1.0
     }
-    let is_list = |list: &[f64]| {
-        list.len() == problem.periods.len() && list.iter().all(|amount| amount.is_finite())
-    };
-    for candidate in &problem.candidates {
-        let lists: [&[f64]; 4] = [
-            &candidate.values,
-            &candidate.monthly_costs,
-            &candidate.person_days,
-            &candidate.risks,
-        ];
-        let names = candidate.requires.iter().chain(&candidate.excludes);
-        if !lists.into_iter().all(is_list) || names.into_iter().any(|&other| other >= count) {
-            return Err(Problem::invalid(
-                "a candidate's figures are not finite, or not one for each period",
-            )
-            .at(&candidate.name));
-        }
-    }
-    let limits = [problem.monthly_budget, problem.risk_limit];
-    let is_bad = limits
-        .into_iter()
-        .flatten()
-        .chain(problem.person_days.iter().flatten().copied())
-        .any(|limit| !limit.is_finite());
-    let is_short = problem
-        .person_days
-        .as_ref()
-        .is_some_and(|days| days.len() != problem.periods.len());
-    if is_bad || is_short {
-        return Err(Problem::invalid(
-            "a limit of the portfolio is not finite, or not one for each period",
-        ));
-    }
-    Ok(())
 }

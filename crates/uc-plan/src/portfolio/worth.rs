@@ -33,15 +33,34 @@ pub struct Worth {
     pub gain: Option<f64>,
 }
 
-/// The improvement that counts as noticeable, as a share of the portfolio's value or of the largest technology's.
-const NOTICEABLE: f64 = 1e-4;
-/// By how much solvers let scaled constraints be exceeded, with room to spare.
-const TOLERANCE: f64 = 4e-6;
+impl Worth {
+    /// What one unit of the increase brings on average, money; `None` if nothing improves.
+    pub fn per_unit(&self) -> Option<f64> {
+        let increase = self.increase.filter(|increase| *increase > 0.0)?;
+        Some(self.gain? / increase)
+    }
+}
 
-/// The worth of each limit that the problem has.
+/// The improvement that counts as noticeable, as a share of the portfolio's value, or of the largest technology's if the
+/// portfolio is worth nothing.
+const NOTICEABLE: f64 = 1e-4;
+
+/// How the search for a smallest increase ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Search {
+    /// By so much, in the limit's unit.
+    Found(f64),
+    /// However large the limit, nothing is better.
+    Nothing,
+    /// Not in time.
+    Unfinished,
+}
+
+/// The worth of each limit that the problem has. What a limit is worth is known only beside a proven portfolio: without one
+/// nothing is said, nor of a limit whose increase is not found in time.
 ///
 /// # Errors
-/// Internal if the solver fails.
+/// As [`choose`].
 pub fn worth(
     problem: &PortfolioProblem,
     best: &Portfolio,
@@ -54,29 +73,29 @@ pub fn worth(
         Limit::Risk => problem.risk_limit.is_some(),
     };
     let limits_of_problem = [Limit::MonthlyBudget, Limit::PersonDays, Limit::Risk];
+    if best.status != Status::Optimal {
+        return Ok(Vec::new());
+    }
     let model = Model::new(problem)?;
     let duals = relaxed(&model, solver, limits)?;
-    limits_of_problem
-        .into_iter()
-        .filter(|limit| has(*limit))
-        .map(|limit| {
-            let (increase, gain) = match smallest_increase(&model, best, limit, solver, limits)? {
-                Some(increase) => {
-                    // The solver's tolerance must not take away again what was found with it.
-                    let raised = increase + TOLERANCE * scale(&model, limit);
-                    let gain = gain(problem, best, limit, raised, solver, limits)?;
-                    (gain.map(|_| increase), gain)
-                }
-                None => (None, None),
-            };
-            Ok(Worth {
-                limit,
-                relaxed_per_unit: price(&model, &duals, limit),
-                increase,
-                gain,
-            })
-        })
-        .collect()
+    let mut worths = Vec::new();
+    for limit in limits_of_problem.into_iter().filter(|limit| has(*limit)) {
+        let (increase, gain) = match smallest_increase(problem, best, limit, solver, limits)? {
+            Search::Unfinished => continue,
+            Search::Nothing => (None, None),
+            Search::Found(increase) => {
+                let gain = gain(problem, best, limit, increase, solver, limits)?;
+                (gain.map(|_| increase), gain)
+            }
+        };
+        worths.push(Worth {
+            limit,
+            relaxed_per_unit: price(&model, &duals, limit),
+            increase,
+            gain,
+        });
+    }
+    Ok(worths)
 }
 
 fn belongs(kind: RowKind, limit: Limit) -> bool {
@@ -116,13 +135,24 @@ fn price(model: &Model<'_>, duals: &[f64], limit: Limit) -> f64 {
 
 /// The smallest increase of a limit under which a noticeably better portfolio exists.
 fn smallest_increase(
-    model: &Model<'_>,
+    problem: &PortfolioProblem,
     best: &Portfolio,
     limit: Limit,
     solver: &dyn Solver,
     limits: &Limits,
-) -> Result<Option<f64>> {
-    let mut program: Program = model.program.clone();
+) -> Result<Search> {
+    let model = Model::beyond(problem, limit)?;
+    let solved = solver.maximise(&for_increase(&model, best, limit), limits)?;
+    Ok(match solved.status {
+        Status::Optimal => Search::Found(shortage(problem, &model.starts(&solved), limit)),
+        Status::Infeasible => Search::Nothing,
+        Status::Stopped => Search::Unfinished,
+    })
+}
+
+/// The program that raises a limit as little as a noticeably better portfolio needs.
+fn for_increase(model: &Model<'_>, best: &Portfolio, limit: Limit) -> Program {
+    let mut program = model.program.clone();
     for column in &mut program.columns {
         column.objective = 0.0;
     }
@@ -138,23 +168,49 @@ fn smallest_increase(
             row.terms.push((increase, -1.0));
         }
     }
-    let wanted = best.value + NOTICEABLE * best.value.abs().max(model.value_scale);
+    // Measured by the portfolio itself, so that a giant which a larger limit would admit does not make it rounding.
+    let unit = if best.value > 0.0 {
+        best.value
+    } else {
+        model.value_scale
+    };
+    let last = model.problem.periods.len() - 1;
     program.rows.push(Row {
         kind: RowKind::Structure,
-        low: wanted / model.value_scale,
+        low: best.value / unit + NOTICEABLE,
         high: f64::INFINITY,
-        terms: model.once(
-            |one| &one.values,
-            model.value_scale,
-            model.problem.periods.len() - 1,
-        ),
+        terms: model.once(|one| &one.values, unit, last),
     });
-    let solved = solver.maximise(&program, limits)?;
-    if solved.status != Status::Optimal {
-        return Ok(None);
-    }
-    let found = solved.values.get(increase).copied().unwrap_or(0.0);
-    Ok(Some(found.max(0.0) * scale(model, limit)))
+    program
+}
+
+/// By how much a schedule exceeds a limit where it does so most: added up anew, free of the solver's rounding.
+fn shortage(problem: &PortfolioProblem, starts: &[Option<usize>], limit: Limit) -> f64 {
+    let started = |until: usize| {
+        let starts = starts.iter().zip(&problem.candidates);
+        starts.filter_map(move |(start, one)| Some(((*start)?, one)).filter(|(at, _)| *at <= until))
+    };
+    let last = problem.periods.len() - 1;
+    let excess = |period: usize| -> f64 {
+        match limit {
+            Limit::MonthlyBudget => {
+                let cost: f64 = started(period)
+                    .map(|(_, one)| one.monthly_costs[period])
+                    .sum();
+                cost - problem.monthly_budget.unwrap_or(f64::INFINITY)
+            }
+            Limit::PersonDays => {
+                let work: f64 = started(period).map(|(at, one)| one.person_days[at]).sum();
+                let days = problem.person_days.as_ref();
+                work - days.map_or(f64::INFINITY, |days| days[period])
+            }
+            Limit::Risk => {
+                let risk: f64 = started(last).map(|(at, one)| one.risks[at]).sum();
+                risk - problem.risk_limit.unwrap_or(f64::INFINITY)
+            }
+        }
+    };
+    (0..problem.periods.len()).map(excess).fold(0.0, f64::max)
 }
 
 /// What raising a limit by so much brings.
