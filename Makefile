@@ -14,7 +14,7 @@ help: ## Show this list
 
 # The development profile: it builds several times sooner than the release one, and its dependencies are optimised.
 run: setup ## Build, and run the examples with the choice explained and timings
-	$(CARGO) build --package uc-cli
+	$(CARGO) build --package uc-cli --package uc-solver
 	$(CARGO) xtask example-image $(HELLO)/busybox
 	$(UC) explain $(HELLO)/hello.yaml
 	$(UC) run $(HELLO)/hello.yaml --timings
@@ -34,7 +34,9 @@ deny: setup ## Check licences, advisories and owners of dependencies (needs carg
 
 # Statically linked, it runs on any Linux of its architecture and starts without a dynamic linker.
 release: setup ## Build the program as it is released: target/release/uc, statically linked
-	$(CARGO) rustc --release --package uc-cli --bin uc -- -C target-feature=+crt-static
+	$(CARGO) rustc --release --package uc-solver --bin uc-solve -- -C target-feature=+crt-static
+	UC_SOLVE="$(CURDIR)/target/release/uc-solve" \
+		$(CARGO) rustc --release --package uc-cli --bin uc --features embedded-solver -- -C target-feature=+crt-static
 
 bench: release ## Measure cold starts beside the peers found on PATH
 	$(CARGO) build --release --package uc-wasm --example bare_wasmtime

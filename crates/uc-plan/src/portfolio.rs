@@ -8,6 +8,7 @@ use serde::Serialize;
 mod candidates;
 mod check;
 mod choice;
+mod exact;
 mod frontier;
 mod futures;
 mod infeasible;
@@ -21,7 +22,9 @@ pub use candidates::{Conditions, futures, problem};
 pub use choice::{Adoption, Portfolio, choose};
 pub use frontier::{FRONTIER_POINTS, FrontierPoint, frontier};
 pub use futures::{Foresight, MAX_FUTURES, foresight};
-pub use program::{Column, Limits, Program, Row, RowKind, Solved, Solver, Status};
+pub use program::{
+    Column, Limits, Program, Request, Response, Row, RowKind, Solved, Solver, Status,
+};
 pub use worth::{Limit, Worth, worth};
 
 /// Whether the user leaves a candidate to the optimum.

@@ -5,6 +5,7 @@ mod calendar;
 mod csv;
 mod report;
 mod selection;
+mod solver;
 mod supply_chain;
 mod text;
 mod uncertainty;

@@ -12,9 +12,8 @@ use uc_plan::{
         foresight, frontier, futures, problem, worth,
     },
 };
-use uc_solver::Highs;
 
-use super::Question;
+use super::{Question, solver::SolverProgram};
 
 /// The portfolio with its frontier, the worth of its limits and how sure it is.
 #[derive(Debug, Serialize)]
@@ -50,7 +49,8 @@ pub(super) fn select(
     let limits = Limits {
         time: Duration::from_secs(question.time_limit_s),
     };
-    let portfolio = choose(&problem, &Highs, &limits)?;
+    let solver = SolverProgram::start()?;
+    let portfolio = choose(&problem, &solver, &limits)?;
     if catalogue.technologies.len() > DETAILED_TECHNOLOGIES {
         return Ok(Selection {
             portfolio,
@@ -60,13 +60,13 @@ pub(super) fn select(
         });
     }
     Ok(Selection {
-        frontier: frontier(&problem, &Highs, &limits)?,
-        worth: worth(&problem, &portfolio, &Highs, &limits)?,
+        frontier: frontier(&problem, &solver, &limits)?,
+        worth: worth(&problem, &portfolio, &solver, &limits)?,
         foresight: if question.samples == 0 {
             None
         } else {
             Some(foreseen(
-                catalogue, question, periods, &problem, &portfolio, &limits,
+                catalogue, question, periods, &problem, &portfolio, &solver, &limits,
             )?)
         },
         portfolio,
@@ -79,8 +79,9 @@ fn foreseen(
     periods: &[Period],
     problem: &PortfolioProblem,
     portfolio: &Portfolio,
+    solver: &SolverProgram,
     limits: &Limits,
 ) -> Result<Foresight> {
     let futures = futures(catalogue, question.as_of, periods, question.seed, FUTURES);
-    foresight(problem, portfolio, futures, &Highs, limits)
+    foresight(problem, portfolio, futures, solver, limits)
 }
