@@ -135,6 +135,9 @@ fn sureness(answer: &Answer) -> String {
 
 fn frontier(answer: &Answer) -> String {
     let points = &answer.selection.frontier;
+    if points.is_empty() && answer.technologies.len() <= DETAILED_TECHNOLOGIES {
+        return "No point of the efficient frontier was proven in time (--time-limit).\n".into();
+    }
     if points.is_empty() {
         return format!(
             "With more than {DETAILED_TECHNOLOGIES} technologies, frontier, worth of one more unit and foresight are left out.\n"
