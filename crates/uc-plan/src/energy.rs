@@ -75,8 +75,11 @@ pub struct Energy {
     pub notes: Vec<&'static str>,
 }
 
-const NOTES: [&str; 4] = [
+const NOTES: [&str; 7] = [
     "the source's ratio of 1.2 has no derivation: it stands as a scenario beside the computed one",
+    "1.2 is also the source's own cost multiple of 2025-07, which may be where it comes from",
+    "a refill may replace what evaporated: counted once, the source's cooling costs 104 a day and the ratio is 8.67",
+    "with the source's figures even free nitrogen does not break even: refrigeration takes 1440 kWh a month, copper loses 720",
     "cooling, nitrogen and copper scale with the length of the line, so no length changes their ratio",
     "cooling runs as many hours a month as the line: whoever switches the line off lets it warm up",
     "three points leave the trend one degree of freedom: its interval is honest, and wide",

@@ -94,6 +94,21 @@ fn m4_2_break_even_is_at_346_a_and_nowhere_else() {
     assert!(near(current.value, 100.0 * 10.0_f64.sqrt()), "{current}");
 }
 
+/// What the notes of the answer say.
+#[test]
+fn m4_2_the_notes_figures_follow_from_the_model() {
+    let ratio = |scenario: &Scenario| {
+        let ratio = energy(scenario).expect("computes").line.ratio;
+        ratio.expect("copper loses something").value
+    };
+    let without_evaporation = with(Parameter::NitrogenEvaporated, 0.0);
+    assert!((ratio(&without_evaporation) - 104.0 / 12.0).abs() < 1e-9);
+    assert!((ratio(&with(Parameter::NitrogenPrice, 0.0)) - 1440.0 / 720.0).abs() < 1e-9);
+    let doubled = with(Parameter::LineLength, 1_000.0);
+    let line = energy(&doubled).expect("computes").line;
+    assert!(near(line.cooling_per_month.value, 8_640.0) && near(line.copper_loss.value, 1_440.0));
+}
+
 #[test]
 fn m4_3_the_ticket_is_0_8_and_its_trend_has_an_error() {
     let ticket = source().ticket;

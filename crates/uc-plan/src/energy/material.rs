@@ -18,7 +18,7 @@ pub const ROOM_TEMPERATURE_K: f64 = 300.0;
 pub const HELIUM_COST_FACTOR: f64 = 10.0;
 /// No critical temperature is looked for above this, K: every solid has molten.
 const HOTTEST_K: f64 = 5000.0;
-/// Pressures of the earth's centre, GPa; presses reach less than twice of it.
+/// No press reaches it, GPa: diamond anvils end at about 770.
 const STRONGEST_PRESS_GPA: f64 = 1000.0;
 const MOST_NAME_BYTES: usize = 100;
 
@@ -243,7 +243,7 @@ pub fn source_materials() -> Vec<Material> {
         ("H3S", -70.0, Some(155.0), State::Laboratory),
         ("YBCO", -181.0, None, State::Production),
     ];
-    // Written out rather than through `ambient`, which can fail; the tests hold each row against it.
+    // Written out rather than through `ambient`, which can fail.
     rows.map(|(name, celsius, gigapascals, state)| Material {
         name: name.into(),
         critical: ThermodynamicTemperature::new::<degree_celsius>(celsius),
