@@ -103,7 +103,11 @@ fn program() -> Result<(PathBuf, rustix::fd::OwnedFd)> {
     let failed = |error: rustix::io::Errno| {
         Problem::host("no memory file can be made for the solver").caused_by(error)
     };
-    let file = rustix::fs::memfd_create(NAME, rustix::fs::MemfdFlags::CLOEXEC).map_err(failed)?;
+    let flags = rustix::fs::MemfdFlags::CLOEXEC;
+    // Kernels before 6.3 do not know EXEC; later ones may be set to make memory files not executable without it.
+    let file = rustix::fs::memfd_create(NAME, flags | rustix::fs::MemfdFlags::EXEC)
+        .or_else(|_| rustix::fs::memfd_create(NAME, flags))
+        .map_err(failed)?;
     let mut rest = SOLVER;
     while !rest.is_empty() {
         let written = rustix::io::write(&file, rest).map_err(failed)?;
