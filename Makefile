@@ -14,7 +14,7 @@ help: ## Show this list
 
 # The development profile: it builds several times sooner than the release one, and its dependencies are optimised.
 run: setup ## Build, and run the examples with the choice explained and timings
-	$(CARGO) build --package uc-cli --package uc-solver
+	$(CARGO) build --package uc-cli
 	$(CARGO) xtask example-image $(HELLO)/busybox
 	$(UC) explain $(HELLO)/hello.yaml
 	$(UC) run $(HELLO)/hello.yaml --timings

@@ -70,15 +70,25 @@ pub(super) const PACKAGES: &[Package] = &[
     program(
         "g++",
         "c++",
-        Need::Build,
-        "it compiles HiGHS, which finds the best portfolios",
+        Need::Run,
+        "it compiles HiGHS, with which uc plan finds the best portfolio",
     ),
-    program("cmake", "cmake", Need::Build, "it builds HiGHS"),
-    program("make", "make", Need::Build, "it builds HiGHS"),
+    program(
+        "cmake",
+        "cmake",
+        Need::Run,
+        "it builds HiGHS, with which uc plan finds the best portfolio",
+    ),
+    program(
+        "make",
+        "make",
+        Need::Run,
+        "it builds HiGHS, with which uc plan finds the best portfolio",
+    ),
     Package {
         name: "libclang-dev",
         proof: Proof::Library("libclang"),
-        need: Need::Build,
+        need: Need::Run,
         purpose: "it reads the headers of HiGHS while building; nothing of it stays in the program",
     },
     Package {
