@@ -116,6 +116,12 @@ fn budget_people_and_wishes_bind_and_what_does_not_fit_is_named() {
             .expect("a number")
             <= 10.0 + 1e-6
     );
+    let both = plan(&host, &["--require", "fpga", "--forbid", "fpga"]);
+    assert!(
+        both.code == 65 && both.stderr.contains("both required and forbidden"),
+        "{}",
+        both.stderr
+    );
     let refused = plan(&host, &["--require", "superconductor", "--budget", "2000"]);
     assert_eq!(refused.code, 65);
     assert!(
@@ -338,6 +344,10 @@ fn m7_5_unsigned_pulls_and_signing_anew_over_one_s_own_volumes() {
     assert_eq!(
         ask(&["--allowance-gb", "100"])["egress_per_month"]["value"],
         0.0
+    );
+    assert_eq!(
+        ask(&["--image-mb", "100", "--link-mbps", "0.5"])["unsigned_pull_s"]["value"],
+        1600.0
     );
     let hours = ask(&["--old-images", "12"])["resigning_h"]["value"].as_f64();
     assert_eq!(hours, Some(1.0));

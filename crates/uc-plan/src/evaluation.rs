@@ -90,12 +90,12 @@ pub enum PriorityKey {
 impl PriorityKey {
     /// Of monthly figures and a risk.
     pub fn new(benefit: f64, cost: f64, risk: f64) -> Self {
-        // Without any risk the better of two returns still comes first.
-        let risk = risk.max(f64::MIN_POSITIVE.sqrt());
+        // Without any risk a gain is without bound; nothing for nothing is nothing.
+        let per_risk = |gain: f64| if gain == 0.0 { 0.0 } else { gain / risk };
         if cost > 0.0 {
-            Self::Paid((benefit - cost) / cost / risk)
+            Self::Paid(per_risk((benefit - cost) / cost))
         } else {
-            Self::Free(benefit / risk)
+            Self::Free(per_risk(benefit))
         }
     }
 

@@ -90,7 +90,11 @@ pub fn cost(volumes: &Volumes, policy: &Policy, currency: &str) -> Result<Supply
     let charged = (volumes.egress_gb_per_month - policy.allowance_gb).max(0.0);
     let egress = charged * policy.price_per_gb;
     let seconds = |mbps: f64| volumes.image_mb * 8.0 / mbps;
-    let (slow, fast) = (seconds(policy.unsigned_mbps), seconds(volumes.link_mbps));
+    // No pull is faster than the link.
+    let (slow, fast) = (
+        seconds(policy.unsigned_mbps.min(volumes.link_mbps)),
+        seconds(volumes.link_mbps),
+    );
     let saved_h = (slow - fast).max(0.0) * volumes.pulls_per_month / 3600.0;
     let resigning_h = volumes.old_images * policy.resign_minutes / 60.0;
     let model = |value, unit: &str, inputs: &str| Figure::modelled(value, unit, inputs);

@@ -83,8 +83,8 @@ fn decay(share_a_year: f64, years: f64) -> f64 {
 
 /// Years from the catalogue's date to a month after `as_of`; before the catalogue's date nothing has been learned.
 fn years(catalogue: &Catalogue, as_of: Date, months: u32) -> f64 {
-    let since = catalogue.dated.whole_months_until(as_of) as f64 + f64::from(months);
-    (since / 12.0).max(0.0)
+    let day = as_of.plus_months(i64::from(months));
+    catalogue.dated.whole_months_until(day).max(0) as f64 / 12.0
 }
 
 fn policy_factors(technology: &Technology, day: Date) -> (f64, f64) {

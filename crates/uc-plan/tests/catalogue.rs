@@ -120,6 +120,8 @@ fn what_is_wrong_is_named_with_file_line_and_field() {
         ("standardised", "\"2027-02-30\"", "not a date"),
         ("standardised", "2027-01-01T00:00:00Z", "not a date"),
         ("id", "\"One Two\"", "id is malformed"),
+        ("name", "\"\\u001b[31m\"", "control characters"),
+        ("impact", "{ median = 1, p90 = 1e5 }", "too wide"),
         ("risk_grade", "\"huge\"", "grade is not known"),
         ("maturitty", "1", "did you mean maturity?"),
         ("requires", "[\"one\"]", "cannot name itself"),

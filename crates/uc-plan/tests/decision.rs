@@ -132,6 +132,13 @@ fn m9_4_priority_is_a_total_order_and_free_technologies_come_first() {
 }
 
 #[test]
+fn m9_4_without_risk_a_gain_comes_first_and_nothing_is_nothing() {
+    let without = PriorityKey::new(5.0, 0.0, 0.0);
+    assert!(without.compare(&PriorityKey::new(1e9, 0.0, 1.0)).is_gt());
+    assert_eq!(PriorityKey::new(0.0, 0.0, 0.0), PriorityKey::Free(0.0));
+}
+
+#[test]
 fn m9_6_totals() {
     let catalogue = source();
     let totals = Totals::of(&catalogue.technologies);

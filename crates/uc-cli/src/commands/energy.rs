@@ -4,7 +4,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use uc_model::{Problem, Provenance, Result};
-use uc_plan::energy::{BreakEven, Energy, Parameter, Scenario, energy as model};
+use uc_plan::energy::{
+    BreakEven, Energy, Parameter, Scenario, energy as model,
+    material::{State, Suitability},
+};
 use uc_report::{Block, Chart, Mark, Plot, Point, Report, Section, Series};
 
 use super::plan::{json, output};
@@ -101,6 +104,32 @@ fn break_evens(list: &[BreakEven]) -> Vec<String> {
         .collect()
 }
 
+/// What each material is good for, one line each.
+fn materials(answer: &Energy) -> Vec<String> {
+    let state = |state: State| match state {
+        State::Unconfirmed => "claimed and not confirmed",
+        State::Laboratory => "shown in laboratories",
+        State::Production => "in production",
+    };
+    let use_of = |suitability: Suitability| match suitability {
+        Suitability::Conductor => "makes a line",
+        Suitability::Unconfirmed => "nothing is built on it",
+        Suitability::NeedsPressure => "superconducts under pressure alone: no line",
+    };
+    answer
+        .materials
+        .iter()
+        .map(|one| {
+            format!(
+                "{}: {}, {}",
+                one.name,
+                state(one.state),
+                use_of(one.suitability)
+            )
+        })
+        .collect()
+}
+
 fn verdict(answer: &Energy) -> String {
     match &answer.line.ratio {
         Some(ratio) => format!(
@@ -124,6 +153,10 @@ fn text(answer: &Energy, rows: &[Row]) -> String {
         }
         text.push('\n');
     }
+    for line in materials(answer) {
+        text.push_str(&format!("{line}\n"));
+    }
+    text.push('\n');
     for line in &answer.red_lines {
         text.push_str(&format!(
             "Red line {}: {}: {}\n",
@@ -157,6 +190,7 @@ fn report(answer: &Energy, rows: &[Row]) -> Report {
             break_evens(list).join("; ")
         )));
     }
+    blocks.push(Block::Paragraph(materials(answer).join("; ") + "."));
     blocks.push(Block::Chart(trend_chart(answer)));
     blocks.extend(
         answer

@@ -111,7 +111,7 @@ struct QuestionArgs {
     /// Months over which benefits and costs count [default: the catalogue's]
     #[arg(long, value_name = "MONTHS")]
     horizon: Option<u32>,
-    /// Samples of the uncertain figures; 0 for none
+    /// Samples of the uncertain figures, rounded up to a multiple of 65536, at least two of it; 0 for none
     #[arg(long, default_value_t = 1 << 20, value_name = "N")]
     samples: u64,
     /// Seed of the samples
@@ -232,6 +232,17 @@ impl QuestionArgs {
                 .map(|value| within(name, value, 0.0, 1e15))
                 .transpose()
         };
+        let (require, forbid) = (
+            positions("--require", &self.require, catalogue)?,
+            positions("--forbid", &self.forbid, catalogue)?,
+        );
+        if let Some(&both) = require.iter().find(|at| forbid.contains(at)) {
+            return Err(
+                Problem::invalid("a technology is both required and forbidden")
+                    .at("--require, --forbid")
+                    .found(&catalogue.technologies[both].id),
+            );
+        }
         Ok(Question {
             as_of,
             budget: positive("--budget", self.budget)?,
@@ -243,8 +254,8 @@ impl QuestionArgs {
                 from: as_of,
             },
             quarters: quarters as usize,
-            require: positions("--require", &self.require, catalogue)?,
-            forbid: positions("--forbid", &self.forbid, catalogue)?,
+            require,
+            forbid,
             samples: self.samples,
             seed: self.seed,
             time_limit_s: within("--time-limit", self.time_limit as f64, 1.0, 86_400.0)? as u64,

@@ -92,6 +92,10 @@ impl<'a> Node<'a> {
 
     pub(super) fn text(&self) -> Result<&'a str> {
         match self.value {
+            // They would reach the terminal of whoever reads the answer.
+            DeValue::String(text) if text.chars().any(char::is_control) => {
+                Err(self.problem("the text holds control characters"))
+            }
             DeValue::String(text) if text.chars().count() <= MAX_TEXT_CHARS => Ok(text),
             DeValue::String(text) => Err(self
                 .problem("the text is too long")

@@ -201,9 +201,16 @@ fn check_order(node: &Node<'_>, distribution: &Distribution) -> Result<()> {
             "0 < median < p90 must hold",
             format!("median {median}, p90 {p90}"),
         ),
+        Distribution::LogNormal { median, p90 } if p90 > WIDEST * median => inverted(
+            "the distribution is too wide for its percentiles to be told: p90 <= 10000 × median must hold",
+            format!("median {median}, p90 {p90}"),
+        ),
         _ => Ok(()),
     }
 }
+
+/// The largest quotient of p90 and median.
+const WIDEST: f64 = 10_000.0;
 
 /// Refuses values that the quantity cannot have; a normal distribution is cut at the domain's ends instead, as long as its
 /// mean lies within.

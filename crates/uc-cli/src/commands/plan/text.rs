@@ -142,7 +142,9 @@ fn returns(catalogue: &Catalogue, answer: &Answer) -> String {
                 uc_plan::evaluation::PriorityKey::Free(key) => {
                     format!("free; benefit / risk {}", amount(key))
                 }
-                uc_plan::evaluation::PriorityKey::Paid(key) => format!("ROI / risk {key:.4}"),
+                uc_plan::evaluation::PriorityKey::Paid(key) => {
+                    format!("ROI / risk {}", amount(key))
+                }
             },
         ]);
     }
@@ -219,7 +221,7 @@ fn timing(_: &Catalogue, answer: &Answer) -> String {
             } else if subject.waiting.worth > 0.05 * subject.waiting.now.max(1.0) {
                 marked(Mark::Attention, "waiting is worth something")
             } else {
-                marked(Mark::Good, "adopt")
+                marked(Mark::Good, "worth adopting")
             },
         ]);
     }

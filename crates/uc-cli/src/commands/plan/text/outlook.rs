@@ -304,5 +304,31 @@ pub(super) fn timetable(_: &Catalogue, answer: &Answer) -> String {
             format!("standard {}", watch.standardised),
         ]);
     }
-    title("Timetable") + &table.text()
+    let mut text = title("Timetable") + &table.text();
+    let late: Vec<String> = late(answer);
+    if !late.is_empty() {
+        text.push_str(&format!(
+            "{} after the planned quarter, since one adoption is one person's work and prerequisites come first: {}.\n\
+             The portfolio counts person-days alone; what the delay costs is in the timing curve (--format json).\n",
+            marked(Mark::Attention, "Starts"),
+            late.join(", ")
+        ));
+    }
+    text
+}
+
+/// Adoptions that the timetable begins after the quarter of the portfolio.
+fn late(answer: &Answer) -> Vec<String> {
+    let planned_end = |technology: usize| {
+        let adoptions = &answer.selection.portfolio.adoptions;
+        let adoption = adoptions.iter().find(|one| one.candidate == technology)?;
+        let period = answer.periods.get(adoption.period)?;
+        Some(uc_plan::timetable::quarter_start(period.start).plus_months(3))
+    };
+    answer
+        .timetable
+        .iter()
+        .filter(|one| planned_end(one.technology).is_some_and(|end| one.start >= end))
+        .map(|one| answer.label(one.technology))
+        .collect()
 }
