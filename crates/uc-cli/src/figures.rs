@@ -125,15 +125,13 @@ pub(crate) fn to_csv(rows: &[Row]) -> String {
     let headings = ["group", "figure", "value", "unit", "provenance", "basis"];
     let mut text = csv::row(headings.map(str::to_owned));
     for row in rows {
-        let provenance = row.figure.provenance.to_string();
-        let (kind, basis) = provenance.split_once(": ").unwrap_or((&provenance, ""));
         text.push_str(&csv::row([
             row.group.clone(),
             row.label.clone(),
             csv::number(Some(row.figure.value)),
             row.figure.unit.clone(),
-            kind.to_owned(),
-            basis.to_owned(),
+            row.figure.provenance.kind().to_owned(),
+            row.figure.provenance.basis().to_owned(),
         ]));
     }
     text

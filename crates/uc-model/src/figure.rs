@@ -16,13 +16,27 @@ pub enum Provenance {
     Assumed(String),
 }
 
+impl Provenance {
+    /// `measured`, `modelled` or `assumed`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Measured(_) => "measured",
+            Self::Modelled(_) => "modelled",
+            Self::Assumed(_) => "assumed",
+        }
+    }
+
+    /// How, from which inputs, or whose.
+    pub fn basis(&self) -> &str {
+        match self {
+            Self::Measured(basis) | Self::Modelled(basis) | Self::Assumed(basis) => basis,
+        }
+    }
+}
+
 impl fmt::Display for Provenance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Measured(basis) => write!(f, "measured: {basis}"),
-            Self::Modelled(basis) => write!(f, "modelled: {basis}"),
-            Self::Assumed(basis) => write!(f, "assumed: {basis}"),
-        }
+        write!(f, "{}: {}", self.kind(), self.basis())
     }
 }
 

@@ -250,13 +250,8 @@ impl Serialize for Estimate {
             map.serialize_entry("p5", &self.distribution.quantile(0.05))?;
             map.serialize_entry("p95", &self.distribution.quantile(0.95))?;
         }
-        let (kind, basis) = match &self.provenance {
-            Provenance::Measured(basis) => ("measured", basis),
-            Provenance::Modelled(basis) => ("modelled", basis),
-            Provenance::Assumed(basis) => ("assumed", basis),
-        };
-        map.serialize_entry("provenance", kind)?;
-        map.serialize_entry("basis", basis)?;
+        map.serialize_entry("provenance", self.provenance.kind())?;
+        map.serialize_entry("basis", self.provenance.basis())?;
         map.end()
     }
 }

@@ -7,7 +7,7 @@ mod timeline;
 mod tornado;
 
 use crate::{
-    Cell, Chart, Column, Mark, Plot, Table, document,
+    Cell, Chart, Column, Plot, Table, document,
     markup::{Anchor, Svg, escaped},
     number::short,
     scale::Scale,
@@ -133,16 +133,5 @@ fn data(headings: &[(&str, bool)], rows: Vec<Vec<String>>) -> Table {
             .into_iter()
             .map(|row| row.into_iter().map(Cell::plain).collect())
             .collect(),
-    }
-}
-
-/// The class of a meaning.
-fn class(mark: Mark) -> &'static str {
-    match mark {
-        Mark::Plain => "plain",
-        Mark::Good => "good",
-        Mark::Bad => "bad",
-        Mark::Attention => "attention",
-        Mark::Quiet => "quiet",
     }
 }

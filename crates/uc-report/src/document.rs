@@ -1,7 +1,5 @@
 //! The document around tables and charts.
 
-use uc_model::Provenance;
-
 use crate::{
     Block, Fact, MAX_ITEMS, Mark, Report, Table, chart,
     markup::{escaped, shortened},
@@ -60,7 +58,7 @@ fn block(block: &Block, id: &str) -> String {
         Block::Note(mark, text) => {
             format!(
                 "<p class=\"note {}\">{}{}</p>",
-                class(*mark),
+                mark.class(),
                 sign(*mark),
                 escaped(&shortened(text, MAX_TEXT))
             )
@@ -75,11 +73,7 @@ fn facts(facts: &[Fact]) -> String {
     let mut html = String::from("<dl class=\"facts\">");
     for fact in facts.iter().take(MAX_ITEMS) {
         let badge = fact.provenance.as_ref().map_or_else(String::new, |from| {
-            let (kind, basis) = match from {
-                Provenance::Measured(basis) => ("measured", basis),
-                Provenance::Modelled(basis) => ("modelled", basis),
-                Provenance::Assumed(basis) => ("assumed", basis),
-            };
+            let (kind, basis) = (from.kind(), from.basis());
             format!(
                 "<dd class=\"from\"><span class=\"badge {kind}\">{kind}</span> {}</dd>",
                 escaped(&shortened(basis, 300))
@@ -118,7 +112,7 @@ pub(crate) fn table(table: &Table) -> String {
                 mark => format!(
                     "<td{}><span class=\"mark {}\">{}{text}</span></td>",
                     number_class(column.is_number),
-                    class(mark),
+                    mark.class(),
                     sign(mark)
                 ),
             };
@@ -140,16 +134,6 @@ fn left_out(count: usize) -> String {
         )
     } else {
         String::new()
-    }
-}
-
-fn class(mark: Mark) -> &'static str {
-    match mark {
-        Mark::Plain => "plain",
-        Mark::Good => "good",
-        Mark::Bad => "bad",
-        Mark::Attention => "attention",
-        Mark::Quiet => "quiet",
     }
 }
 

@@ -77,6 +77,19 @@ pub enum Mark {
     Quiet,
 }
 
+impl Mark {
+    /// Its class in the style sheet.
+    fn class(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Good => "good",
+            Self::Bad => "bad",
+            Self::Attention => "attention",
+            Self::Quiet => "quiet",
+        }
+    }
+}
+
 /// A table.
 #[derive(Debug, Clone)]
 pub struct Table {

@@ -163,6 +163,14 @@ impl Svg {
         );
     }
 
+    /// The whole as a sample in a key, which says nothing by itself.
+    pub(crate) fn decoration(self, width: u32, height: u32) -> String {
+        format!(
+            "<svg class=\"sample\" aria-hidden=\"true\" viewBox=\"0 0 {width} {height}\">{}</svg>",
+            self.body
+        )
+    }
+
     /// The whole, of a width and height, named by elements of these ids.
     pub(crate) fn finish(self, id: &str, size: (f64, f64), title: &str, alt: &str) -> String {
         format!(

@@ -62,17 +62,11 @@ fn key(series: &[Series]) -> String {
             let mut sample = Svg::default();
             sample.path(&format!("curve s{style}"), &[vec![(0.0, 6.0), (30.0, 6.0)]]);
             sample.shape(&format!("best f{style}"), at, (15.0, 6.0), 4.0, "");
-            let svg = sample.finish(&format!("key{at}"), (30.0, 12.0), "", "");
-            // A sample says nothing by itself.
-            let svg = svg
-                .split_once("<title")
-                .and_then(|(_, rest)| rest.split_once("</desc>"))
-                .map_or(String::new(), |(_, body)| {
-                    format!(
-                        "<svg class=\"sample\" aria-hidden=\"true\" viewBox=\"0 0 30 12\">{body}"
-                    )
-                });
-            format!("<span>{svg} {}</span>", escaped(&one.label))
+            format!(
+                "<span>{} {}</span>",
+                sample.decoration(30, 12),
+                escaped(&one.label)
+            )
         })
         .collect();
     format!("<p class=\"key\">{}</p>", entries.join(" "))

@@ -1,6 +1,6 @@
 //! Points, and paths through them.
 
-use super::{FRAME, HEIGHT, axes, class, data, finish};
+use super::{FRAME, HEIGHT, axes, data, finish};
 use crate::{
     Chart, MAX_ITEMS, Mark, Point, Table,
     markup::{Anchor, Svg},
@@ -47,7 +47,7 @@ pub(super) fn draw(
     for (point, place) in points.iter().zip(&places) {
         let title = format!("{}: {}, {}", point.label, short(point.x), short(point.y));
         svg.shape(
-            &format!("point {}", class(point.mark)),
+            &format!("point {}", point.mark.class()),
             shape(point.mark),
             *place,
             6.0,

@@ -2,7 +2,7 @@
 
 use uc_model::Date;
 
-use super::{WIDTH, class, data, finish};
+use super::{WIDTH, data, finish};
 use crate::{
     Bar, Chart, MAX_ITEMS, Mark, Table,
     markup::{Anchor, Svg},
@@ -81,7 +81,7 @@ fn bar(svg: &mut Svg, row: &Bar, y: f64, (from, to): (f64, f64)) {
     let title = format!("{}: {} to {}", row.label, row.start, row.end);
     let (from, width) = (from.min(to), (to - from).abs().max(3.0));
     svg.rectangle(
-        &format!("bar {}", class(row.mark)),
+        &format!("bar {}", row.mark.class()),
         from,
         y + 7.0,
         width,

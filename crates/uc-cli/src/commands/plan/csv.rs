@@ -1,6 +1,5 @@
 //! The answer for spreadsheets: one row for each figure, so that every row can be filtered and joined.
 
-use uc_model::Provenance;
 use uc_plan::{Estimate, monte_carlo::Spread};
 
 use super::answer::Answer;
@@ -153,11 +152,6 @@ fn of_portfolio(answer: &Answer) -> String {
 }
 
 fn estimated(technology: &str, quantity: &str, estimate: &Estimate, unit: &str) -> String {
-    let (kind, basis) = match &estimate.provenance {
-        Provenance::Measured(basis) => ("measured", basis),
-        Provenance::Modelled(basis) => ("modelled", basis),
-        Provenance::Assumed(basis) => ("assumed", basis),
-    };
     let at = |share| number(Some(estimate.distribution.quantile(share)));
     row([
         technology.to_owned(),
@@ -167,8 +161,8 @@ fn estimated(technology: &str, quantity: &str, estimate: &Estimate, unit: &str) 
         at(0.05),
         at(0.5),
         at(0.95),
-        kind.to_owned(),
-        basis.clone(),
+        estimate.provenance.kind().to_owned(),
+        estimate.provenance.basis().to_owned(),
     ])
 }
 

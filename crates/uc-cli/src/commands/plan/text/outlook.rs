@@ -90,10 +90,11 @@ fn one_more(answer: &Answer, worth: &Worth) -> String {
     };
     match (worth.increase, worth.gain) {
         (Some(increase), Some(gain)) => format!(
-            "One more {unit} is worth {} (relaxed). In fact the {limit} must grow by {} to bring anything, and then brings {}.\n",
+            "One more {unit} is worth {} (relaxed). In fact the {limit} must grow by {} to bring anything, and then brings {}, {} a unit.\n",
             amount(worth.relaxed_per_unit),
             amount(increase),
             amount(gain),
+            worth.per_unit().map_or_else(|| "-".into(), amount),
         ),
         _ => format!("One more {unit} is worth nothing: no better portfolio waits for it.\n"),
     }
