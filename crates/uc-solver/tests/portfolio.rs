@@ -384,6 +384,42 @@ fn one_more_unit_is_worth_what_trying_all_says() {
     }
 }
 
+/// A technology that the budget rules out as a whole still says what a part of it would be worth.
+#[test]
+fn a_budget_of_nothing_has_a_price_all_the_same() {
+    let mut problem = instance(1);
+    problem.candidates.truncate(1);
+    problem.periods = names(1);
+    problem.candidates[0] = Candidate {
+        name: "one".into(),
+        values: vec![10.0],
+        monthly_costs: vec![2.0],
+        person_days: vec![1.0],
+        risks: vec![0.0],
+        requires: Vec::new(),
+        excludes: Vec::new(),
+        demand: Demand::Free,
+    };
+    problem.monthly_budget = Some(0.0);
+    problem.person_days = None;
+    problem.risk_limit = None;
+    let best = solve(&problem);
+    let worths = worth(&problem, &best, &Highs, &LIMITS).expect("solves");
+    assert_eq!(worths.len(), 1);
+    assert!(
+        (worths[0].relaxed_per_unit - 5.0).abs() < 1e-6,
+        "{worths:?}"
+    );
+    assert!(
+        (worths[0].increase.expect("there is one") - 2.0).abs() < 1e-4,
+        "{worths:?}"
+    );
+    assert!(
+        (worths[0].gain.expect("there is one") - 10.0).abs() < 1e-6,
+        "{worths:?}"
+    );
+}
+
 #[test]
 fn what_does_not_fit_is_named_with_what_is_missing() {
     let mut problem = instance(1);

@@ -76,8 +76,6 @@ pub fn worth(
     if best.status != Status::Optimal {
         return Ok(Vec::new());
     }
-    let model = Model::new(problem)?;
-    let duals = relaxed(&model, solver, limits)?;
     let mut worths = Vec::new();
     for limit in limits_of_problem.into_iter().filter(|limit| has(*limit)) {
         let (increase, gain) = match smallest_increase(problem, best, limit, solver, limits)? {
@@ -88,6 +86,9 @@ pub fn worth(
                 (gain.map(|_| increase), gain)
             }
         };
+        // What the limit rules out as a whole may still be adopted in part.
+        let model = Model::beyond(problem, limit)?;
+        let duals = relaxed(&model, solver, limits)?;
         worths.push(Worth {
             limit,
             relaxed_per_unit: price(&model, &duals, limit),
