@@ -3,6 +3,18 @@
 //! Everything here is a function of its arguments: samples come in with their times, randomness as seeds. Memory is in bytes,
 //! time in seconds.
 
+pub mod corpus;
+pub mod forecast;
+mod pyramid;
+mod recent;
+mod robust;
 pub mod sample;
+mod tracker;
+pub mod training;
+pub mod trend;
 
+pub use pyramid::{Pyramid, Window};
+pub use recent::Recent;
+pub use robust::quantile;
 pub use sample::Sample;
+pub use tracker::{Continuity, Tracker};
