@@ -3,6 +3,7 @@
 //! Everything here is a function of its arguments: samples come in with their times, randomness as seeds. Memory is in bytes,
 //! time in seconds.
 
+pub mod eviction;
 pub mod sample;
 
 pub use sample::Sample;
