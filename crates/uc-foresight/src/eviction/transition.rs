@@ -187,10 +187,12 @@ impl<G: Guards> Turn<'_, G> {
         Some(report(name, Report::WouldNotEnd))
     }
 
-    /// Asks what became of everything on the way. Nothing is repeated.
+    /// Asks what became of everything on the way. Nothing is repeated, and nobody counts on what a signal of ours may have ended
+    /// meanwhile until the answer is there.
     fn recover(&self, fleet: &mut Fleet) -> Vec<Action> {
         let mut actions = Vec::new();
         for (name, workload) in &mut fleet.workloads {
+            let unfinished = workload.unfinished;
             match workload.phase {
                 Phase::Stopping {
                     attempt,
@@ -203,10 +205,19 @@ impl<G: Guards> Turn<'_, G> {
                     }
                     actions.push(self.guards.after_crash(name, attempt, self.policy.grace_s));
                 }
-                Phase::Lingering { attempt, .. } | Phase::Restarting { attempt, .. } => {
+                Phase::Restarting { attempt, .. } => actions.push(inspect(name, attempt)),
+                Phase::Lingering { attempt, .. } => {
+                    self.linger(workload, attempt);
                     actions.push(inspect(name, attempt));
                 }
-                _ => actions.extend(workload.unfinished.map(|attempt| inspect(name, attempt))),
+                Phase::Healthy | Phase::Suspected | Phase::Warned => {
+                    if let Some(attempt) = unfinished {
+                        workload.unfinished = None;
+                        self.linger(workload, attempt);
+                        actions.push(inspect(name, attempt));
+                    }
+                }
+                Phase::PendingRestart { .. } | Phase::Stopped => {}
             }
         }
         actions
