@@ -64,6 +64,11 @@ pub(super) trait Guards {
         backoff_s.min(policy.max_restart_wait_s)
     }
 
+    /// Whether a restart is due.
+    fn is_due(&self, due_s: u64, age_s: u64) -> bool {
+        age_s >= due_s
+    }
+
     /// Whether what is told about one attempt is about the present one.
     fn is_present(&self, told: Attempt, present: Attempt) -> bool {
         told == present

@@ -9,9 +9,6 @@ use super::{
     policy::Policy,
 };
 
-/// Where counting restarts ends: the back-off has long met its end then.
-const MAX_RESTARTS: u32 = 32;
-
 /// One step under any guards; what ships calls it with the shipped ones.
 pub(super) fn step(
     fleet: &mut Fleet,
@@ -112,10 +109,7 @@ impl<G: Guards> Turn<'_, G> {
             {
                 workload.cooldown_until_s = None;
             }
-            let valid_s = self.policy.finding_valid_s;
-            workload.evidence = workload
-                .evidence
-                .filter(|evidence| self.age_s.saturating_sub(evidence.at_s) <= valid_s);
+            workload.evidence = self.still_valid(workload.evidence);
             actions.extend(match workload.phase {
                 Phase::Stopping {
                     attempt,
@@ -128,7 +122,7 @@ impl<G: Guards> Turn<'_, G> {
                     workload.unfinished = Some(attempt);
                     None
                 }
-                Phase::PendingRestart { due_s, .. } if self.age_s >= due_s => {
+                Phase::PendingRestart { due_s, .. } if self.guards.is_due(due_s, self.age_s) => {
                     let attempt = fleet.next_attempt;
                     fleet.next_attempt = attempt.next();
                     workload.enter(Phase::Restarting {
@@ -154,6 +148,11 @@ impl<G: Guards> Turn<'_, G> {
             .retain(|eviction| self.age_s.saturating_sub(eviction.at_s) < self.policy.window_s);
         actions.extend(decide(fleet, self.policy, self.guards));
         actions
+    }
+
+    fn still_valid(&self, evidence: Option<Evidence>) -> Option<Evidence> {
+        let valid_s = self.policy.finding_valid_s;
+        evidence.filter(|evidence| self.age_s.saturating_sub(evidence.at_s) <= valid_s)
     }
 
     /// A stop on the way, at a tick.
@@ -293,7 +292,10 @@ impl<G: Guards> Turn<'_, G> {
                 Finding::Suspect | Finding::Unknown | Finding::Evict { .. } => None,
             };
         };
-        let before = workload.evidence.map_or(0, |evidence| evidence.count);
+        // What went stale while nobody watched no longer counts.
+        let before = self
+            .still_valid(workload.evidence)
+            .map_or(0, |evidence| evidence.count);
         workload.evidence = Some(Evidence {
             count: before
                 .saturating_add(1)
@@ -453,7 +455,10 @@ impl<G: Guards> Turn<'_, G> {
     fn await_restart(&self, workload: &mut Workload) {
         let backoff_s = self.policy.backoff(workload.restarts);
         let wait_s = self.guards.restart_wait(backoff_s, self.policy);
-        workload.restarts = workload.restarts.saturating_add(1).min(MAX_RESTARTS);
+        // Counting ends with the doubling, so that all further restarts are alike.
+        if backoff_s < self.policy.max_backoff_s {
+            workload.restarts = workload.restarts.saturating_add(1);
+        }
         workload.unfinished = None;
         workload.enter(Phase::PendingRestart {
             since_s: self.age_s,

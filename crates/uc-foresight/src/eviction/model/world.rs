@@ -102,8 +102,8 @@ pub(super) struct World {
     pub(super) stops: Vec<(usize, u64)>,
     /// The last attempt of which a SIGTERM was sent.
     pub(super) last_stop: Option<Attempt>,
-    /// Ticks since anything but findings happened.
-    pub(super) calm: u64,
+    /// Ticks since anything but findings happened, if anybody wants to know.
+    pub(super) calm: Option<u64>,
     /// Crashes that may still happen.
     pub(super) crashes: u8,
     /// Processes that may still end by themselves.
@@ -141,6 +141,11 @@ impl World {
         self.harm.get_or_insert(harm);
     }
 
+    /// Something happened.
+    pub(super) fn stir(&mut self) {
+        self.calm = self.calm.map(|_| 0);
+    }
+
     fn post(&mut self, event: Event) {
         self.mail.entry(event).or_insert(false);
     }
@@ -150,7 +155,7 @@ impl World {
         self.crashes -= 1;
         self.watching = false;
         self.mail.clear();
-        self.calm = 0;
+        self.stir();
     }
 
     /// A signal, or a fault of its own, ends a process.
@@ -188,7 +193,7 @@ impl World {
             Action::Stop {
                 workload, attempt, ..
             } => {
-                self.calm = 0;
+                self.stir();
                 if works {
                     self.sigterm(number(workload), *attempt, policy);
                 } else {
@@ -203,7 +208,7 @@ impl World {
                 self.restart(number(workload), *attempt, works);
             }
             Action::Inspect { workload, attempt } => {
-                self.calm = 0;
+                self.stir();
                 let process = &self.processes[number(workload)];
                 let found = match (process.alive, works) {
                     (false, _) => Found::Gone,
@@ -217,7 +222,7 @@ impl World {
                     found,
                 });
             }
-            Action::Report { report, .. } if !matches!(report, Report::Denied(_)) => self.calm = 0,
+            Action::Report { report, .. } if !matches!(report, Report::Denied(_)) => self.stir(),
             Action::Warn { .. } | Action::WouldEvict { .. } | Action::Report { .. } => {}
         }
     }
@@ -275,7 +280,7 @@ impl World {
     }
 
     fn sigkill(&mut self, at: usize, policy: &Policy) {
-        self.calm = 0;
+        self.stir();
         self.judge_signal(at);
         let process = &self.processes[at];
         let told_to_end = process.signalled.is_some() && process.signalled_for >= policy.grace_s;
@@ -297,7 +302,7 @@ impl World {
     }
 
     fn restart(&mut self, at: usize, attempt: Attempt, works: bool) {
-        self.calm = 0;
+        self.stir();
         if self.processes[at].alive {
             self.harm(Harm::SecondCopy);
         }
@@ -319,7 +324,7 @@ impl World {
 
     /// Takes note of what the machine is told.
     pub(super) fn note_told(&mut self, event: &Event, policy: &Policy) {
-        self.calm = 0;
+        self.stir();
         let (Event::Exited { workload, .. }
         | Event::StopConfirmed { workload, .. }
         | Event::StopFailed { workload, .. }
@@ -400,7 +405,9 @@ impl World {
             && !process.protected
             && self.processes.iter().all(idle)
             && self.mail.is_empty()
-            && self.calm >= longest_memory(policy)
+            && self
+                .calm
+                .is_some_and(|ticks| ticks >= longest_memory(policy))
             && self.processes.len() > policy.min_healthy.required(self.processes.len())
     }
 
@@ -409,7 +416,9 @@ impl World {
         if !self.watching {
             self.down_for = (self.down_for + 1).min(NOW);
         }
-        self.calm = (self.calm + 1).min(longest_memory(policy));
+        self.calm = self
+            .calm
+            .map(|ticks| (ticks + 1).min(longest_memory(policy)));
         for (_, age) in &mut self.stops {
             *age += 1;
         }
