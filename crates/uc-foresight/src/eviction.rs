@@ -23,6 +23,7 @@
 //!   neither: an [`Attempt`] is stopped at most once, ever. Messages ([`Action::Warn`], [`Action::Report`]) may be lost to a crash.
 //!   Where a step answered with no action, writing may wait for the next [`Event::Tick`]: what is lost is evidence alone, and
 //!   too little evidence never acts.
+//! * **Look first.** After [`Event::Recovered`] and before the next tick, whatever ended by itself meanwhile is told.
 //! * **In order.** Actions for one workload are carried out in the order given, so the answer to an inspection knows the
 //!   outcome of all that came before it.
 //! * **Ticks.** Evictions, restarts and the end of a grace are decided by [`Event::Tick`] alone, as often as deadlines shall

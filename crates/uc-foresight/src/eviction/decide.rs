@@ -62,7 +62,7 @@ pub(super) fn decide(fleet: &mut Fleet, policy: &Policy, guards: &impl Guards) -
             continue;
         };
         match denial(fleet, &name, workload, &standing, policy, guards) {
-            Some(denial) => actions.extend(deny(fleet, name, denial, guards)),
+            Some(denial) => actions.extend(deny(fleet, name, denial)),
             None => {
                 standing.note_stop(workload.group.as_ref());
                 actions.extend(stop(fleet, name, policy));
@@ -110,12 +110,11 @@ fn denial(
     }
 }
 
-fn deny(fleet: &mut Fleet, name: String, denial: Denial, guards: &impl Guards) -> Option<Action> {
-    let workload = fleet.workloads.get_mut(&name)?;
-    if !guards.is_news(workload, denial) {
+/// What is told of a denial, the first time in an episode.
+fn deny(fleet: &mut Fleet, name: String, denial: Denial) -> Option<Action> {
+    if !fleet.workloads.get_mut(&name)?.told.insert(denial) {
         return None;
     }
-    workload.told.insert(denial);
     Some(match denial {
         Denial::Protected | Denial::NotOwned => Action::WouldEvict {
             workload: name,

@@ -5,7 +5,7 @@
 
 use super::{
     fleet::{Attempt, Evidence, Signal, Workload},
-    message::{Action, Denial},
+    message::Action,
     policy::{MAX_EVICTIONS, Policy},
 };
 
@@ -80,11 +80,6 @@ pub(super) trait Guards {
             workload: workload.to_owned(),
             attempt,
         }
-    }
-
-    /// Whether a denial is news.
-    fn is_news(&self, workload: &Workload, denial: Denial) -> bool {
-        !workload.told.contains(&denial)
     }
 }
 

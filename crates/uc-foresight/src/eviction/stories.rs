@@ -321,7 +321,7 @@ fn restarts_wait_longer_each_time_but_not_beyond_the_bound() {
 #[test]
 fn a_calm_time_resets_the_back_off() {
     let mut host = Host::with(&["web"]);
-    let mut evict_and_wait = |calm_s: u64| {
+    let evict_and_wait = |calm_s: u64| {
         let attempt = host.evict("web");
         host.exited("web", attempt);
         let wait_s = host.wait_s("web");
@@ -333,10 +333,7 @@ fn a_calm_time_resets_the_back_off() {
         }
         wait_s
     };
-    assert_eq!(
-        [0, 60, 0].map(|calm_s| evict_and_wait(calm_s)),
-        [10, 20, 10]
-    );
+    assert_eq!([0, 60, 0].map(evict_and_wait), [10, 20, 10]);
 }
 
 #[test]

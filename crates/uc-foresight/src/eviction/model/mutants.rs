@@ -292,3 +292,35 @@ fn without_is_proven_one_finding_is_enough() {
         &two_findings(AlwaysProven),
     );
 }
+
+/// Two of three stay, so one may stop where two are allowed to be under way. One replica is not ours: three that may all be
+/// stopped have too many states.
+fn two_of_three_stay<G: Guards>(guards: G) -> Scenario<G> {
+    let policy = Policy {
+        min_healthy: MinHealthy::Percent(50),
+        max_concurrent: 2,
+        fleet_evictions: 2,
+        kill_after_grace: false,
+        ..plain_policy()
+    };
+    Scenario {
+        processes: vec![(false, true), (false, true), (false, false)],
+        crashes: 0,
+        slow: false,
+        ..scenario(3, policy, guards)
+    }
+}
+
+#[test]
+fn two_of_three_keep_running() {
+    holds("three replicas", two_of_three_stay(Shipped));
+}
+
+#[test]
+fn without_keeps_enough_too_few_of_three_keep_running() {
+    breaks(
+        "keeps_enough (three)",
+        &["MinHealthy"],
+        &two_of_three_stay(NoMinHealthy),
+    );
+}
