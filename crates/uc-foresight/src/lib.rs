@@ -8,6 +8,7 @@ pub mod forecast;
 mod pyramid;
 mod recent;
 mod robust;
+pub mod eviction;
 pub mod sample;
 mod tracker;
 pub mod training;
