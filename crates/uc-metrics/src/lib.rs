@@ -5,13 +5,13 @@
 //! reads a clock: whoever asks says what time it is.
 
 pub mod cgroup;
-//pub mod history;
+pub mod history;
 mod kernel_file;
 pub mod pressure;
 pub mod process;
 //pub mod prometheus;
 
 pub use cgroup::{Group, Groups, MemoryHierarchy};
-//pub use history::{Bounds, History};
+pub use history::{Bounds, History};
 pub use process::Processes;
 //pub use prometheus::{Prometheus, SeriesKey, memory_samples};
