@@ -87,10 +87,11 @@ fn is_damage(fault: &Fault) -> bool {
             ),
             redb::Error::DatabaseAlreadyOpen
             | redb::Error::LockProtocolMismatch
-            | redb::Error::UpgradeRequired(_)
             | redb::Error::PreviousIo
             | redb::Error::DatabaseClosed => false,
             redb::Error::Corrupted(_)
+            // Formats older than any history.
+            | redb::Error::UpgradeRequired(_)
             | redb::Error::RepairAborted
             | redb::Error::TableTypeMismatch { .. }
             | redb::Error::TableIsMultimap(_)
@@ -133,9 +134,9 @@ pub(super) fn problem(path: &Path, fault: Fault) -> Problem {
         Fault::Database(redb::Error::Io(error)) if !is_damage_kind(error.kind()) => {
             return unwritable(path, error);
         }
-        Fault::Database(error) => {
-            Problem::storage("the history is damaged or cannot be used").caused_by(error)
-        }
+        Fault::Database(error) => Problem::storage("the history is damaged or cannot be used")
+            .remedy("try again; if that does not help, move the file away")
+            .caused_by(error),
         Fault::Damaged(how) => Problem::storage("the history is damaged").found(how),
         Fault::Foreign(None) => {
             Problem::storage("the file is a database, but no history").remedy("name another file")
