@@ -9,9 +9,9 @@ pub mod history;
 mod kernel_file;
 pub mod pressure;
 pub mod process;
-//pub mod prometheus;
+pub mod prometheus;
 
 pub use cgroup::{Group, Groups, MemoryHierarchy};
 pub use history::{Bounds, History};
 pub use process::Processes;
-//pub use prometheus::{Prometheus, SeriesKey, memory_samples};
+pub use prometheus::{MemorySamples, Prometheus, SeriesKey, memory_samples};

@@ -109,7 +109,7 @@ fn a_childs_memory_is_seen_through_its_group() {
     assert_eq!(sample.oom_kills, Some(0));
     assert_eq!(group.processes().expect("listed"), [child.0.id()]);
     let listed = hierarchy.groups(&own.path, 5).expect("listed");
-    assert_eq!(listed.paths, [own.path.clone()]);
+    assert_eq!(listed.paths, std::slice::from_ref(&own.path));
 
     let processes = Processes::of_this_host().expect("found");
     let process = processes.read(child.0.id(), 1.0).expect("readable");
