@@ -18,6 +18,7 @@ const TEXT_CHARACTERS: usize = 500;
 const TEXT_BYTES: usize = 256 << 10;
 
 /// A successful answer.
+#[derive(Debug)]
 pub(super) struct Answered {
     pub(super) series: Vec<Series>,
     pub(super) warnings: Vec<String>,
@@ -399,14 +400,11 @@ mod tests {
     }
 
     fn series(body: &str) -> Vec<Series> {
-        read(&reply(200, body), 3)
-            .ok()
-            .expect("is an answer")
-            .series
+        read(&reply(200, body), 3).expect("is an answer").series
     }
 
     fn problem(status: u16, body: &str) -> Problem {
-        read(&reply(status, body), 3).err().expect("is no answer")
+        read(&reply(status, body), 3).expect_err("is no answer")
     }
 
     #[test]
@@ -432,7 +430,7 @@ mod tests {
     fn warnings_are_kept_without_control_characters() {
         let body =
             r#"{"status":"success","data":{"result":[]},"warnings":["store\u001b down","b"]}"#;
-        let answered = read(&reply(200, body), 3).ok().expect("is an answer");
+        let answered = read(&reply(200, body), 3).expect("is an answer");
         assert_eq!(answered.warnings, ["store  down", "b"]);
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     env, fmt, fs,
-    io::Read,
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -123,9 +123,9 @@ impl Transport {
         for (name, value) in parameters {
             push_parameter(&mut form, name, value);
         }
-        let timeout_s = self.options.timeout.as_secs_f64();
+        let timeout_ms = self.options.timeout.as_millis().max(1);
         // So that the server does not go on for nobody.
-        push_parameter(&mut form, "timeout", &format!("{timeout_s:.3}s"));
+        push_parameter(&mut form, "timeout", &format!("{timeout_ms}ms"));
         let response = request.send(form.as_bytes());
         let response = response.map_err(|error| self.unreachable(&url, error))?;
         let (parts, body) = response.into_parts();
@@ -172,9 +172,9 @@ impl Transport {
             ureq::Error::Timeout(_) => Problem::unavailable("Prometheus does not answer in time")
                 .limit(format!("{} s", self.options.timeout.as_secs_f64()))
                 .remedy("narrow the selector, shorten the range or allow more time"),
-            ureq::Error::Rustls(_) | ureq::Error::Tls(_) => {
+            error if is_of_tls(error, url) => {
                 Problem::unavailable("the connection to Prometheus cannot be secured")
-                    .found(&error)
+                    .found(error)
                     .remedy(
                         "name the file of the certificate authority that signed its certificate",
                     )
@@ -184,6 +184,17 @@ impl Transport {
                 .remedy("check its address, whether it runs, and the proxy settings"),
         };
         problem.at(url).caused_by(error)
+    }
+}
+
+/// What rustls does not accept reaches us as invalid data.
+fn is_of_tls(error: &ureq::Error, url: &str) -> bool {
+    match error {
+        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => true,
+        ureq::Error::Io(error) => {
+            error.kind() == io::ErrorKind::InvalidData && url.starts_with("https:")
+        }
+        _ => false,
     }
 }
 
