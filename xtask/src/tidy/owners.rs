@@ -18,7 +18,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("ort", &["uc-foresight"]),
     ("highs", &["uc-solver"]),
     ("clap", &["uc-cli", "xtask"]),
-    ("ureq", &["uc-image"]),
+    ("ureq", &["uc-image", "uc-metrics"]),
+    ("redb", &["uc-metrics"]),
     ("saphyr", &["uc-manifest"]),
 ];
 
