@@ -3,6 +3,7 @@
 //! A forecast is made in units of the series' own movement and relative to its last value, so one model serves a sidecar of
 //! 20 MB and a database of 200 GB alike.
 
+pub mod baseline;
 mod features;
 mod lstm;
 pub(crate) mod model;

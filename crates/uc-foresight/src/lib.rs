@@ -4,18 +4,24 @@
 //! time in seconds.
 
 pub mod corpus;
+pub mod evaluation;
+pub mod eviction;
 pub mod forecast;
 mod pyramid;
 mod recent;
+pub mod recording;
+pub mod replay;
 mod robust;
-pub mod eviction;
+
 pub mod sample;
 mod tracker;
 pub mod training;
 pub mod trend;
+pub mod verdict;
 
 pub use pyramid::{Pyramid, Window};
 pub use recent::Recent;
 pub use robust::quantile;
 pub use sample::Sample;
 pub use tracker::{Continuity, Tracker};
+pub use verdict::Verdict;

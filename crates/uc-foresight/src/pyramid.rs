@@ -1,11 +1,11 @@
 //! A series condensed: ever wider bins the further one looks back, so that a leak of any speed fills some window.
 
 /// Bins a level keeps.
-pub const BINS: usize = 8;
+pub(crate) const BINS: usize = 8;
 /// Levels; each one's bins are twice as wide as those of the level below.
-pub const LEVELS: usize = 13;
+pub(crate) const LEVELS: usize = 13;
 /// Width of a bin of the lowest level, in seconds.
-pub const BASE_S: f64 = 5.0;
+pub(crate) const BASE_S: f64 = 5.0;
 
 /// One bin: what the memory was during its time, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]

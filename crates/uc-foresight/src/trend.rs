@@ -1,7 +1,7 @@
 //! How memory moves within one window.
 
 use crate::{
-    pyramid::{BINS, Window},
+    pyramid::Window,
     robust::{concordance, theil_sen},
 };
 
@@ -11,7 +11,7 @@ const FEWEST_BINS: usize = 6;
 /// The movement within one window.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Trend {
-    /// Length of the window in seconds.
+    /// Length of what is known of the window, in seconds.
     pub window_s: f64,
     /// Growth of the floor or of the mean, whichever is slower, in bytes for each second.
     pub slope: f64,
@@ -50,7 +50,7 @@ impl Trend {
         let tail_of = |points: &[(f64, f64)]| theil_sen(&points[points.len() * 3 / 5..]).slope;
         let tail = tail_of(&means).min(tail_of(&floors).max(tail_of(&means) * 0.5));
         Some(Self {
-            window_s: window.bin_s * BINS as f64,
+            window_s: window.bin_s * (means[means.len() - 1].0 - means[0].0 + 1.0),
             slope: slope / window.bin_s,
             spread: mean.spread.min(floor.spread.max(mean.spread * 0.5)),
             concordance: concordance(&mean_values).min(concordance(&floor_values)),

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 pub struct Assessment {
     /// How likely its memory leaks, from 0 to 1; not a number where the model could not tell.
     pub leak_probability: f64,
+    /// How likely it grows as a leak does, however far away the limit is, from 0 to 1.
+    pub growth_probability: f64,
+    /// Time until growth at its present pace meets the limit, in seconds; absent where it does not.
+    pub pace_to_limit_s: Option<u64>,
     /// Resident memory now, in bytes.
     pub rss_bytes: u64,
     /// Resident memory at the end of the forecast, in bytes.
@@ -25,6 +29,10 @@ pub struct Thresholds {
     pub suspect_above: f64,
     /// Leak probability above which its owner is warned.
     pub warn_above: f64,
+    /// Growth probability above which its owner is warned, if the limit is near enough.
+    pub warn_growth_above: f64,
+    /// How near the limit must be at the present pace, in seconds.
+    pub warn_within_s: u64,
     /// Leak probability above which it is evicted, if the forecast ends above the limit as well.
     pub evict_above: f64,
 }
@@ -34,6 +42,8 @@ impl Default for Thresholds {
         Self {
             suspect_above: 0.3,
             warn_above: 0.5,
+            warn_growth_above: 0.8,
+            warn_within_s: 3600,
             evict_above: 0.8,
         }
     }
@@ -73,7 +83,11 @@ impl Finding {
         {
             return Self::Evict { seconds_to_limit };
         }
-        if probability > thresholds.warn_above {
+        let is_heading_there = assessment.growth_probability > thresholds.warn_growth_above;
+        let is_near = assessment
+            .pace_to_limit_s
+            .is_some_and(|seconds| seconds < thresholds.warn_within_s);
+        if probability > thresholds.warn_above || is_heading_there && is_near {
             Self::Warn
         } else if probability > thresholds.suspect_above {
             Self::Suspect
@@ -107,6 +121,8 @@ mod tests {
     fn assessment(probability: f64, end: f64, limit: Option<u64>) -> Assessment {
         Assessment {
             leak_probability: probability,
+            growth_probability: probability,
+            pace_to_limit_s: None,
             rss_bytes: 100,
             forecast_end_bytes: end,
             horizon_s: 60,
@@ -132,6 +148,19 @@ mod tests {
         assert_eq!(finding(0.99, 300.0, None), Finding::Warn);
         assert_eq!(finding(0.4, 300.0, Some(200)), Finding::Suspect);
         assert_eq!(finding(0.1, 300.0, Some(200)), Finding::Healthy);
+    }
+
+    #[test]
+    fn growth_that_heads_for_the_limit_warns_long_before_it_is_high() {
+        let heading = |pace_to_limit_s| Assessment {
+            growth_probability: 0.9,
+            pace_to_limit_s,
+            ..assessment(0.01, 150.0, Some(200))
+        };
+        let of = |pace| Finding::of(Some(&heading(pace)), &Thresholds::default());
+        assert_eq!(of(Some(1800)), Finding::Warn);
+        assert_eq!(of(Some(7200)), Finding::Healthy);
+        assert_eq!(of(None), Finding::Healthy);
     }
 
     #[test]

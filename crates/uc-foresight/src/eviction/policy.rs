@@ -70,7 +70,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             thresholds: Thresholds::default(),
-            findings_needed: 3,
+            findings_needed: 2,
             finding_valid_s: 60,
             window_s: 3600,
             fleet_evictions: 5,
@@ -120,9 +120,13 @@ impl Policy {
         let Thresholds {
             suspect_above,
             warn_above,
+            warn_growth_above,
+            warn_within_s,
             evict_above,
         } = self.thresholds;
-        let ordered = 0.0 <= suspect_above
+        within("thresholds.warn_within_s", warn_within_s, 0, MAX_DURATION_S)?;
+        let ordered = (0.0..=1.0).contains(&warn_growth_above)
+            && 0.0 <= suspect_above
             && suspect_above <= warn_above
             && warn_above <= evict_above
             && evict_above <= 1.0;
@@ -131,8 +135,8 @@ impl Policy {
         }
         Err(refusal(
             "thresholds",
-            "0 <= suspect_above <= warn_above <= evict_above <= 1",
-            format!("{suspect_above}, {warn_above}, {evict_above}"),
+            "0 <= suspect_above <= warn_above <= evict_above <= 1, and warn_growth_above from 0 to 1",
+            format!("{suspect_above}, {warn_above}, {evict_above}, and {warn_growth_above}"),
         ))
     }
 }
