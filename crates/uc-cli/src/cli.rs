@@ -98,6 +98,8 @@ pub(crate) enum Command {
     Plan(commands::plan::PlanArgs),
     Energy(commands::energy::EnergyArgs),
     Offload(commands::offload::OffloadArgs),
+    Watch(commands::watch::WatchArgs),
+    Foresight(commands::foresight::ForesightArgs),
     Completions(commands::completions::CompletionsArgs),
     Man(commands::man::ManArgs),
 }

@@ -98,6 +98,19 @@ pub fn make_case(machine: &Machine, shape: Shape, seed: u64) -> Option<Case> {
     (case.leaks() == case.crossed_s().is_some() && !case.crosses_unseen()).then_some(case)
 }
 
+/// A machine's whole trace as it is, under a limit that is `headroom` times its peak.
+pub fn whole(machine: &Machine, headroom: f64) -> Vec<Sample> {
+    let peak = machine
+        .points
+        .iter()
+        .map(|(_, share)| *share)
+        .fold(f64::MIN, f64::max);
+    let scale = LIMIT_BYTES as f64 / (peak * headroom);
+    let sample =
+        |(t_s, share): &(f64, f64)| Sample::new(*t_s, (share * scale) as u64, Some(LIMIT_BYTES));
+    machine.points.iter().map(sample).collect()
+}
+
 /// The numbers drawn for a case.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {

@@ -11,7 +11,7 @@ mod weights;
 
 pub use features::{Features, LAGS, LOOKBACK_STEPS, STATICS, STEP_INPUTS, STEP_S};
 pub use model::{Model, ModelKind};
-pub use weights::{LARGEST_EDGE_MODEL_BYTES, REMOTE_PENALTY_MS, Tensor, Weights};
+pub use weights::{LARGEST_EDGE_MODEL_BYTES, REMOTE_PENALTY_MS, Tensor, Weights, too_large};
 
 use serde::{Deserialize, Serialize};
 

@@ -7,6 +7,7 @@ pub mod corpus;
 pub mod evaluation;
 pub mod eviction;
 pub mod forecast;
+mod observer;
 mod pyramid;
 mod recent;
 pub mod recording;
@@ -19,6 +20,7 @@ pub mod training;
 pub mod trend;
 pub mod verdict;
 
+pub use observer::Observer;
 pub use pyramid::{Pyramid, Window};
 pub use recent::Recent;
 pub use robust::quantile;

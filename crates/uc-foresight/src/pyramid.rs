@@ -165,8 +165,8 @@ mod tests {
     #[test]
     fn a_ramp_is_a_ramp_at_every_level() {
         let mut pyramid = Pyramid::default();
-        for step in 0..40_000 {
-            let t_s = f64::from(step) * 10.0;
+        for step in 0..80_000 {
+            let t_s = f64::from(step) * BASE_S;
             pyramid.push(t_s, t_s);
         }
         for index in 0..LEVELS {

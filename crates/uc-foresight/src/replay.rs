@@ -3,11 +3,10 @@
 use serde::Serialize;
 
 use crate::{
-    Sample, Tracker, Verdict,
+    Continuity, Observer, Sample, Verdict,
     eviction::{Action, Event, Finding, Fleet, Phase, Policy, Thresholds, step},
     forecast::Model,
     robust::median,
-    tracker::Continuity,
 };
 
 /// The name that the recorded workload has in the fleet.
@@ -58,7 +57,7 @@ pub fn replay(
 ) -> Summary {
     let policy = &paced(policy, samples);
     let mut player = Player {
-        tracker: Tracker::default(),
+        observer: Observer::default(),
         fleet: Fleet::default(),
         policy,
         thresholds: Thresholds::default(),
@@ -124,7 +123,7 @@ fn paced(policy: &Policy, samples: &[Sample]) -> Policy {
 }
 
 struct Player<'a> {
-    tracker: Tracker,
+    observer: Observer,
     fleet: Fleet,
     policy: &'a Policy,
     thresholds: Thresholds,
@@ -141,11 +140,11 @@ impl Player<'_> {
         is_across: bool,
         tell: &mut dyn FnMut(ReplayEvent),
     ) -> Option<&'static str> {
-        let continuity = self.tracker.observe(*sample);
+        let continuity = self.observer.observe(*sample, model);
         if continuity == Continuity::Ignored {
             return None;
         }
-        let verdict = Verdict::of(&self.tracker, model)?;
+        let verdict = *self.observer.verdict()?;
         self.highest = self.highest.max(verdict.leak_probability());
         let mut told = |event| {
             tell(ReplayEvent {
@@ -156,7 +155,7 @@ impl Player<'_> {
                 reason: verdict.reason(),
             });
         };
-        if continuity == Continuity::NewLife && self.tracker.lives() > 1 {
+        if continuity == Continuity::NewLife && self.observer.tracker().lives() > 1 {
             told("restarted");
         }
         let phase = self.phase_after(&verdict, sample.t_s as u64);

@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod energy;
 pub(crate) mod explain;
+pub(crate) mod foresight;
 pub(crate) mod image;
 pub(crate) mod image_prune;
 pub(crate) mod key;
@@ -22,6 +23,7 @@ pub(crate) mod sign;
 pub(crate) mod stats;
 pub(crate) mod stop;
 pub(crate) mod verify;
+pub(crate) mod watch;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -54,6 +56,8 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Plan(args) => plan::plan(args, cli.format),
         Command::Energy(args) => energy::energy(args, cli.format),
         Command::Offload(args) => offload::offload(args, cli.format),
+        Command::Watch(args) => watch::watch(args, format?),
+        Command::Foresight(args) => foresight::foresight(args, format?),
         Command::Completions(args) => completions::completions(args),
         Command::Man(args) => man::man(args),
     }

@@ -4,7 +4,7 @@
 //! samples, and for those that only tell trends the same second condition, that its own line meets the limit within ten minutes.
 
 use crate::{
-    Sample, Tracker, Verdict,
+    Observer, Sample, Verdict,
     eviction::{Finding, Thresholds},
     forecast::{HORIZON_S, Model},
 };
@@ -20,7 +20,7 @@ pub trait Rule {
 /// Ours: leak probability above 0.8 and the forecast's end above the limit, twice in a row.
 pub struct Foresight<'a> {
     model: &'a Model,
-    tracker: Tracker,
+    observer: Observer,
     in_a_row: u32,
 }
 
@@ -29,7 +29,7 @@ impl<'a> Foresight<'a> {
     pub fn new(model: &'a Model) -> Self {
         Self {
             model,
-            tracker: Tracker::default(),
+            observer: Observer::default(),
             in_a_row: 0,
         }
     }
@@ -41,8 +41,8 @@ impl Rule for Foresight<'_> {
     }
 
     fn evicts(&mut self, sample: &Sample) -> bool {
-        self.tracker.observe(*sample);
-        let assessment = Verdict::of(&self.tracker, self.model).map(|verdict| verdict.assessment());
+        self.observer.observe(*sample, self.model);
+        let assessment = self.observer.verdict().map(Verdict::assessment);
         let finding = Finding::of(assessment.as_ref(), &Thresholds::default());
         self.in_a_row = if matches!(finding, Finding::Evict { .. }) {
             self.in_a_row + 1

@@ -35,12 +35,7 @@ impl Weights {
     /// When it is too large for the edge (red line 5.1), is no safetensors file, or holds other numbers than finite f32.
     pub fn read(bytes: &[u8]) -> Result<Self> {
         if bytes.len() as u64 >= LARGEST_EDGE_MODEL_BYTES {
-            return Err(Problem::refused("the model is too large to run at the edge (red line 5.1)")
-                .limit(format!("less than {}", Bytes(LARGEST_EDGE_MODEL_BYTES)))
-                .found(Bytes(bytes.len() as u64))
-                .remedy(format!(
-                    "use a smaller model; running this one remotely would add {REMOTE_PENALTY_MS} ms to each forecast"
-                )));
+            return Err(too_large(bytes.len() as u64));
         }
         let corrupt = |error: safetensors::SafeTensorError| {
             Problem::invalid("the weights are not a sound safetensors file")
@@ -146,4 +141,71 @@ fn read_tensor(name: &str, view: &TensorView<'_>) -> Result<Tensor> {
         shape: view.shape().to_vec(),
         values,
     })
+}
+
+/// Refuses a model of this many bytes by red line 5.1.
+pub fn too_large(bytes: u64) -> Problem {
+    Problem::refused("the model is too large to run at the edge (red line 5.1)")
+        .limit(format!("less than {}", Bytes(LARGEST_EDGE_MODEL_BYTES)))
+        .found(Bytes(bytes))
+        .remedy(format!("use a smaller model; running this one elsewhere would add {REMOTE_PENALTY_MS} ms to each forecast"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weights() -> Weights {
+        let tensor = Tensor {
+            shape: vec![2, 3],
+            values: vec![1.0, -2.0, 0.5, 3.0, 4.0, 5.5],
+        };
+        Weights {
+            tensors: [("head".to_owned(), tensor)].into(),
+            words: [("kind".to_owned(), "LSTM".to_owned())].into(),
+        }
+    }
+
+    #[test]
+    fn weights_survive_being_written_and_read() {
+        assert_eq!(
+            Weights::read(&weights().write().unwrap()).unwrap(),
+            weights()
+        );
+    }
+
+    #[test]
+    fn cut_or_foreign_bytes_are_told_and_never_a_panic() {
+        let bytes = weights().write().unwrap();
+        for length in 0..bytes.len() {
+            assert!(Weights::read(&bytes[..length]).is_err(), "{length}");
+        }
+        let mut noise = fastrand::Rng::with_seed(3);
+        for _ in 0..2_000 {
+            let mut damaged = bytes.clone();
+            let at = noise.usize(0..damaged.len());
+            damaged[at] = noise.u8(..);
+            let _ = Weights::read(&damaged);
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_and_what_has_another_shape_is_named() {
+        let mut wrong = weights();
+        if let Some(tensor) = wrong.tensors.get_mut("head") {
+            tensor.values[4] = f32::NAN;
+        }
+        let problem = Weights::read(&wrong.write().unwrap()).unwrap_err();
+        assert_eq!(problem.place(), Some("head, number 4"));
+        let problem = weights().tensor("head", &[3, 2]).unwrap_err();
+        assert!(problem.to_string().contains("[3, 2]"), "{problem}");
+        assert!(weights().tensor("tail", &[1]).is_err());
+    }
+
+    #[test]
+    fn a_model_of_a_hundred_megabytes_is_refused_with_the_price_of_running_it_elsewhere() {
+        let problem = Weights::read(&vec![0; LARGEST_EDGE_MODEL_BYTES as usize]).unwrap_err();
+        assert!(problem.to_string().contains("red line 5.1"), "{problem}");
+        assert!(problem.remedy_text().unwrap_or_default().contains("200 ms"));
+    }
 }
