@@ -5,6 +5,7 @@ pub mod compare_sbom;
 pub mod example_image;
 mod measure;
 mod python;
+pub mod record_programs;
 pub mod setup;
 pub mod source;
 pub mod tidy;

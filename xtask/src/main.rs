@@ -9,10 +9,12 @@
 use std::{error::Error as _, path::Path, process::ExitCode};
 
 use uc_model::{Problem, Result};
-use xtask::{compare_plan, compare_sbom, example_image, setup, tidy, workspace::Workspace};
+use xtask::{
+    compare_plan, compare_sbom, example_image, record_programs, setup, tidy, workspace::Workspace,
+};
 
-const USAGE: &str =
-    "tidy, setup [--check] [--for-tests], example-image DIR, compare-sbom [DIR], compare-plan";
+const USAGE: &str = "tidy, setup [--check] [--for-tests], example-image DIR, compare-sbom [DIR], compare-plan, \
+     record-programs [--minutes 60] [--step 5] [DIR]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -41,6 +43,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["compare-sbom"] => compare_sbom::run(Path::new("target/compare-sbom")),
         ["compare-sbom", folder] => compare_sbom::run(Path::new(folder)),
         ["compare-plan"] => compare_plan::run(Path::new("target/compare-plan")),
+        ["record-programs", options @ ..] => record_programs::run(options),
         ["example-image", folder] => example_image::run(Path::new(folder)),
         _ => Err(Problem::invalid("unknown chore")
             .limit(USAGE)

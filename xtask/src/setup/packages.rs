@@ -169,6 +169,18 @@ pub(super) const PACKAGES: &[Package] = &[
         Need::Test,
         "tests look at reports with it",
     ),
+    program(
+        "redis-server",
+        "redis-server",
+        Need::Test,
+        "recordings of Redis",
+    ),
+    program(
+        "prometheus",
+        "prometheus",
+        Need::Test,
+        "tests of the Prometheus client",
+    ),
     program("zip", "zip", Need::Test, "tests make Java archives with it"),
     Package {
         name: "python3-venv",
