@@ -49,13 +49,26 @@ struct Level {
     pushed: u32,
     /// The highest mean among bins that have left the ring.
     peak_before: f32,
+    /// Mean, and mean size, of the steps between neighbours that have left the ring; recent ones count more.
+    step_mean: f32,
+    step_size: f32,
+    /// How many such steps there were, up to [`STEPS_REMEMBERED`].
+    steps: f32,
 }
+
+/// Steps that the mean of steps reaches back over.
+const STEPS_REMEMBERED: f32 = 64.0;
+/// Steps without which nothing is known about them.
+const FEWEST_STEPS: f32 = 8.0;
 
 impl Level {
     const EMPTY: Self = Self {
         bins: [Bin::MISSING; BINS],
         pushed: 0,
         peak_before: f32::NAN,
+        step_mean: 0.0,
+        step_size: 0.0,
+        steps: 0.0,
     };
 
     /// Adds a bin. Returns the last two as one when they make up a bin of the level above.
@@ -63,11 +76,31 @@ impl Level {
         let at = self.pushed as usize % BINS;
         // f32::max ignores a NaN on either side, so missing bins change nothing.
         self.peak_before = self.peak_before.max(self.bins[at].mean);
+        self.leave(self.bins[(at + 1) % BINS].mean - self.bins[at].mean);
         let before = self.bins[(at + BINS - 1) % BINS];
         self.bins[at] = bin;
         self.pushed = self.pushed.wrapping_add(1);
         // An even count keeps the parity when the counter wraps.
         (self.pushed % 2 == 0).then(|| before.joined(bin))
+    }
+}
+
+impl Level {
+    /// Remembers a step that leaves the ring.
+    fn leave(&mut self, step: f32) {
+        if step.is_nan() {
+            return;
+        }
+        self.steps = (self.steps + 1.0).min(STEPS_REMEMBERED);
+        self.step_mean += (step - self.step_mean) / self.steps;
+        self.step_size += (step.abs() - self.step_size) / self.steps;
+    }
+
+    /// How much steps vary, in bytes.
+    fn step_spread(&self) -> Option<f64> {
+        // A steady climb is no variation. 1.25: from the mean size of normal noise to its standard deviation.
+        let size = self.step_size - self.step_mean.abs();
+        (self.steps >= FEWEST_STEPS).then(|| 1.25 * f64::from(size.max(0.0)))
     }
 }
 
@@ -103,6 +136,8 @@ pub struct Window {
     pub bins: Vec<(f64, Bin)>,
     /// The highest mean of any bin before the window, if there was one.
     pub peak_before: Option<f64>,
+    /// How much the steps between bins varied before the window, as a standard deviation in bytes; if enough were seen.
+    pub step_spread: Option<f64>,
 }
 
 impl Pyramid {
@@ -154,6 +189,7 @@ impl Pyramid {
             bin_s: BASE_S * f64::from(1u32 << index),
             bins,
             peak_before: (!level.peak_before.is_nan()).then(|| f64::from(level.peak_before)),
+            step_spread: level.step_spread(),
         }
     }
 }

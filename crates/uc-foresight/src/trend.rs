@@ -25,6 +25,8 @@ pub struct Trend {
     pub level: f64,
     /// The highest mean before the window, in bytes.
     pub peak_before: Option<f64>,
+    /// How much steps between bins varied before the window, as a standard deviation in bytes; if enough were seen.
+    pub step_spread: Option<f64>,
 }
 
 impl Trend {
@@ -57,6 +59,7 @@ impl Trend {
             tail: if slope > 0.0 { tail / slope } else { 0.0 },
             level: mean_values[mean_values.len() - 2..].iter().sum::<f64>() / 2.0,
             peak_before: window.peak_before,
+            step_spread: window.step_spread,
         })
     }
 

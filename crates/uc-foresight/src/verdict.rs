@@ -16,8 +16,12 @@ use crate::{
     trend::Trend,
 };
 
-/// Growth over a window below this share of the limit is none.
-const LEAST_RISE: f64 = 0.03;
+/// ε: growth over a window below this share of the limit is none; within a minute it takes more than over an hour, since noise
+/// that looks like growth for a minute comes every day.
+const LEAST_RISE_HOUR: f64 = 0.03;
+const LEAST_RISE_MINUTE: f64 = 0.12;
+/// How far a window may be carried by the steps that this series is used to make, in such steps.
+const WANDER: f64 = 3.0;
 /// The spread of growth over a window, in spreads about its line: larger than for independent bins, since memory has memory.
 const RISE_SPREAD: f64 = 1.6;
 /// No series is known better than this share of the limit.
@@ -139,7 +143,7 @@ impl Verdict {
             growth_probability: self
                 .evidence
                 .map_or(0.0, |evidence| evidence.growth_probability()),
-            pace_to_limit_s: self.pace_to_limit_s().map(|seconds| seconds as u64),
+            pace_to_limit_s: self.near_limit_s().map(|seconds| seconds as u64),
             rss_bytes: self.level_bytes as u64,
             forecast_end_bytes: self.forecast_end_bytes,
             horizon_s: HORIZON_S as u64,
@@ -152,6 +156,13 @@ impl Verdict {
         let slope = self.evidence?.slope;
         let left = self.limit_bytes? as f64 - self.level_bytes;
         (slope > 0.0).then(|| (left / slope).max(0.0))
+    }
+
+    /// The same where growth has lasted for a quarter of that time at least: what grew for a minute says nothing about an hour.
+    fn near_limit_s(&self) -> Option<f64> {
+        let window_s = self.evidence?.window_s;
+        self.pace_to_limit_s()
+            .filter(|left_s| *left_s <= 4.0 * window_s)
     }
 
     /// Why, in words.
@@ -214,19 +225,26 @@ fn evidence(tracker: &Tracker, level: f64, limit: f64) -> Option<Evidence> {
 }
 
 fn of_window(trend: &Trend, level: f64, limit: f64, harmless: f64) -> Evidence {
-    let spread = RISE_SPREAD * trend.spread + LEAST_SPREAD * limit;
+    let wander = trend.step_spread.unwrap_or(0.0) * WANDER;
+    let spread = (RISE_SPREAD * trend.spread).hypot(wander) + LEAST_SPREAD * limit;
     let novel = trend.peak_before.map_or(NOVEL_WHEN_YOUNG, |peak| {
         turn(trend.level - peak, 0.0, 0.3 * trend.spread + 0.004 * limit)
     });
     Evidence {
         window_s: trend.window_s,
         slope: trend.slope,
-        grows: normal_below((trend.rise() - LEAST_RISE * limit) / spread),
+        grows: normal_below((trend.rise() - least_rise(trend.window_s) * limit) / spread),
         steady: turn(trend.concordance, STEADY.0, STEADY.1),
         continues: turn(trend.tail, CONTINUED.0, CONTINUED.1),
         novel: novel * harmless,
         high: high(trend, level, limit),
     }
+}
+
+/// ε as a share of the limit: falls with the logarithm of the window's length, from a minute to an hour.
+fn least_rise(window_s: f64) -> f64 {
+    let shortness = ((3_600.0 / window_s).ln() / 60f64.ln()).clamp(0.0, 1.0);
+    LEAST_RISE_HOUR + (LEAST_RISE_MINUTE - LEAST_RISE_HOUR) * shortness
 }
 
 /// Memory above θ, or so near the limit at its pace that waiting longer would be too late.
