@@ -100,6 +100,11 @@ impl Home {
         self.storage().join(format!("{id}.{part}"))
     }
 
+    /// What `uc watch` remembers: samples, and what it has begun.
+    pub fn watch(&self) -> PathBuf {
+        self.state.join("watch")
+    }
+
     /// The lock under which detached workloads take their names.
     pub(crate) fn names_lock(&self) -> PathBuf {
         self.state.join("names.lock")
