@@ -335,6 +335,7 @@ pub(crate) fn new_record(request: &RunRequest) -> Record {
         id: new_id(&workload.name),
         name: workload.name.clone(),
         source: request.source.clone(),
+        directory: std::env::current_dir().unwrap_or_default(),
         created_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
         owner: std::process::id(),
         detached: request.detached,

@@ -40,6 +40,9 @@ pub struct Record {
     pub name: String,
     /// What it was made from, as the user named it.
     pub source: String,
+    /// Where the user stood then: what a relative source is relative to.
+    #[serde(default)]
+    pub directory: PathBuf,
     /// When it was made, in milliseconds since 1970.
     pub created_ms: u64,
     /// The owner's process id.
@@ -431,6 +434,7 @@ fn read(directory: &Path) -> Status {
             .to_owned(),
         id,
         source: String::new(),
+        directory: PathBuf::new(),
         created_ms: 0,
         owner: 0,
         detached: false,
@@ -476,6 +480,7 @@ mod tests {
             id: id.into(),
             name: "web".into(),
             source: "web.yaml".into(),
+            directory: "/srv".into(),
             created_ms: 1,
             owner: std::process::id(),
             detached: true,

@@ -81,7 +81,7 @@ impl Level {
         self.bins[at] = bin;
         self.pushed = self.pushed.wrapping_add(1);
         // An even count keeps the parity when the counter wraps.
-        (self.pushed % 2 == 0).then(|| before.joined(bin))
+        self.pushed.is_multiple_of(2).then(|| before.joined(bin))
     }
 }
 

@@ -100,9 +100,9 @@ fn bridge(grid: &mut [Option<f64>]) {
     for index in 0..grid.len() {
         let Some(value) = grid[index] else { continue };
         if let Some((before, from)) = known {
-            for inner in before + 1..index {
-                let share = (inner - before) as f64 / (index - before) as f64;
-                grid[inner] = Some(from + (value - from) * share);
+            let span = (index - before) as f64;
+            for (steps, missing) in (1..).zip(&mut grid[before + 1..index]) {
+                *missing = Some(from + (value - from) * f64::from(steps) / span);
             }
         }
         known = Some((index, value));

@@ -36,12 +36,12 @@ const NOVEL_WHEN_YOUNG: f64 = 0.95;
 const HIGH: (f64, f64) = (0.9, 0.02);
 /// The time to the limit below which growth counts as high wherever it is, in seconds.
 const DESPERATE_S: f64 = 180.0;
-/// The window that growth must fill for that. What shoots up within minutes is a batch more often than a leak.
-const DESPERATE_WINDOW_S: f64 = 600.0;
+/// That time is at most this share of how long growth has lasted: what shoots up within minutes is a batch more often than a leak.
+const DESPERATE_SHARE: f64 = 0.2;
 /// A life younger than this has too few minutes for the model to see its growth, in seconds.
 const YOUNG_S: f64 = 600.0;
-/// The quantile of the forecast that counts for decisions: the upper quartile.
-const UPPER: usize = 3;
+/// The leak probabilities between which the quantile that counts for decisions moves from the upper quartile to the outermost.
+const SURE: (f64, f64) = (0.8, 0.95);
 /// What earlier lives reached without harm counts as normal, up to this share of the limit more.
 const HARMLESS_MARGIN: f64 = 0.02;
 
@@ -101,8 +101,9 @@ pub struct Verdict {
     pub level_bytes: f64,
     /// The limit in bytes.
     pub limit_bytes: Option<u64>,
-    /// The peak within ten minutes that is exceeded with a probability of a quarter: acting a little early costs less than
-    /// acting too late. In a life too young for a forecast, where the surest window's growth leads.
+    /// The peak within ten minutes that is exceeded with a probability of a quarter, or, the surer the leak, down to a twentieth:
+    /// acting a little early costs less than acting too late. In a life too young for
+    /// a forecast, or with the leak all but certain, at least where the surest window's growth leads: steps look like rest to a model.
     pub forecast_end_bytes: f64,
 }
 
@@ -121,10 +122,13 @@ impl Verdict {
                 level + evidence.slope.max(0.0) * HORIZON_S
             })
         };
+        let probability = evidence.map_or(0.0, |evidence| evidence.leak_probability());
         let is_young = recent.span_s() < YOUNG_S;
         let forecast_end = match forecast {
-            Some(forecast) if is_young => forecast.peak.0[UPPER].max(by_growth()),
-            Some(forecast) => forecast.peak.0[UPPER],
+            Some(forecast) if is_young || probability >= SURE.1 => {
+                upper(&forecast, probability).max(by_growth())
+            }
+            Some(forecast) => upper(&forecast, probability),
             None => by_growth(),
         };
         Some(Self {
@@ -158,11 +162,10 @@ impl Verdict {
         (slope > 0.0).then(|| (left / slope).max(0.0))
     }
 
-    /// The same where growth has lasted for a quarter of that time at least: what grew for a minute says nothing about an hour.
+    /// The same where growth has lasted for as long at least: what grew for a minute says nothing about an hour.
     fn near_limit_s(&self) -> Option<f64> {
         let window_s = self.evidence?.window_s;
-        self.pace_to_limit_s()
-            .filter(|left_s| *left_s <= 4.0 * window_s)
+        self.pace_to_limit_s().filter(|left_s| *left_s <= window_s)
     }
 
     /// Why, in words.
@@ -201,6 +204,13 @@ impl Verdict {
         self.evidence
             .map_or(0.0, |evidence| evidence.leak_probability())
     }
+}
+
+/// The peak that counts for decisions. The surer the leak, the less a false alarm is to be feared and the earlier one may act.
+fn upper(forecast: &Forecast, probability: f64) -> f64 {
+    let [.., quartile, outermost] = forecast.peak.0;
+    let sureness = ((probability - SURE.0) / (SURE.1 - SURE.0)).clamp(0.0, 1.0);
+    quartile + sureness * (outermost - quartile)
 }
 
 fn evidence(tracker: &Tracker, level: f64, limit: f64) -> Option<Evidence> {
@@ -250,11 +260,12 @@ fn least_rise(window_s: f64) -> f64 {
 /// Memory above θ, or so near the limit at its pace that waiting longer would be too late.
 fn high(trend: &Trend, level: f64, limit: f64) -> f64 {
     let by_height = turn(level / limit, HIGH.0, HIGH.1);
-    if trend.slope <= 0.0 || trend.window_s < DESPERATE_WINDOW_S {
+    if trend.slope <= 0.0 {
         return by_height;
     }
     let left_s = (limit - level) / trend.slope;
-    by_height.max(turn(-left_s, -DESPERATE_S, DESPERATE_S / 8.0))
+    let desperate_s = DESPERATE_S.min(DESPERATE_SHARE * trend.window_s);
+    by_height.max(turn(-left_s, -desperate_s, desperate_s / 8.0))
 }
 
 /// 0 far below the middle, 1 far above, one half on it.

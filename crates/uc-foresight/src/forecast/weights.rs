@@ -10,6 +10,9 @@ pub const LARGEST_EDGE_MODEL_BYTES: u64 = 100_000_000;
 /// What running it elsewhere adds to each forecast, in milliseconds (source: red line 5.1).
 pub const REMOTE_PENALTY_MS: u64 = 200;
 
+/// The entry of a file's metadata that holds the words.
+const ABOUT: &str = "about";
+
 /// One tensor: its shape, and its numbers row by row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tensor {
@@ -48,12 +51,16 @@ impl Weights {
         for (name, view) in file.tensors() {
             tensors.insert(name.clone(), read_tensor(&name, &view)?);
         }
-        let words = metadata.metadata().iter().flatten();
+        let about = metadata
+            .metadata()
+            .as_ref()
+            .and_then(|words| words.get(ABOUT));
         Ok(Self {
             tensors,
-            words: words
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect(),
+            // What another program wrote there is not for us.
+            words: about
+                .and_then(|text| serde_json::from_str(text).ok())
+                .unwrap_or_default(),
         })
     }
 
@@ -84,11 +91,10 @@ impl Weights {
                 TensorView::new(Dtype::F32, tensor.shape.clone(), bytes).map_err(wrong)?,
             ));
         }
-        let words = self
-            .words
-            .iter()
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
+        // In one entry: the library writes several in no particular order, and the same weights shall be the same bytes.
+        let about = serde_json::to_string(&self.words)
+            .map_err(|error| Problem::internal("cannot write weights").caused_by(error))?;
+        let words = [(ABOUT.to_owned(), about)].into();
         safetensors::serialize(views, Some(words)).map_err(wrong)
     }
 

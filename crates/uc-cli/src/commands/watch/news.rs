@@ -71,12 +71,15 @@ impl Teller {
         let json = serde_json::to_string(&news)
             .map_err(|error| Problem::internal("cannot write an event").caused_by(error))?;
         let (mark, words) = words(action);
-        let reason = news.reason.as_deref().unwrap_or("nothing is known of it");
-        self.remember(format!("{words}: {reason}"));
+        let reason = news
+            .reason
+            .as_ref()
+            .map_or_else(String::new, |reason| format!(": {reason}"));
+        self.remember(format!("{words}{reason}"));
         match self.format {
             Format::Json => printing::result(&format!("{json}\n"))?,
             Format::Text if self.is_live => {}
-            Format::Text => printing::result(&format!("{}: {reason}\n", marked(mark, &words)))?,
+            Format::Text => printing::result(&format!("{}{reason}\n", marked(mark, &words)))?,
         }
         if let Some(hook) = hook {
             self.call(hook, &json)?;
