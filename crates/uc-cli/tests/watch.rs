@@ -83,77 +83,99 @@ impl Drop for Guard {
     }
 }
 
-/// The workloads of a name, oldest first.
-fn named(host: &Host, name: &str) -> Vec<Value> {
-    let listed: Value =
-        serde_json::from_str(&host.run(&["ps", "--format", "json"]).stdout).expect("JSON");
+/// The newest workload of a name, as `uc ps` shows it.
+fn named(host: &Host, name: &str) -> Value {
+    let ended = host.run(&["ps", "--format", "json"]);
+    let listed: Value = serde_json::from_str(&ended.stdout).expect("JSON");
     let all = listed.as_array().expect("a list").iter();
-    let mut found: Vec<Value> = all.filter(|one| one["name"] == name).cloned().collect();
-    found.sort_by_key(|one| one["created_ms"].as_u64());
-    found
+    let of_name = all.filter(|one| one["name"] == name);
+    of_name
+        .max_by_key(|one| one["created_ms"].as_u64())
+        .cloned()
+        .unwrap_or_default()
 }
 
-#[test]
-fn a_leak_ends_in_order_before_its_limit_and_starts_again_while_a_neighbour_that_levels_off_lives()
-{
-    let Some(host) = Host::new() else { return };
-    host.file("leaky.yaml", &pod("leaky", 1_000));
-    host.file("steady.yaml", &pod("steady", 110));
-    for file in ["leaky.yaml", "steady.yaml"] {
+/// Starts workloads detached; `false`, with the reason printed, where memory cannot be limited.
+fn start(host: &Host, files: &[&str]) -> bool {
+    for file in files {
         let started = host.run(&["run", "--detach", file]);
         if started.code == 77 || started.code == 78 {
             println!("skipped: this host cannot limit memory: {}", started.stderr);
-            return;
+            return false;
         }
         assert_eq!(started.code, 0, "{}", started.stderr);
     }
-    let guard = Guard::start(&host, &["--interval", "1"]);
+    true
+}
+
+/// Waits until a condition holds; tells what the guard told if it never does.
+fn wait(guard: Guard, what: &str, mut holds: impl FnMut() -> bool) -> Guard {
     let begun = Instant::now();
-    while named(&host, "leaky").len() < 2 {
-        assert!(
-            begun.elapsed() < PATIENCE,
-            "the leak was never stopped and started again: {:?}",
-            guard.kill()
-        );
-        thread::sleep(Duration::from_secs(1));
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "{what}: {:?}", guard.kill());
+        thread::sleep(Duration::from_millis(500));
     }
+    guard
+}
+
+fn names<'a>(told: &'a [(String, String)], action: &str) -> Vec<&'a str> {
+    let of_it = told.iter().filter(|(told, _)| told == action);
+    of_it.map(|(_, name)| name.as_str()).collect()
+}
+
+#[test]
+fn a_leak_ends_in_order_before_its_limit_while_a_neighbour_that_levels_off_lives() {
+    let Some(host) = Host::new() else { return };
+    host.file("leaky.yaml", &pod("leaky", 1_000));
+    host.file("steady.yaml", &pod("steady", 110));
+    host.file("watch.toml", "restart = false\n");
+    if !start(&host, &["leaky.yaml", "steady.yaml"]) {
+        return;
+    }
+    let watch = || Guard::start(&host, &["--interval", "1", "--config", "watch.toml"]);
+    let guard = wait(watch(), "the leak was never stopped", || {
+        named(&host, "leaky")["phase"] == "exited"
+    });
     let told = guard.kill();
-    let told_of = |action: &str| {
-        told.iter()
-            .filter(|(told, _)| told == action)
-            .map(|(_, name)| name.as_str())
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(told_of("stop"), ["leaky/main"], "{told:?}");
-    assert_eq!(told_of("restart"), ["leaky/main"], "{told:?}");
-    let first = named(&host, "leaky").remove(0);
-    let id = first["id"].as_str().expect("an id");
-    assert_eq!(first["exit_code"], 0, "{first}");
+    assert_eq!(names(&told, "stop"), ["leaky/main"], "{told:?}");
+    let leaky = named(&host, "leaky");
+    assert_eq!(leaky["exit_code"], 0, "{leaky}");
     assert_eq!(
-        first["containers"]["main"]["restarts"], 0,
-        "the kernel was quicker: {first}"
+        leaky["containers"]["main"]["restarts"], 0,
+        "the kernel was quicker: {leaky}"
     );
     assert!(
-        host.run(&["logs", id])
+        host.run(&["logs", "leaky"])
             .stdout
             .contains("leaky ends in order")
     );
-    assert_eq!(named(&host, "steady").len(), 1);
-    assert_eq!(named(&host, "steady")[0]["alive"], true);
 
-    // It was killed; whoever takes over knows what was done, and does it no second time.
-    let again = Guard::start(&host, &["--interval", "1"]);
+    // The guard was killed; whoever takes over knows what was done, and does it no second time.
+    let again = watch();
     thread::sleep(Duration::from_secs(4));
     let told = again.kill();
-    assert!(
-        told.iter()
-            .all(|(action, _)| action != "stop" && action != "restart"),
-        "{told:?}"
-    );
-    assert_eq!(named(&host, "leaky").len(), 2);
-    for name in ["leaky", "steady"] {
-        assert_eq!(host.run(&["stop", name]).code, 0);
+    assert!(names(&told, "stop").is_empty(), "{told:?}");
+    assert_eq!(named(&host, "steady")["alive"], true);
+    assert_eq!(host.run(&["stop", "steady"]).code, 0);
+}
+
+#[test]
+fn a_detached_workload_that_was_stopped_for_its_leak_starts_again() {
+    let Some(host) = Host::new() else { return };
+    host.file("leaky.yaml", &pod("leaky", 1_000));
+    if !start(&host, &["leaky.yaml"]) {
+        return;
     }
+    let first = named(&host, "leaky")["id"].clone();
+    let guard = Guard::start(&host, &["--interval", "1"]);
+    let guard = wait(guard, "it never started again", || {
+        let now = named(&host, "leaky");
+        now["id"] != first && now["phase"] == "running"
+    });
+    let told = guard.kill();
+    assert_eq!(names(&told, "stop"), ["leaky/main"], "{told:?}");
+    assert_eq!(names(&told, "restart"), ["leaky/main"], "{told:?}");
+    assert_eq!(host.run(&["stop", "leaky"]).code, 0);
 }
 
 #[test]

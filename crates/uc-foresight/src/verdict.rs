@@ -37,7 +37,7 @@ const HIGH: (f64, f64) = (0.9, 0.02);
 /// The time to the limit below which growth counts as high wherever it is, in seconds.
 const DESPERATE_S: f64 = 180.0;
 /// That time is at most this share of how long growth has lasted: what shoots up within minutes is a batch more often than a leak.
-const DESPERATE_SHARE: f64 = 0.2;
+const DESPERATE_SHARE: f64 = 0.25;
 /// A life younger than this has too few minutes for the model to see its growth, in seconds.
 const YOUNG_S: f64 = 600.0;
 /// The leak probabilities between which the quantile that counts for decisions moves from the upper quartile to the outermost.
@@ -113,10 +113,14 @@ impl Verdict {
         let recent = tracker.recent()?;
         let last = tracker.last()?;
         let level = recent.newest();
+        let now = Now {
+            level,
+            last: last.rss_bytes as f64,
+        };
         let forecast = Features::of(recent).map(|features| model.forecast(&features));
         let evidence = last
             .limit_bytes
-            .and_then(|limit| evidence(tracker, level, limit as f64));
+            .and_then(|limit| evidence(tracker, now, limit as f64));
         let by_growth = || {
             evidence.map_or(level, |evidence| {
                 level + evidence.slope.max(0.0) * HORIZON_S
@@ -206,6 +210,14 @@ impl Verdict {
     }
 }
 
+/// Memory now, in bytes: the mean of the last quarter of a minute, which noise moves little, and the last sample, which does not
+/// lag behind what grows to the limit within a minute.
+#[derive(Debug, Clone, Copy)]
+struct Now {
+    level: f64,
+    last: f64,
+}
+
 /// The peak that counts for decisions. The surer the leak, the less a false alarm is to be feared and the earlier one may act.
 fn upper(forecast: &Forecast, probability: f64) -> f64 {
     let [.., quartile, outermost] = forecast.peak.0;
@@ -213,10 +225,10 @@ fn upper(forecast: &Forecast, probability: f64) -> f64 {
     quartile + sureness * (outermost - quartile)
 }
 
-fn evidence(tracker: &Tracker, level: f64, limit: f64) -> Option<Evidence> {
+fn evidence(tracker: &Tracker, now: Now, limit: f64) -> Option<Evidence> {
     let harmless = match tracker.harmless_peak() {
         peak if peak > 0.0 => turn(
-            level - peak,
+            now.level - peak,
             HARMLESS_MARGIN * limit,
             HARMLESS_MARGIN * limit / 2.0,
         ),
@@ -224,7 +236,7 @@ fn evidence(tracker: &Tracker, level: f64, limit: f64) -> Option<Evidence> {
     };
     tracker
         .trends()
-        .map(|trend| of_window(&trend, level, limit, harmless))
+        .map(|trend| of_window(&trend, now, limit, harmless))
         .max_by(|one, other| {
             let order = one.leak_probability().total_cmp(&other.leak_probability());
             order.then(
@@ -234,7 +246,7 @@ fn evidence(tracker: &Tracker, level: f64, limit: f64) -> Option<Evidence> {
         })
 }
 
-fn of_window(trend: &Trend, level: f64, limit: f64, harmless: f64) -> Evidence {
+fn of_window(trend: &Trend, now: Now, limit: f64, harmless: f64) -> Evidence {
     let wander = trend.step_spread.unwrap_or(0.0) * WANDER;
     let spread = (RISE_SPREAD * trend.spread).hypot(wander) + LEAST_SPREAD * limit;
     let novel = trend.peak_before.map_or(NOVEL_WHEN_YOUNG, |peak| {
@@ -247,7 +259,7 @@ fn of_window(trend: &Trend, level: f64, limit: f64, harmless: f64) -> Evidence {
         steady: turn(trend.concordance, STEADY.0, STEADY.1),
         continues: turn(trend.tail, CONTINUED.0, CONTINUED.1),
         novel: novel * harmless,
-        high: high(trend, level, limit),
+        high: high(trend, now, limit),
     }
 }
 
@@ -258,12 +270,12 @@ fn least_rise(window_s: f64) -> f64 {
 }
 
 /// Memory above θ, or so near the limit at its pace that waiting longer would be too late.
-fn high(trend: &Trend, level: f64, limit: f64) -> f64 {
-    let by_height = turn(level / limit, HIGH.0, HIGH.1);
+fn high(trend: &Trend, now: Now, limit: f64) -> f64 {
+    let by_height = turn(now.level / limit, HIGH.0, HIGH.1);
     if trend.slope <= 0.0 {
         return by_height;
     }
-    let left_s = (limit - level) / trend.slope;
+    let left_s = (limit - now.last) / trend.slope;
     let desperate_s = DESPERATE_S.min(DESPERATE_SHARE * trend.window_s);
     by_height.max(turn(-left_s, -desperate_s, desperate_s / 8.0))
 }

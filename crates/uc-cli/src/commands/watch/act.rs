@@ -92,10 +92,12 @@ fn send(pid: u32, signal: Signal, began: Option<u64>, subjects: &Subjects) -> Re
 /// The record of the workload that a subject is a container of.
 fn status_of(home: &Home, subject: &str) -> Option<Status> {
     let name = subject.rsplit_once('/').map_or(subject, |(name, _)| name);
-    record::list(home)
-        .ok()?
+    let mut statuses = record::list(home).ok()?;
+    statuses.retain(|status| status.record.name == name);
+    // A name can have been used before.
+    statuses
         .into_iter()
-        .rfind(|status| status.record.name == name)
+        .max_by_key(|status| status.record.created_ms)
 }
 
 /// What became of a stop or restart that a crash interrupted.
@@ -142,14 +144,8 @@ fn start_again(workload: &str, home: &Home) -> Result<()> {
             .caused_by(error)
     };
     let ended = Command::new(program)
-        .args([
-            "run",
-            "--detach",
-            "--name",
-            name,
-            "--",
-            &status.record.source,
-        ])
+        .args(["run", "--detach", "--name", name, &status.record.source])
+        .current_dir(&status.record.directory)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -162,7 +158,8 @@ fn start_again(workload: &str, home: &Home) -> Result<()> {
         .at(name)
         .found(ended)
         .remedy(format!(
-            "try: uc run --detach --name {name} {}",
+            "in {} try: uc run --detach --name {name} {}",
+            status.record.directory.display(),
             status.record.source
         )))
 }

@@ -90,8 +90,14 @@ impl Teller {
     /// Tells what went wrong; watching goes on.
     pub(super) fn trouble(&mut self, problem: &Problem) {
         self.remember(problem.to_string());
-        if !self.is_live {
-            printing::problem(problem, self.format);
+        match self.format {
+            _ if self.is_live => {}
+            Format::Text => printing::problem(problem, self.format),
+            Format::Json => {
+                let line = serde_json::json!({ "action": "problem", "problem": problem.to_view() });
+                // Whoever reads events has gone if this fails; the next event tells.
+                let _ = printing::result(&format!("{line}\n"));
+            }
         }
     }
 
