@@ -87,7 +87,11 @@ impl Drop for Guard {
 fn named(host: &Host, name: &str) -> Value {
     let ended = host.run(&["ps", "--format", "json"]);
     let listed: Value = serde_json::from_str(&ended.stdout).expect("JSON");
-    let all = listed.as_array().expect("a list").iter();
+    let all = listed
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| &one["workload"]);
     let of_name = all.filter(|one| one["name"] == name);
     of_name
         .max_by_key(|one| one["created_ms"].as_u64())
