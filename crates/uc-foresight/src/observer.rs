@@ -11,7 +11,7 @@ const MOVED: f64 = 0.02;
 /// Otherwise a verdict lives for this long, in seconds.
 const VERDICT_LIVES_S: f64 = 60.0;
 
-/// A tracker with its last verdict. Beyond the last hour's memory it takes less than a kilobyte.
+/// A tracker with its last verdict. Beyond the last hour's memory it takes about a kilobyte and a half.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Observer {
     tracker: Tracker,
