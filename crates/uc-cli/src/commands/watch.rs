@@ -240,7 +240,7 @@ impl Watch {
     /// Tells the fleet, tells people, acts, and tells the fleet what came of it.
     fn happen(&mut self, events: Vec<Event>, now_s: f64) -> Result<()> {
         let mut events = events;
-        // Answers lead to further actions at most: a stop is confirmed, a restart done. Two rounds settle that.
+        // Answers lead to further actions at most: a stop is confirmed, a restart done. A few rounds settle that.
         for _ in 0..4 {
             if events.is_empty() {
                 break;

@@ -1,6 +1,6 @@
 //! What is watched: workloads of `uc`, control groups, processes, and what a Prometheus knows.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use uc_engine::{Home, Phase, Status, owner, record};
 use uc_foresight::Sample;
@@ -125,30 +125,28 @@ impl Subjects {
             Ok(statuses) => statuses,
             Err(problem) => return problems.push(problem),
         };
-        for status in statuses
-            .into_iter()
-            .filter(|status| status.alive && status.record.phase == Phase::Running)
-        {
-            // One that ended while all were listed is no problem.
-            let Ok(containers) = owner::stats(&status) else {
-                continue;
+        let is_there = |status: &Status| {
+            status.alive && matches!(status.record.phase, Phase::Running | Phase::Stopping)
+        };
+        for status in statuses.into_iter().filter(is_there) {
+            // One that is being ended, or does not answer, is still there: without a sample, but not gone.
+            let usage = match status.record.phase {
+                Phase::Running => owner::stats(&status).unwrap_or_default(),
+                _ => BTreeMap::new(),
             };
-            for (container, stats) in containers {
-                let Some(rss_bytes) = stats.memory_anon_bytes.or(stats.memory_bytes) else {
-                    continue;
-                };
-                let restarts = status
-                    .record
-                    .containers
-                    .get(&container)
-                    .map_or(0, |container| container.restarts);
-                subjects.push(Subject {
-                    name: format!("{}/{container}", status.record.name),
-                    samples: vec![Sample {
-                        life: status.record.created_ms.wrapping_mul(1_000) + u64::from(restarts),
+            for (container, known) in status.record.containers.iter().filter(|one| !one.1.init) {
+                let sample = usage.get(container).and_then(|stats| {
+                    let rss_bytes = stats.memory_anon_bytes.or(stats.memory_bytes)?;
+                    Some(Sample {
+                        life: status.record.created_ms.wrapping_mul(1_000)
+                            + u64::from(known.restarts),
                         oom_kills: stats.oom_kills,
                         ..Sample::new(now_s, rss_bytes, stats.memory_limit_bytes)
-                    }],
+                    })
+                });
+                subjects.push(Subject {
+                    name: format!("{}/{container}", status.record.name),
+                    samples: sample.into_iter().collect(),
                     handle: Handle::Workload(Box::new(status.clone())),
                 });
             }
