@@ -34,14 +34,17 @@ const CONTINUED: (f64, f64) = (0.4, 0.08);
 const NOVEL_WHEN_YOUNG: f64 = 0.95;
 /// θ as a share of the limit, and how fast it turns. Growth that stops below it is a warm-up.
 const HIGH: (f64, f64) = (0.9, 0.02);
-/// The time to the limit below which growth counts as high wherever it is, in seconds.
-const DESPERATE_S: f64 = 180.0;
-/// That time is at most this share of how long growth has lasted: what shoots up within minutes is a batch more often than a leak.
-const DESPERATE_SHARE: f64 = 0.25;
+/// The time to the limit below which growth counts as high wherever it is: this share of how long growth has lasted, for what shoots
+/// up within minutes is a batch more often than a leak, but within these bounds in seconds, the lower being what an orderly end takes.
+const DESPERATE_SHARE: f64 = 0.12;
+const DESPERATE_S: (f64, f64) = (20.0, 180.0);
 /// A life younger than this has too few minutes for the model to see its growth, in seconds.
 const YOUNG_S: f64 = 600.0;
 /// The leak probabilities between which the quantile that counts for decisions moves from the upper quartile to the outermost.
 const SURE: (f64, f64) = (0.8, 0.95);
+/// The times to the limit, at the pace of growth, between which the quantile that counts moves down to the median, in seconds:
+/// what takes hours to the limit can be waited for, and a healthy day under a tight limit looks like it.
+const UNHURRIED_S: (f64, f64) = (1_200.0, 3_600.0);
 /// What earlier lives reached without harm counts as normal, up to this share of the limit more.
 const HARMLESS_MARGIN: f64 = 0.02;
 
@@ -127,12 +130,18 @@ impl Verdict {
             })
         };
         let probability = evidence.map_or(0.0, |evidence| evidence.leak_probability());
+        let to_limit_s = last
+            .limit_bytes
+            .zip(evidence)
+            .map_or(0.0, |(limit, evidence)| {
+                time_to(limit as f64 - level, evidence.slope)
+            });
         let is_young = recent.span_s() < YOUNG_S;
         let forecast_end = match forecast {
             Some(forecast) if is_young || probability >= SURE.1 => {
-                upper(&forecast, probability).max(by_growth())
+                counted_peak(&forecast, probability, to_limit_s).max(by_growth())
             }
-            Some(forecast) => upper(&forecast, probability),
+            Some(forecast) => counted_peak(&forecast, probability, to_limit_s),
             None => by_growth(),
         };
         Some(Self {
@@ -163,7 +172,7 @@ impl Verdict {
     pub fn pace_to_limit_s(&self) -> Option<f64> {
         let slope = self.evidence?.slope;
         let left = self.limit_bytes? as f64 - self.level_bytes;
-        (slope > 0.0).then(|| (left / slope).max(0.0))
+        (slope > 0.0).then(|| time_to(left, slope))
     }
 
     /// The same where growth has lasted for as long at least: what grew for a minute says nothing about an hour.
@@ -210,6 +219,15 @@ impl Verdict {
     }
 }
 
+/// The time that growth takes to a height above, in seconds; endless where nothing grows.
+fn time_to(bytes: f64, slope: f64) -> f64 {
+    if slope > 0.0 {
+        (bytes / slope).max(0.0)
+    } else {
+        f64::INFINITY
+    }
+}
+
 /// Memory now, in bytes: the mean of the last quarter of a minute, which noise moves little, and the last sample, which does not
 /// lag behind what grows to the limit within a minute.
 #[derive(Debug, Clone, Copy)]
@@ -218,11 +236,19 @@ struct Now {
     last: f64,
 }
 
-/// The peak that counts for decisions. The surer the leak, the less a false alarm is to be feared and the earlier one may act.
-fn upper(forecast: &Forecast, probability: f64) -> f64 {
-    let [.., quartile, outermost] = forecast.peak.0;
-    let sureness = ((probability - SURE.0) / (SURE.1 - SURE.0)).clamp(0.0, 1.0);
-    quartile + sureness * (outermost - quartile)
+/// The peak that counts for decisions. The surer the leak, the less a false alarm is to be feared and the earlier one may act;
+/// the slower it is, the less there is to lose by waiting.
+fn counted_peak(forecast: &Forecast, probability: f64, to_limit_s: f64) -> f64 {
+    let [_, _, median, quartile, outermost] = forecast.peak.0;
+    let sureness = within(probability, SURE);
+    let leisure = within(to_limit_s, UNHURRIED_S);
+    let hurried = quartile + sureness * (outermost - quartile);
+    hurried + leisure * (median - hurried)
+}
+
+/// Where a value lies between two others, from 0 to 1.
+fn within(value: f64, (low, high): (f64, f64)) -> f64 {
+    ((value - low) / (high - low)).clamp(0.0, 1.0)
 }
 
 fn evidence(tracker: &Tracker, now: Now, limit: f64) -> Option<Evidence> {
@@ -276,7 +302,9 @@ fn high(trend: &Trend, now: Now, limit: f64) -> f64 {
         return by_height;
     }
     let left_s = (limit - now.last) / trend.slope;
-    let desperate_s = DESPERATE_S.min(DESPERATE_SHARE * trend.window_s);
+    let desperate_s = (DESPERATE_SHARE * trend.window_s)
+        .clamp(DESPERATE_S.0, DESPERATE_S.1)
+        .min(trend.window_s / 4.0);
     by_height.max(turn(-left_s, -desperate_s, desperate_s / 8.0))
 }
 
