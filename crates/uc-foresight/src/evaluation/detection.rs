@@ -72,8 +72,8 @@ pub struct Detection {
     pub least_warning_s: Interval,
     /// How long healthy series were watched, in weeks.
     pub healthy_weeks: f64,
-    /// False evictions for each hundred healthy weeks.
-    pub false_per_100_weeks: f64,
+    /// False evictions for each hundred healthy weeks; absent where healthy series were watched for less than one.
+    pub false_per_100_weeks: Option<Interval>,
 }
 
 impl Detection {
@@ -119,7 +119,8 @@ impl Detection {
             median_warning_s: warning(0.5),
             least_warning_s: warning(0.1),
             healthy_weeks,
-            false_per_100_weeks: 100.0 * wrong as f64 / healthy_weeks,
+            false_per_100_weeks: (healthy_weeks >= 1.0)
+                .then(|| Interval::of_rate(wrong, healthy_weeks / 100.0)),
         }
     }
 }

@@ -40,6 +40,18 @@ impl Interval {
         }
     }
 
+    /// A rate: `events` within an exposure (above 0), by Garwood's exact limits for a Poisson count.
+    pub fn of_rate(events: usize, exposure: f64) -> Self {
+        Self {
+            value: events as f64 / exposure,
+            low: events
+                .checked_sub(1)
+                .map_or(0.0, |fewer| mean_with(fewer, 0.975))
+                / exposure,
+            high: mean_with(events, 0.025) / exposure,
+        }
+    }
+
     /// A statistic of items, by drawing them again with replacement. The same seed gives the same interval.
     pub fn by_resampling<T: Copy>(items: &[T], seed: u64, statistic: impl Fn(&[T]) -> f64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
@@ -59,6 +71,31 @@ impl Interval {
     }
 }
 
+/// The mean of the Poisson distribution that gives at most `events` with the probability given.
+fn mean_with(events: usize, probability: f64) -> f64 {
+    let at_most = |mean: f64| {
+        let mut term = (-mean).exp();
+        let mut sum = term;
+        for number in 1..=events {
+            term *= mean / number as f64;
+            sum += term;
+        }
+        sum
+    };
+    // No mean that far out leaves a fortieth of its probability below. Beyond a mean of 700 the first term is no number; nobody
+    // counts so many false evictions.
+    let (mut low, mut high) = (0.0, events as f64 + 10.0 * (events as f64 + 1.0).sqrt());
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if at_most(middle) > probability {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    high
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +109,16 @@ mod tests {
         );
         assert!(Interval::of_share(0, 0).value.is_nan());
         assert_eq!(Interval::of_share(0, 50).low, 0.0);
+    }
+
+    #[test]
+    fn a_rate_has_garwoods_interval() {
+        // From tables of exact Poisson limits.
+        for (events, low, high) in [(0, 0.0, 3.689), (1, 0.0253, 5.572), (4, 1.090, 10.242)] {
+            let interval = Interval::of_rate(events, 2.0);
+            assert!((interval.low * 2.0 - low).abs() < 2e-3, "{interval:?}");
+            assert!((interval.high * 2.0 - high).abs() < 2e-3, "{interval:?}");
+        }
     }
 
     #[test]

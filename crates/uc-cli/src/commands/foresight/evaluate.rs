@@ -60,6 +60,9 @@ pub(crate) struct EvaluateArgs {
     /// Series for each shape
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     cases: u16,
+    /// Seed of the series; another than that of training draws others
+    #[arg(long, default_value_t = SEED)]
+    seed: u64,
 }
 
 /// One series to judge.
@@ -101,14 +104,14 @@ pub(super) fn evaluate(args: &EvaluateArgs, format: Format) -> Result<ExitCode> 
     at_least_one(&held_out, "held-out")?;
     at_least_one(&learned, "training")?;
     printing::say("scoring forecasts\n");
-    let examples_held_out = examples(&held_out, u64::from(args.cases) / 2, SEED);
+    let examples_held_out = examples(&held_out, u64::from(args.cases) / 2, args.seed);
     let forecasts = score_all(
         &model,
-        &examples(&learned, BASELINE_CASES, SEED + 1),
+        &examples(&learned, BASELINE_CASES, args.seed.wrapping_add(1)),
         &examples_held_out,
     )?;
     printing::say("judging series\n");
-    let series = series(&held_out, args.cases.into());
+    let series = series(&held_out, args.cases.into(), args.seed);
     let outcomes = judge(&series, &model);
     let programs = match &args.recordings {
         Some(index) => Some(programs(index, &model)?),
@@ -157,12 +160,12 @@ fn score_all(
     Ok(scores)
 }
 
-fn series(machines: &[Machine], cases: u64) -> Vec<Series> {
+fn series(machines: &[Machine], cases: u64, seed: u64) -> Vec<Series> {
     let mut series = Vec::new();
     for shape in ALL_SHAPES {
         let drawn = (0..cases * 4).filter_map(|number| {
             let machine = machines.get(number as usize % machines.len())?;
-            make_case(machine, shape, case_seed(SEED, number))
+            make_case(machine, shape, case_seed(seed, number))
         });
         series.extend(drawn.take(cases as usize).map(|case| Series {
             kind: shape.name().to_owned(),
@@ -279,9 +282,10 @@ fn text(evaluation: &Evaluation) -> String {
         forecast_table(&evaluation.forecasts)
     );
     text.push_str(&format!(
-        "\nVerdicts: {} series of {} held-out machines\n\n{}",
+        "\nVerdicts: {} series of {} held-out machines; {:.0} weeks of healthy ones\n\n{}",
         evaluation.series,
         evaluation.held_out_machines,
+        evaluation.rules[0].healthy_weeks,
         rule_table(&evaluation.rules)
     ));
     let mut table = Table::new(&["SERIES", "EVICTED", "OF"]);
@@ -369,9 +373,9 @@ fn rule_table(rules: &[Detection]) -> String {
             share(&rule.f1),
             time(&rule.median_warning_s),
             time(&rule.least_warning_s),
-            format!(
-                "{:.1} ({} in {:.1})",
-                rule.false_per_100_weeks, rule.false_positives, rule.healthy_weeks
+            rule.false_per_100_weeks.map_or_else(
+                || "too short".to_owned(),
+                |rate| format!("{:.1} ({:.1}-{:.1})", rate.value, rate.low, rate.high),
             ),
         ]);
     }
