@@ -5,6 +5,9 @@ mod config;
 mod exposition;
 mod guard;
 mod news;
+mod pattern;
+mod replicas;
+mod sources;
 mod subject;
 mod view;
 
@@ -26,9 +29,10 @@ use uc_model::{Problem, Result};
 use self::{
     config::{Config, Source},
     exposition::Page,
-    guard::Guard,
+    guard::{Guard, Traits},
     news::Teller,
-    subject::{Handle, Subject, Subjects},
+    sources::{Sources, Wanted},
+    subject::{Handle, Subject},
 };
 use super::{engine, foresight};
 use crate::{cli::Format, printing};
@@ -37,6 +41,8 @@ use crate::{cli::Format, printing};
 const TENSE_INTERVAL: Duration = Duration::from_secs(1);
 /// Seconds between two writings of samples; what is decided is written at once.
 const WRITE_EVERY: Duration = Duration::from_secs(15);
+/// The largest fleet that is written down, in bytes: ten thousand workloads with the longest names, and as many evictions.
+const LARGEST_FLEET: usize = 24 << 20;
 /// A problem that stays is told again after this long.
 const TELL_AGAIN: Duration = Duration::from_secs(600);
 
@@ -70,6 +76,9 @@ pub(crate) struct WatchArgs {
     /// Watch a process as well
     #[arg(long, value_name = "PID")]
     pid: Vec<u32>,
+    /// Watch all processes of this name as well, new ones too
+    #[arg(long, value_name = "NAME")]
+    process: Vec<String>,
     /// Watch the containers that a Prometheus knows (cAdvisor's names)
     #[arg(long, value_name = "URL")]
     prometheus: Option<String>,
@@ -102,6 +111,20 @@ pub(crate) struct WatchArgs {
     r#for: Option<u64>,
 }
 
+impl WatchArgs {
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            groups: &self.cgroup,
+            pids: &self.pid,
+            names: &self.process,
+            prometheus: self
+                .prometheus
+                .as_deref()
+                .map(|url| (url, self.selector.as_str(), self.token_file.clone())),
+        }
+    }
+}
+
 /// Runs the command.
 pub(crate) fn watch(args: &WatchArgs, format: Format) -> Result<ExitCode> {
     if args.live && format == Format::Json {
@@ -132,7 +155,7 @@ pub(crate) fn watch(args: &WatchArgs, format: Format) -> Result<ExitCode> {
 struct Watch {
     home: Home,
     config: Source,
-    subjects: Subjects,
+    sources: Sources,
     guard: Guard,
     teller: Teller,
     page: Page,
@@ -147,16 +170,11 @@ struct Watch {
 impl Watch {
     fn open(args: &WatchArgs, format: Format) -> Result<Self> {
         let home = engine()?.home().clone();
-        let config = Source::open(args.config.as_deref())?;
+        let config = Source::open(args.config.as_deref(), args.interval)?;
         let model = foresight::model(args.weights.as_deref())?;
-        let prometheus = args
-            .prometheus
-            .as_deref()
-            .map(|url| (url, args.selector.as_str(), args.token_file.as_deref()));
-        let subjects = Subjects::new(home.clone(), &args.cgroup, &args.pid, prometheus)?;
+        let sources = Sources::new(home.clone(), args.wanted())?;
         make_private(&home.watch())?;
-        let (history, damage) =
-            History::open(home.watch().join("history.redb"), Bounds::default())?;
+        let (history, damage) = History::open(home.watch().join("history.redb"), bounds())?;
         let mut teller = Teller::new(format, args.live);
         if let Some(problem) = damage {
             teller.trouble(&problem);
@@ -170,7 +188,7 @@ impl Watch {
         let mut watch = Self {
             home,
             config,
-            subjects,
+            sources,
             guard,
             teller,
             page,
@@ -182,7 +200,7 @@ impl Watch {
             told_since: Instant::now(),
         };
         if is_recovered {
-            watch.happen(vec![Event::Recovered], now_s())?;
+            watch.happen(vec![Event::Recovered], now_s());
         }
         Ok(watch)
     }
@@ -191,18 +209,22 @@ impl Watch {
     fn look(&mut self) -> Result<()> {
         let mut problems = Vec::new();
         match self.config.reload() {
-            Ok(true) => self.happen(vec![Event::PolicyChanged], now_s())?,
+            Ok(true) => self.happen(vec![Event::PolicyChanged], now_s()),
             Ok(false) => {}
             Err(problem) => problems.push(problem),
         }
         let now_s = now_s();
-        let subjects = self.subjects.look(now_s, &mut problems);
+        let sight = self.sources.look(now_s);
         let (config, is_dry) = (&self.config.config, self.is_dry);
+        let groups = replicas::groups(&sight.subjects, &self.guard.fleet, config);
+        let traits = |subject: &Subject| Traits {
+            group: groups.get(&subject.name).cloned(),
+            ..traits(subject, config, is_dry)
+        };
+        let thresholds = &config.policy.thresholds;
         let mut events = self
             .guard
-            .see(subjects, now_s, &config.policy.thresholds, |subject| {
-                traits(subject, config, is_dry)
-            });
+            .see(sight, now_s, thresholds, traits, &mut problems);
         let ended: Vec<String> = events
             .iter()
             .filter_map(|event| match event {
@@ -217,13 +239,13 @@ impl Watch {
                 .map(|workload| Event::Vanished { workload }),
         );
         events.push(Event::Tick);
-        self.happen(events, now_s)?;
+        self.happen(events, now_s);
+        if self.written.elapsed() >= WRITE_EVERY {
+            problems.extend(self.guard.write().err());
+            self.written = Instant::now();
+        }
         for problem in problems {
             self.trouble(&problem);
-        }
-        if self.written.elapsed() >= WRITE_EVERY {
-            self.guard.write()?;
-            self.written = Instant::now();
         }
         self.page
             .show(exposition::text(&self.guard, self.evictions));
@@ -238,22 +260,24 @@ impl Watch {
     }
 
     /// Tells the fleet, tells people, acts, and tells the fleet what came of it.
-    fn happen(&mut self, events: Vec<Event>, now_s: f64) -> Result<()> {
+    fn happen(&mut self, events: Vec<Event>, now_s: f64) {
         let mut events = events;
         // Answers lead to further actions at most: a stop is confirmed, a restart done. A few rounds settle that.
         for _ in 0..4 {
             if events.is_empty() {
                 break;
             }
-            let actions = self
-                .guard
-                .decide(&events, now_s, &self.config.config.policy)?;
-            events = self.carry_out(&actions, now_s)?;
+            let mut problems = Vec::new();
+            let policy = &self.config.config.policy;
+            let actions = self.guard.decide(&events, now_s, policy, &mut problems);
+            for problem in problems {
+                self.trouble(&problem);
+            }
+            events = self.carry_out(&actions, now_s);
         }
-        Ok(())
     }
 
-    fn carry_out(&mut self, actions: &[Action], now_s: f64) -> Result<Vec<Event>> {
+    fn carry_out(&mut self, actions: &[Action], now_s: f64) -> Vec<Event> {
         let mut answers = Vec::new();
         for action in actions {
             let watched = self.guard.watched.get(name_of(action));
@@ -272,7 +296,7 @@ impl Watch {
             answers.extend(act::carry_out(
                 action,
                 handle.as_ref(),
-                &self.subjects,
+                &self.sources,
                 &self.home,
                 &mut problems,
             ));
@@ -280,7 +304,7 @@ impl Watch {
                 self.trouble(&problem);
             }
         }
-        Ok(answers)
+        answers
     }
 
     /// Tells a problem, once in a while.
@@ -310,13 +334,26 @@ impl Watch {
 }
 
 /// Whether a subject is protected, and whether it is ours to stop.
-fn traits(subject: &Subject, config: &Config, is_dry: bool) -> (bool, bool) {
+fn traits(subject: &Subject, config: &Config, is_dry: bool) -> Traits {
     let is_ours = match subject.handle {
         Handle::Workload(_) => true,
         Handle::Group(_) | Handle::Process { .. } => config.may_stop(&subject.name),
         Handle::Remote => false,
     };
-    (config.protects(&subject.name), is_ours && !is_dry)
+    Traits {
+        protected: config.protects(&subject.name),
+        owned: is_ours && !is_dry,
+        group: None,
+    }
+}
+
+/// One state, that of the fleet, which is large where much is watched.
+fn bounds() -> Bounds {
+    Bounds {
+        states: 1,
+        state_bytes: LARGEST_FLEET,
+        ..Bounds::default()
+    }
 }
 
 fn name_of(action: &Action) -> &str {
