@@ -10,6 +10,7 @@ mod replicas;
 mod sources;
 mod subject;
 mod view;
+mod webhook;
 
 use std::{
     collections::BTreeSet,
@@ -57,6 +58,7 @@ Examples:
   uc watch                                          one line for each event
   uc watch --live                                   a table that is drawn anew
   uc watch --cgroup /kubepods --format json         report on other control groups
+  uc watch --process postgres                       report on all processes of this name
   uc watch --prometheus http://127.0.0.1:9090 --selector 'namespace=\"shop\"' --dry-run
   uc watch --config watch.toml --listen 127.0.0.1:9105
 
@@ -64,10 +66,17 @@ A configuration, read again when it changes:
   protect = [\"db/*\"]                 never evicted
   stop = [\"cgroup/batch/*\"]          may be stopped although not ours
   hook = \"/usr/local/bin/page-me\"    gets each event as JSON on its standard input
+  webhook = \"https://chat.example/x\" is posted each event as JSON; http on this machine only
+  webhook_token_file = \"token\"       the bearer token that it asks for
   restart = true                     detached workloads are started again
   [policy]
   fleet_evictions = 5                at most so many within window_s
-  grace_s = 30"
+  grace_s = 30
+  [policy.min_healthy]
+  percent = 50                       of each group of replicas at least so many keep running
+  [[group]]                          replicas, besides Pods of one app.kubernetes.io/name or app
+  name = \"shop\"
+  members = [\"cgroup/shop/*\"]"
 )]
 pub(crate) struct WatchArgs {
     /// Watch the control groups below this one as well
@@ -100,7 +109,7 @@ pub(crate) struct WatchArgs {
     /// Serve metrics at /metrics
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// Policy, protected names, hook
+    /// Policy, protected names, groups, hooks
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Weights of another model than this release's
@@ -141,6 +150,10 @@ pub(crate) fn watch(args: &WatchArgs, format: Format) -> Result<ExitCode> {
             .is_some_and(|seconds| begun.elapsed() >= Duration::from_secs(seconds))
         {
             watch.guard.write()?;
+            watch.teller.finish();
+            for problem in watch.teller.problems() {
+                watch.trouble(&problem);
+            }
             return Ok(ExitCode::SUCCESS);
         }
         let interval = Duration::from_secs(args.interval);
@@ -176,6 +189,7 @@ impl Watch {
         make_private(&home.watch())?;
         let (history, damage) = History::open(home.watch().join("history.redb"), bounds())?;
         let mut teller = Teller::new(format, args.live);
+        teller.follow(&config.config)?;
         if let Some(problem) = damage {
             teller.trouble(&problem);
         }
@@ -209,7 +223,10 @@ impl Watch {
     fn look(&mut self) -> Result<()> {
         let mut problems = Vec::new();
         match self.config.reload() {
-            Ok(true) => self.happen(vec![Event::PolicyChanged], now_s()),
+            Ok(true) => {
+                problems.extend(self.teller.follow(&self.config.config).err());
+                self.happen(vec![Event::PolicyChanged], now_s());
+            }
             Ok(false) => {}
             Err(problem) => problems.push(problem),
         }
@@ -240,6 +257,7 @@ impl Watch {
         );
         events.push(Event::Tick);
         self.happen(events, now_s);
+        problems.extend(self.teller.problems());
         if self.written.elapsed() >= WRITE_EVERY {
             problems.extend(self.guard.write().err());
             self.written = Instant::now();
@@ -284,14 +302,7 @@ impl Watch {
             let verdict = watched.and_then(|watched| watched.verdict().copied());
             let handle = watched.map(|watched| watched.handle.clone());
             let mut problems = Vec::new();
-            if let Err(problem) = self.teller.tell(
-                now_s,
-                action,
-                verdict.as_ref(),
-                self.config.config.hook.as_deref(),
-            ) {
-                problems.push(problem);
-            }
+            problems.extend(self.teller.tell(now_s, action, verdict.as_ref()).err());
             self.evictions += u64::from(matches!(action, Action::Stop { .. }));
             answers.extend(act::carry_out(
                 action,

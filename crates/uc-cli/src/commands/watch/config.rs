@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use uc_foresight::eviction::{MAX_NAME_BYTES, Policy};
 use uc_model::{Problem, Result};
 
-use super::pattern::any_fits;
+use super::{pattern::any_fits, webhook};
 
 /// The longest file, in bytes.
 const LONGEST_FILE: u64 = 1 << 20;
@@ -32,10 +32,25 @@ pub(super) struct Config {
     pub(super) stop: Vec<String>,
     /// A program that is told every event: the event as JSON on its standard input.
     pub(super) hook: Option<PathBuf>,
+    /// An address that is told every event: the same JSON, posted.
+    pub(super) webhook: Option<Secret>,
+    /// A file with the bearer token that it asks for.
+    pub(super) webhook_token_file: Option<PathBuf>,
     /// Whether a detached workload that was evicted is started again.
     pub(super) restart: Option<bool>,
     /// Who is a replica of whom, of which enough keep running.
     pub(super) group: Vec<Group>,
+}
+
+/// A text that nobody may see by accident.
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Secret(pub(super) String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
 }
 
 /// Replicas of each other.
@@ -68,6 +83,19 @@ impl Config {
 
     fn check(&self) -> Result<()> {
         self.policy.check()?;
+        self.check_groups()?;
+        match (&self.webhook, &self.webhook_token_file) {
+            (Some(webhook), token_file) => webhook::client(webhook, token_file.clone())
+                .map(|_| ())
+                .map_err(|problem| problem.within("webhook")),
+            (None, Some(_)) => Err(Problem::invalid("there is a token and no webhook")
+                .at("webhook_token_file")
+                .remedy("name the webhook, as webhook = \"https://…\"")),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn check_groups(&self) -> Result<()> {
         if self.group.len() > MOST_GROUPS {
             return Err(Problem::invalid("there are too many groups")
                 .at("group")
@@ -270,6 +298,36 @@ mod tests {
             "{problem}"
         );
         assert!(!format!("{problem:?}").contains("s3cret"), "{problem:?}");
+    }
+
+    #[test]
+    fn a_webhook_is_encrypted_or_on_this_machine_and_its_path_is_not_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("watch.toml");
+        let open = |text: &str| {
+            fs::write(&path, text).unwrap();
+            Source::open(Some(&path), 5).map(|source| source.config)
+        };
+        for address in [
+            "https://chat.example/s3cret?key=1",
+            "http://127.0.0.1:9/s3cret",
+        ] {
+            let config = open(&format!("webhook = \"{address}\"\n")).unwrap();
+            assert!(!format!("{config:?}").contains("s3cret"));
+        }
+        for text in [
+            "webhook = \"http://chat.example/s3cret\"\n",
+            "webhook = \"chat.example/s3cret\"\n",
+            "webhook = \"https://me:s3cret@chat.example\"\n",
+            "webhook_token_file = \"token\"\n",
+        ] {
+            let problem = open(text).unwrap_err();
+            assert!(!format!("{problem:?}").contains("s3cret"), "{problem:?}");
+            assert!(
+                problem.remedy_text().is_some() || text.contains("\"chat"),
+                "{problem:?}"
+            );
+        }
     }
 
     #[test]
