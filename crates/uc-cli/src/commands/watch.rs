@@ -22,6 +22,7 @@ use std::{
 };
 
 use clap::Args;
+use rustix::termios::tcgetwinsize;
 use uc_engine::{Home, home::make_private};
 use uc_foresight::eviction::{Action, Event};
 use uc_metrics::history::{Bounds, History};
@@ -34,6 +35,7 @@ use self::{
     news::Teller,
     sources::{Sources, Wanted},
     subject::{Handle, Subject},
+    view::Terminal,
 };
 use super::{engine, foresight};
 use crate::{cli::Format, printing};
@@ -66,7 +68,7 @@ A configuration, read again when it changes:
   protect = [\"db/*\"]                 never evicted
   stop = [\"cgroup/batch/*\"]          may be stopped although not ours
   hook = \"/usr/local/bin/page-me\"    gets each event as JSON on its standard input
-  webhook = \"https://chat.example/x\" is posted each event as JSON; http on this machine only
+  webhook = \"https://chat.example\"   is posted each event as JSON; http on this machine only
   webhook_token_file = \"token\"       the bearer token that it asks for
   restart = true                     detached workloads are started again
   [policy]
@@ -337,7 +339,16 @@ impl Watch {
             of_day / 60 % 60,
             of_day % 60
         );
-        let screen = view::screen(&self.guard, &clock, &self.teller.last);
+        let size = tcgetwinsize(std::io::stdout()).ok();
+        let terminal = Terminal {
+            is_coloured: printing::is_coloured(),
+            // A terminal without a size says zero.
+            size: size
+                .filter(|size| size.ws_col > 0 && size.ws_row > 0)
+                .map(|size| (usize::from(size.ws_col), usize::from(size.ws_row))),
+        };
+        let lines = view::lines(&self.guard);
+        let screen = view::screen(&lines, &clock, &self.teller.last, terminal);
         // Home, each line cleared to its end, the rest cleared: nothing flickers.
         let lines = screen.replace('\n', "\u{1b}[K\n");
         printing::result(&format!("\u{1b}[H{lines}\u{1b}[J"))

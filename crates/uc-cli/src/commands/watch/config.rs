@@ -331,6 +331,29 @@ mod tests {
     }
 
     #[test]
+    fn the_configuration_in_the_help_can_be_read() {
+        use clap::Args as _;
+        let command = super::super::WatchArgs::augment_args(clap::Command::new("watch"));
+        let help = command.get_after_help().unwrap().to_string();
+        let (_, shown) = help.split_once("when it changes:\n").unwrap();
+        // What it means stands behind at least two blanks.
+        let meant = |line: &str| {
+            line.trim()
+                .split("  ")
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let lines: Vec<String> = shown.lines().map(meant).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("watch.toml");
+        fs::write(&path, lines.join("\n")).unwrap();
+        let config = Source::open(Some(&path), 5).unwrap().config;
+        assert_eq!((config.policy.fleet_evictions, config.group.len()), (5, 1));
+        assert!(config.webhook.is_some() && config.webhook_token_file.is_some());
+    }
+
+    #[test]
     fn a_policy_that_no_fleet_can_keep_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("watch.toml");

@@ -339,4 +339,4 @@ fn unread(name: &str, phase: Phase) -> Option<Event> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

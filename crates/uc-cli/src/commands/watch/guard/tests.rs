@@ -23,6 +23,11 @@ fn guard(folder: &tempfile::TempDir, bounds: Bounds) -> Guard {
     Guard::open(history, model, &Policy::default()).unwrap().0
 }
 
+/// A guard that has seen nothing yet.
+pub(in super::super) fn empty_guard(folder: &tempfile::TempDir) -> Guard {
+    guard(folder, bounds())
+}
+
 fn joined(name: &str, group: Option<&str>) -> Event {
     Event::Joined {
         workload: name.to_owned(),
