@@ -276,14 +276,18 @@ impl Remote {
             Ok(answer) => answer,
             Err(problem) => return sight.miss(Unread::Remote, problem),
         };
-        self.answered_s = Some(now_s);
-        // Then data may be missing.
+        let is_partial = !answer.problems.is_empty();
         let warnings = answer.warnings.into_iter().map(|warning| {
             Problem::unavailable("Prometheus warns that data may be missing").found(warning)
         });
         for problem in answer.problems.into_iter().chain(warnings) {
             sight.miss(Unread::Remote, problem);
         }
+        // Samples without their limits or starts would look like other lives; the next look asks for them again.
+        if is_partial {
+            return;
+        }
+        self.answered_s = Some(now_s);
         for (key, samples) in answer.samples {
             sight.add(Subject {
                 name: format!("prometheus/{key}"),
