@@ -34,19 +34,21 @@ impl Mark {
 
 /// Text with its meaning as colour on standard output.
 pub(crate) fn marked(mark: Mark, text: &str) -> String {
+    paint(is_coloured(), mark, text)
+}
+
+/// Whether standard output shows colours.
+pub(crate) fn is_coloured() -> bool {
     static COLOUR: OnceLock<bool> = OnceLock::new();
-    paint(
-        *COLOUR.get_or_init(|| colour_for(io::stdout().is_terminal())),
-        mark,
-        text,
-    )
+    *COLOUR.get_or_init(|| colour_for(io::stdout().is_terminal()))
 }
 
 fn colour_for(is_terminal: bool) -> bool {
     is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-fn paint(colour: bool, mark: Mark, text: &str) -> String {
+/// Text with its meaning as colour, or as it is.
+pub(crate) fn paint(colour: bool, mark: Mark, text: &str) -> String {
     if colour {
         format!("\u{1b}[{}m{text}\u{1b}[0m", mark.code())
     } else {

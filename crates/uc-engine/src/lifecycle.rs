@@ -341,6 +341,7 @@ pub(crate) fn new_record(request: &RunRequest) -> Record {
         detached: request.detached,
         phase: Phase::Creating,
         containers,
+        labels: workload.labels.clone(),
         ports: network::forwards(workload),
         exit_code: None,
         message: None,

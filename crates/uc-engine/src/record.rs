@@ -53,6 +53,9 @@ pub struct Record {
     pub phase: Phase,
     /// Its containers, init containers first.
     pub containers: BTreeMap<String, ContainerRecord>,
+    /// The Pod's labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
     /// The ports of the host that lead into it.
     #[serde(default)]
     pub ports: Vec<PortForward>,
@@ -440,6 +443,7 @@ fn read(directory: &Path) -> Status {
         detached: false,
         phase: Phase::Creating,
         containers: BTreeMap::new(),
+        labels: BTreeMap::new(),
         ports: Vec::new(),
         exit_code: None,
         message: None,
@@ -486,6 +490,7 @@ mod tests {
             detached: true,
             phase: Phase::Running,
             containers: BTreeMap::new(),
+            labels: BTreeMap::new(),
             ports: Vec::new(),
             exit_code: None,
             message: None,

@@ -6,6 +6,7 @@
 
 pub mod cgroup;
 pub mod history;
+pub mod http;
 mod kernel_file;
 pub mod pressure;
 pub mod process;

@@ -17,6 +17,8 @@ use crate::{
 const NAME_BYTES: usize = 15;
 /// Entries of /proc looked at: the kernel's own bound on process ids.
 const PROCESSES: usize = 1 << 22;
+/// The flag of the kernel's own threads (PF_KTHREAD).
+const KERNEL_THREAD: u32 = 0x0020_0000;
 /// How often a process whose number is given anew while it is read is tried again.
 const ATTEMPTS: usize = 3;
 
@@ -27,6 +29,8 @@ pub struct ProcessStat<'a> {
     pub name: &'a str,
     /// The state's letter.
     pub state: char,
+    /// Whether it is a thread of the kernel, which has no memory of its own.
+    pub is_kernel: bool,
     /// When it started, in clock ticks since boot.
     pub start_ticks: u64,
 }
@@ -39,11 +43,13 @@ pub fn parse_stat(text: &str) -> Option<ProcessStat<'_>> {
     let name = text.get(open + 1..close)?;
     let mut fields = text.get(close + 1..)?.split_whitespace();
     let state = fields.next()?.chars().next()?;
-    // The state is field 3, the start field 22 (proc(5)).
-    let start_ticks = fields.nth(18)?.parse().ok()?;
+    // The state is field 3, the flags are field 9, the start field 22 (proc(5)).
+    let flags: u32 = fields.nth(5)?.parse().ok()?;
+    let start_ticks = fields.nth(12)?.parse().ok()?;
     Some(ProcessStat {
         name,
         state,
+        is_kernel: flags & KERNEL_THREAD != 0,
         start_ticks,
     })
 }
@@ -116,7 +122,8 @@ impl Processes {
         )
     }
 
-    /// The processes of a name, as `comm` or the last part of the path of their program, in ascending order.
+    /// The processes of a name, as `comm` or the last part of the path of their program, in ascending order. Threads of the
+    /// kernel are none.
     ///
     /// # Errors
     /// Where /proc cannot be listed; processes that end meanwhile are left out.
@@ -135,7 +142,8 @@ impl Processes {
         let Ok(text) = read(&self.file(pid, "stat")) else {
             return false;
         };
-        let Some(stat) = parse_stat(&text).filter(|stat| !is_dead(stat.state)) else {
+        let stat = parse_stat(&text).filter(|stat| !is_dead(stat.state) && !stat.is_kernel);
+        let Some(stat) = stat else {
             return false;
         };
         if stat.name == name {
@@ -276,7 +284,8 @@ mod tests {
             fs::create_dir_all(file.parent().expect("has a parent")).expect("made");
             fs::write(file, text).expect("written");
         };
-        put("2/stat", &stat_text(2, "kthreadd", 'S', 1));
+        let kernel = stat_text(2, "kthreadd", 'S', 1).replace("4194304", "2129984");
+        put("2/stat", &kernel);
         put("2/status", "Name:\tkthreadd\n");
         put("3/stat", &stat_text(3, "dead", 'Z', 1));
         put("4/stat", "garbage");
@@ -292,7 +301,9 @@ mod tests {
         assert_eq!((sample.rss_bytes, sample.life), (1024, 77));
         assert_eq!(sample.limit_bytes, Some(102_400));
         assert_eq!(processes.find_by_name("own").expect("listed"), [5]);
-        assert!(processes.find_by_name("dead").expect("listed").is_empty());
+        for name in ["dead", "kthreadd"] {
+            assert!(processes.find_by_name(name).expect("listed").is_empty());
+        }
     }
 
     #[test]

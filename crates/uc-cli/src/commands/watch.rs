@@ -5,8 +5,12 @@ mod config;
 mod exposition;
 mod guard;
 mod news;
+mod pattern;
+mod replicas;
+mod sources;
 mod subject;
 mod view;
+mod webhook;
 
 use std::{
     collections::BTreeSet,
@@ -18,6 +22,7 @@ use std::{
 };
 
 use clap::Args;
+use rustix::termios::tcgetwinsize;
 use uc_engine::{Home, home::make_private};
 use uc_foresight::eviction::{Action, Event};
 use uc_metrics::history::{Bounds, History};
@@ -26,9 +31,11 @@ use uc_model::{Problem, Result};
 use self::{
     config::{Config, Source},
     exposition::Page,
-    guard::Guard,
+    guard::{Guard, Traits},
     news::Teller,
-    subject::{Handle, Subject, Subjects},
+    sources::{Sources, Wanted},
+    subject::{Handle, Subject},
+    view::Terminal,
 };
 use super::{engine, foresight};
 use crate::{cli::Format, printing};
@@ -37,6 +44,8 @@ use crate::{cli::Format, printing};
 const TENSE_INTERVAL: Duration = Duration::from_secs(1);
 /// Seconds between two writings of samples; what is decided is written at once.
 const WRITE_EVERY: Duration = Duration::from_secs(15);
+/// The largest fleet that is written down, in bytes: ten thousand workloads with the longest names, and as many evictions.
+const LARGEST_FLEET: usize = 24 << 20;
 /// A problem that stays is told again after this long.
 const TELL_AGAIN: Duration = Duration::from_secs(600);
 
@@ -51,6 +60,7 @@ Examples:
   uc watch                                          one line for each event
   uc watch --live                                   a table that is drawn anew
   uc watch --cgroup /kubepods --format json         report on other control groups
+  uc watch --process postgres                       report on all processes of this name
   uc watch --prometheus http://127.0.0.1:9090 --selector 'namespace=\"shop\"' --dry-run
   uc watch --config watch.toml --listen 127.0.0.1:9105
 
@@ -58,10 +68,17 @@ A configuration, read again when it changes:
   protect = [\"db/*\"]                 never evicted
   stop = [\"cgroup/batch/*\"]          may be stopped although not ours
   hook = \"/usr/local/bin/page-me\"    gets each event as JSON on its standard input
+  webhook = \"https://chat.example\"   is posted each event as JSON; http on this machine only
+  webhook_token_file = \"token\"       the bearer token that it asks for
   restart = true                     detached workloads are started again
   [policy]
   fleet_evictions = 5                at most so many within window_s
-  grace_s = 30"
+  grace_s = 30
+  [policy.min_healthy]
+  percent = 50                       of each group of replicas at least so many keep running
+  [[group]]                          replicas, besides Pods of one app.kubernetes.io/name or app
+  name = \"shop\"
+  members = [\"cgroup/shop/*\"]"
 )]
 pub(crate) struct WatchArgs {
     /// Watch the control groups below this one as well
@@ -70,6 +87,9 @@ pub(crate) struct WatchArgs {
     /// Watch a process as well
     #[arg(long, value_name = "PID")]
     pid: Vec<u32>,
+    /// Watch all processes of this name as well, new ones too
+    #[arg(long, value_name = "NAME")]
+    process: Vec<String>,
     /// Watch the containers that a Prometheus knows (cAdvisor's names)
     #[arg(long, value_name = "URL")]
     prometheus: Option<String>,
@@ -91,7 +111,7 @@ pub(crate) struct WatchArgs {
     /// Serve metrics at /metrics
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// Policy, protected names, hook
+    /// Policy, protected names, groups, hooks
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Weights of another model than this release's
@@ -100,6 +120,20 @@ pub(crate) struct WatchArgs {
     /// End after so many seconds
     #[arg(long, value_name = "SECONDS")]
     r#for: Option<u64>,
+}
+
+impl WatchArgs {
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            groups: &self.cgroup,
+            pids: &self.pid,
+            names: &self.process,
+            prometheus: self
+                .prometheus
+                .as_deref()
+                .map(|url| (url, self.selector.as_str(), self.token_file.clone())),
+        }
+    }
 }
 
 /// Runs the command.
@@ -118,6 +152,10 @@ pub(crate) fn watch(args: &WatchArgs, format: Format) -> Result<ExitCode> {
             .is_some_and(|seconds| begun.elapsed() >= Duration::from_secs(seconds))
         {
             watch.guard.write()?;
+            watch.teller.finish();
+            for problem in watch.teller.problems() {
+                watch.trouble(&problem);
+            }
             return Ok(ExitCode::SUCCESS);
         }
         let interval = Duration::from_secs(args.interval);
@@ -132,7 +170,7 @@ pub(crate) fn watch(args: &WatchArgs, format: Format) -> Result<ExitCode> {
 struct Watch {
     home: Home,
     config: Source,
-    subjects: Subjects,
+    sources: Sources,
     guard: Guard,
     teller: Teller,
     page: Page,
@@ -147,17 +185,13 @@ struct Watch {
 impl Watch {
     fn open(args: &WatchArgs, format: Format) -> Result<Self> {
         let home = engine()?.home().clone();
-        let config = Source::open(args.config.as_deref())?;
+        let config = Source::open(args.config.as_deref(), args.interval)?;
         let model = foresight::model(args.weights.as_deref())?;
-        let prometheus = args
-            .prometheus
-            .as_deref()
-            .map(|url| (url, args.selector.as_str(), args.token_file.as_deref()));
-        let subjects = Subjects::new(home.clone(), &args.cgroup, &args.pid, prometheus)?;
+        let sources = Sources::new(home.clone(), args.wanted())?;
         make_private(&home.watch())?;
-        let (history, damage) =
-            History::open(home.watch().join("history.redb"), Bounds::default())?;
+        let (history, damage) = History::open(home.watch().join("history.redb"), bounds())?;
         let mut teller = Teller::new(format, args.live);
+        teller.follow(&config.config)?;
         if let Some(problem) = damage {
             teller.trouble(&problem);
         }
@@ -170,7 +204,7 @@ impl Watch {
         let mut watch = Self {
             home,
             config,
-            subjects,
+            sources,
             guard,
             teller,
             page,
@@ -182,7 +216,7 @@ impl Watch {
             told_since: Instant::now(),
         };
         if is_recovered {
-            watch.happen(vec![Event::Recovered], now_s())?;
+            watch.happen(vec![Event::Recovered], now_s());
         }
         Ok(watch)
     }
@@ -191,18 +225,25 @@ impl Watch {
     fn look(&mut self) -> Result<()> {
         let mut problems = Vec::new();
         match self.config.reload() {
-            Ok(true) => self.happen(vec![Event::PolicyChanged], now_s())?,
+            Ok(true) => {
+                problems.extend(self.teller.follow(&self.config.config).err());
+                self.happen(vec![Event::PolicyChanged], now_s());
+            }
             Ok(false) => {}
             Err(problem) => problems.push(problem),
         }
         let now_s = now_s();
-        let subjects = self.subjects.look(now_s, &mut problems);
+        let sight = self.sources.look(now_s);
         let (config, is_dry) = (&self.config.config, self.is_dry);
+        let groups = replicas::groups(&sight.subjects, &self.guard.fleet, config);
+        let traits = |subject: &Subject| Traits {
+            group: groups.get(&subject.name).cloned(),
+            ..traits(subject, config, is_dry)
+        };
+        let thresholds = &config.policy.thresholds;
         let mut events = self
             .guard
-            .see(subjects, now_s, &config.policy.thresholds, |subject| {
-                traits(subject, config, is_dry)
-            });
+            .see(sight, now_s, thresholds, traits, &mut problems);
         let ended: Vec<String> = events
             .iter()
             .filter_map(|event| match event {
@@ -217,13 +258,14 @@ impl Watch {
                 .map(|workload| Event::Vanished { workload }),
         );
         events.push(Event::Tick);
-        self.happen(events, now_s)?;
+        self.happen(events, now_s);
+        problems.extend(self.teller.problems());
+        if self.written.elapsed() >= WRITE_EVERY {
+            problems.extend(self.guard.write().err());
+            self.written = Instant::now();
+        }
         for problem in problems {
             self.trouble(&problem);
-        }
-        if self.written.elapsed() >= WRITE_EVERY {
-            self.guard.write()?;
-            self.written = Instant::now();
         }
         self.page
             .show(exposition::text(&self.guard, self.evictions));
@@ -238,41 +280,36 @@ impl Watch {
     }
 
     /// Tells the fleet, tells people, acts, and tells the fleet what came of it.
-    fn happen(&mut self, events: Vec<Event>, now_s: f64) -> Result<()> {
+    fn happen(&mut self, events: Vec<Event>, now_s: f64) {
         let mut events = events;
         // Answers lead to further actions at most: a stop is confirmed, a restart done. A few rounds settle that.
         for _ in 0..4 {
             if events.is_empty() {
                 break;
             }
-            let actions = self
-                .guard
-                .decide(&events, now_s, &self.config.config.policy)?;
-            events = self.carry_out(&actions, now_s)?;
+            let mut problems = Vec::new();
+            let policy = &self.config.config.policy;
+            let actions = self.guard.decide(&events, now_s, policy, &mut problems);
+            for problem in problems {
+                self.trouble(&problem);
+            }
+            events = self.carry_out(&actions, now_s);
         }
-        Ok(())
     }
 
-    fn carry_out(&mut self, actions: &[Action], now_s: f64) -> Result<Vec<Event>> {
+    fn carry_out(&mut self, actions: &[Action], now_s: f64) -> Vec<Event> {
         let mut answers = Vec::new();
         for action in actions {
             let watched = self.guard.watched.get(name_of(action));
             let verdict = watched.and_then(|watched| watched.verdict().copied());
             let handle = watched.map(|watched| watched.handle.clone());
             let mut problems = Vec::new();
-            if let Err(problem) = self.teller.tell(
-                now_s,
-                action,
-                verdict.as_ref(),
-                self.config.config.hook.as_deref(),
-            ) {
-                problems.push(problem);
-            }
+            problems.extend(self.teller.tell(now_s, action, verdict.as_ref()).err());
             self.evictions += u64::from(matches!(action, Action::Stop { .. }));
             answers.extend(act::carry_out(
                 action,
                 handle.as_ref(),
-                &self.subjects,
+                &self.sources,
                 &self.home,
                 &mut problems,
             ));
@@ -280,7 +317,7 @@ impl Watch {
                 self.trouble(&problem);
             }
         }
-        Ok(answers)
+        answers
     }
 
     /// Tells a problem, once in a while.
@@ -302,7 +339,16 @@ impl Watch {
             of_day / 60 % 60,
             of_day % 60
         );
-        let screen = view::screen(&self.guard, &clock, &self.teller.last);
+        let size = tcgetwinsize(std::io::stdout()).ok();
+        let terminal = Terminal {
+            is_coloured: printing::is_coloured(),
+            // A terminal without a size says zero.
+            size: size
+                .filter(|size| size.ws_col > 0 && size.ws_row > 0)
+                .map(|size| (usize::from(size.ws_col), usize::from(size.ws_row))),
+        };
+        let lines = view::lines(&self.guard);
+        let screen = view::screen(&lines, &clock, &self.teller.last, terminal);
         // Home, each line cleared to its end, the rest cleared: nothing flickers.
         let lines = screen.replace('\n', "\u{1b}[K\n");
         printing::result(&format!("\u{1b}[H{lines}\u{1b}[J"))
@@ -310,13 +356,26 @@ impl Watch {
 }
 
 /// Whether a subject is protected, and whether it is ours to stop.
-fn traits(subject: &Subject, config: &Config, is_dry: bool) -> (bool, bool) {
+fn traits(subject: &Subject, config: &Config, is_dry: bool) -> Traits {
     let is_ours = match subject.handle {
         Handle::Workload(_) => true,
         Handle::Group(_) | Handle::Process { .. } => config.may_stop(&subject.name),
         Handle::Remote => false,
     };
-    (config.protects(&subject.name), is_ours && !is_dry)
+    Traits {
+        protected: config.protects(&subject.name),
+        owned: is_ours && !is_dry,
+        group: None,
+    }
+}
+
+/// One state, that of the fleet, which is large where much is watched.
+fn bounds() -> Bounds {
+    Bounds {
+        states: 1,
+        state_bytes: LARGEST_FLEET,
+        ..Bounds::default()
+    }
 }
 
 fn name_of(action: &Action) -> &str {

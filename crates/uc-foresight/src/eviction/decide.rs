@@ -45,7 +45,8 @@ pub(super) fn decide(fleet: &mut Fleet, policy: &Policy, guards: &impl Guards) -
     let age_s = fleet.age_s;
     let mut candidates: Vec<(u64, String)> = Vec::new();
     for (name, workload) in &fleet.workloads {
-        if let (Phase::Warned, Some(evidence)) = (workload.phase, &workload.evidence)
+        if let (Phase::Warned, false, Some(evidence)) =
+            (workload.phase, workload.unread, &workload.evidence)
             && guards.is_proven(evidence, age_s, policy)
         {
             candidates.push((evidence.seconds_to_limit, name.clone()));

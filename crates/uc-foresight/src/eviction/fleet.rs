@@ -65,6 +65,9 @@ pub struct Workload {
     pub owned: bool,
     /// The replicas it belongs to.
     pub group: Option<String>,
+    /// Whether it is there but cannot be read at present: nothing is done to it until it is seen again.
+    #[serde(default)]
+    pub unread: bool,
     /// Where it stands.
     pub phase: Phase,
     /// The findings in a row that say "evict".
@@ -157,6 +160,7 @@ impl Workload {
             protected,
             owned,
             group,
+            unread: false,
             phase: Phase::Healthy,
             evidence: None,
             cooldown_until_s: None,

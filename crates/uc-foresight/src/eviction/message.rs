@@ -26,6 +26,12 @@ pub enum Event {
         /// The replicas it belongs to, of which enough keep running.
         group: Option<String>,
     },
+    /// A workload is there, but cannot be read. What is known of it stays, and nothing is done to it until it is observed, joins
+    /// or runs again.
+    Unread {
+        /// Its name.
+        workload: String,
+    },
     /// A workload was removed: it does not run and will not be restarted.
     Vanished {
         /// Its name.

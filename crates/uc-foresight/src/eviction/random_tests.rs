@@ -47,6 +47,7 @@ fn event() -> impl Strategy<Value = Event> {
             workload,
         }),
         1 => workload().prop_map(|workload| Event::Vanished { workload }),
+        1 => workload().prop_map(|workload| Event::Unread { workload }),
         2 => about().prop_map(|(workload, attempt)| Event::StopConfirmed { workload, attempt }),
         1 => about().prop_map(|(workload, attempt)| Event::StopFailed { workload, attempt }),
         3 => perhaps().prop_map(|(workload, attempt)| Event::Exited { workload, attempt }),
@@ -104,6 +105,8 @@ proptest! {
         for (event, time) in events {
             // A large number is a moment, a small one a distance.
             now_s = if time < 8 { now_s.saturating_add(time) } else { time % 4_000 };
+            let unread = |workload: &String| fleet.workloads.get(workload).is_some_and(|known| known.unread);
+            let unread: BTreeSet<String> = fleet.workloads.keys().filter(|name| unread(name)).cloned().collect();
             let actions = step(&mut fleet, &event, now_s, &policy);
             prop_assert_eq!(fleet.flaw(&policy), None);
             prop_assert!(fleet.evictions.len() <= policy.fleet_evictions as usize);
@@ -112,11 +115,13 @@ proptest! {
                     Action::Stop { workload, attempt, .. } => {
                         prop_assert_eq!(&event, &Event::Tick);
                         prop_assert!(workload != "protected" && workload != "foreign");
+                        prop_assert!(!unread.contains(workload));
                         prop_assert!(stopped.insert(*attempt), "{:?} twice", attempt);
                         prop_assert!(fleet.under_way() <= policy.max_concurrent as usize);
                     }
                     Action::Kill { workload, attempt } => {
                         prop_assert!(policy.kill_after_grace && stopped.contains(attempt));
+                        prop_assert!(!unread.contains(workload));
                         prop_assert!(workload != "protected" && workload != "foreign");
                     }
                     _ => {}

@@ -498,3 +498,30 @@ fn too_many_workloads_and_too_long_names_are_refused_in_words() {
         [report("web", Report::TooMany)]
     );
 }
+
+#[test]
+fn what_cannot_be_read_keeps_its_evidence_and_is_left_alone_until_it_is_seen_again() {
+    let mut host = Host::with(&["web", "db"]);
+    let unread = |name: &str| Event::Unread {
+        workload: name.into(),
+    };
+    host.policy.kill_after_grace = true;
+    host.sees("web", EVICT);
+    assert_eq!(host.happens(&unread("web")), []);
+    assert_eq!(host.tick(1), []);
+    assert_eq!(host.fleet.workloads["web"].evidence.unwrap().count, 1);
+    host.sees("web", EVICT);
+    assert_eq!(host.tick(1), [stop("web", 0)]);
+
+    // Nor is it killed, nor counted as one that does not end.
+    host.confirmed("web", 0);
+    assert_eq!(host.happens(&unread("web")), []);
+    assert_eq!(host.tick(60), []);
+    host.joined("web", false, true);
+    assert_eq!(host.tick(1), [kill("web", 0)]);
+
+    // One that is found to have ended meanwhile is restarted as any other.
+    assert_eq!(host.happens(&unread("web")), []);
+    host.exited("web", 0);
+    assert_eq!(host.tick(10), [restart("web", 1)]);
+}

@@ -48,6 +48,7 @@ pub(super) fn step(
             turn.withdraw(fleet, workload, *attempt, Report::Withdrawn)
         }
         Event::Observed { workload, .. }
+        | Event::Unread { workload }
         | Event::StopConfirmed { workload, .. }
         | Event::Exited { workload, .. }
         | Event::Restarted { workload, .. }
@@ -73,6 +74,7 @@ fn join(
         known.protected = protected;
         known.owned = owned;
         known.group = group.cloned();
+        known.unread = false;
         if known.phase == Phase::Stopped {
             known.enter(Phase::Healthy);
         }
@@ -110,6 +112,9 @@ impl<G: Guards> Turn<'_, G> {
                 workload.cooldown_until_s = None;
             }
             workload.evidence = self.still_valid(workload.evidence);
+            if workload.unread {
+                continue;
+            }
             actions.extend(match workload.phase {
                 Phase::Stopping {
                     attempt,
@@ -247,8 +252,15 @@ impl<G: Guards> Turn<'_, G> {
 
     /// What is told of one workload.
     fn told(&self, name: &str, workload: &mut Workload, event: &Event) -> Vec<Action> {
+        if matches!(event, Event::Observed { .. } | Event::Restarted { .. }) {
+            workload.unread = false;
+        }
         let action = match event {
             Event::Observed { finding, .. } => self.observed(name, workload, *finding),
+            Event::Unread { .. } => {
+                workload.unread = true;
+                None
+            }
             Event::StopConfirmed { attempt, .. } => {
                 self.confirmed(workload, *attempt);
                 None
@@ -460,6 +472,8 @@ impl<G: Guards> Turn<'_, G> {
             workload.restarts = workload.restarts.saturating_add(1);
         }
         workload.unfinished = None;
+        // It is known to have ended.
+        workload.unread = false;
         workload.enter(Phase::PendingRestart {
             since_s: self.age_s,
             due_s: self.age_s.saturating_add(wait_s),

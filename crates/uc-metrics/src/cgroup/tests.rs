@@ -178,3 +178,19 @@ fn the_group_of_a_process_is_found_in_its_own_hierarchy() {
     assert_eq!(hybrid.path_of_process(text), Some("/one"));
     assert_eq!(hybrid.path_of_process("garbage"), None);
 }
+
+#[test]
+fn a_group_that_cannot_be_looked_into_is_told_and_hides_no_other() {
+    let (host, hierarchy) = v2(&[
+        ("cg/a/one/cgroup.procs", "1\n"),
+        ("cg/a/two/cgroup.procs", "2\n"),
+    ]);
+    let processes = host.path().join("cg/a/one/cgroup.procs");
+    fs::remove_file(&processes).expect("removed");
+    // Reading a directory fails whoever asks.
+    fs::create_dir(&processes).expect("made");
+    let found = hierarchy.groups("/a", 10).expect("listed");
+    assert_eq!(found.paths, ["/a/two"]);
+    let unread: Vec<&str> = found.unread.iter().map(|one| one.0.as_str()).collect();
+    assert_eq!(unread, ["/a/one"]);
+}

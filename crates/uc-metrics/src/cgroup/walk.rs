@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use uc_model::Result;
+use uc_model::{Problem, Result};
 
 use super::child_directories;
 use crate::kernel_file::{is_gone, read, unreadable};
@@ -11,14 +11,19 @@ use crate::kernel_file::{is_gone, read, unreadable};
 const DEPTH: usize = 32;
 /// How many groups are looked at.
 const VISITS: usize = 100_000;
+/// What the kernel answers for the processes of a threaded group.
+const EOPNOTSUPP: i32 = 95;
 
 /// Groups of a hierarchy.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
+#[must_use = "groups may be missing: see `unread`"]
 pub struct Groups {
     /// Their paths.
     pub paths: Vec<String>,
     /// Whether there are, or may be, more.
     pub is_truncated: bool,
+    /// Groups that are there and could not be looked into, with why: they, and those below them, may be missing.
+    pub unread: Vec<(String, Problem)>,
 }
 
 pub(super) fn leaves(path: &str, directory: &Path, at_most: usize) -> Result<Groups> {
@@ -46,7 +51,12 @@ impl Walk {
         let children = match child_directories(directory, VISITS) {
             Ok(children) => children,
             Err(error) if is_gone(&error) => return Ok(false),
-            Err(error) => return Err(unreadable(directory, error)),
+            Err(error) if depth == 0 => return Err(unreadable(directory, error)),
+            Err(error) => {
+                self.unread(path, unreadable(directory, error));
+                // What is above it holds it, so it is no leaf.
+                return Ok(true);
+            }
         };
         let mut is_inner = false;
         for name in children {
@@ -59,8 +69,16 @@ impl Walk {
         if is_inner {
             return Ok(true);
         }
-        // A threaded group cannot list its processes; the group above it does.
-        let is_leaf = read(&directory.join("cgroup.procs")).is_ok_and(|text| !text.is_empty());
+        let processes = directory.join("cgroup.procs");
+        let is_leaf = match read(&processes) {
+            Ok(text) => !text.is_empty(),
+            // A threaded group cannot list its processes; the group above it does.
+            Err(error) if is_gone(&error) || error.raw_os_error() == Some(EOPNOTSUPP) => false,
+            Err(error) => {
+                self.unread(path, unreadable(&processes, error));
+                return Ok(true);
+            }
+        };
         if is_leaf && self.found.paths.len() == self.at_most {
             self.found.is_truncated = true;
         } else if is_leaf && !self.found.is_truncated {
@@ -68,5 +86,13 @@ impl Walk {
             self.found.paths.push(path.to_owned());
         }
         Ok(is_leaf)
+    }
+
+    fn unread(&mut self, path: &str, problem: Problem) {
+        if self.found.unread.len() < self.at_most {
+            self.found.unread.push((path.to_owned(), problem));
+        } else {
+            self.found.is_truncated = true;
+        }
     }
 }

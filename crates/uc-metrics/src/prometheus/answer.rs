@@ -8,7 +8,8 @@ use serde::{
 };
 use uc_model::{Problem, Result};
 
-use super::{Series, transport::Reply};
+use super::Series;
+use crate::http::Reply;
 
 /// Warnings kept of an answer.
 pub(super) const WARNINGS: usize = 100;

@@ -7,13 +7,13 @@ use uc_engine::{Home, Phase, Status, owner, record};
 use uc_foresight::eviction::{Action, Attempt, Event, Found};
 use uc_model::{Problem, Result};
 
-use super::subject::{Handle, Subjects};
+use super::{sources::Sources, subject::Handle};
 
 /// Carries out one action on one subject; answers with what the fleet must be told, if anything.
 pub(super) fn carry_out(
     action: &Action,
     handle: Option<&Handle>,
-    subjects: &Subjects,
+    sources: &Sources,
     home: &Home,
     problems: &mut Vec<Problem>,
 ) -> Option<Event> {
@@ -24,7 +24,7 @@ pub(super) fn carry_out(
             let (workload, attempt) = (workload.clone(), *attempt);
             match handle.map_or_else(
                 || Err(gone(&workload)),
-                |handle| stop(handle, subjects, Signal::TERM),
+                |handle| stop(handle, sources, Signal::TERM),
             ) {
                 Ok(()) => Some(Event::StopConfirmed { workload, attempt }),
                 Err(problem) => {
@@ -35,7 +35,7 @@ pub(super) fn carry_out(
         }
         Action::Kill { .. } => {
             let handle = handle?;
-            if let Err(problem) = stop(handle, subjects, Signal::KILL) {
+            if let Err(problem) = stop(handle, sources, Signal::KILL) {
                 problems.push(problem);
             }
             None
@@ -55,17 +55,17 @@ fn gone(workload: &str) -> Problem {
 }
 
 /// Asks a subject to end, or ends it.
-fn stop(handle: &Handle, subjects: &Subjects, signal: Signal) -> Result<()> {
+fn stop(handle: &Handle, sources: &Sources, signal: Signal) -> Result<()> {
     match handle {
         // Its owner sends the signal the image asks for, and minds the Pod's own grace.
         Handle::Workload(status) => owner::stop(status, signal == Signal::KILL),
         Handle::Group(path) => {
-            for pid in subjects.processes_of(path)? {
-                send(pid, signal, None, subjects)?;
+            for pid in sources.processes_of(path)? {
+                send(pid, signal, None, sources)?;
             }
             Ok(())
         }
-        Handle::Process { pid, began } => send(*pid, signal, Some(*began), subjects),
+        Handle::Process { pid, began } => send(*pid, signal, Some(*began), sources),
         Handle::Remote => {
             Err(Problem::refused("it runs elsewhere").remedy("use the hook to stop it there"))
         }
@@ -73,7 +73,7 @@ fn stop(handle: &Handle, subjects: &Subjects, signal: Signal) -> Result<()> {
 }
 
 /// Signals a process by a descriptor, so that it is certainly the one that was looked at.
-fn send(pid: u32, signal: Signal, began: Option<u64>, subjects: &Subjects) -> Result<()> {
+fn send(pid: u32, signal: Signal, began: Option<u64>, sources: &Sources) -> Result<()> {
     let failed = |error: rustix::io::Errno| {
         Problem::host("cannot signal a process")
             .at(pid)
@@ -83,7 +83,7 @@ fn send(pid: u32, signal: Signal, began: Option<u64>, subjects: &Subjects) -> Re
         return Err(gone(&pid.to_string()));
     };
     let descriptor = pidfd_open(number, PidfdFlags::empty()).map_err(failed)?;
-    if began.is_some() && subjects.began(pid)? != began {
+    if began.is_some() && sources.began(pid)? != began {
         return Err(gone(&pid.to_string()));
     }
     pidfd_send_signal(&descriptor, signal).map_err(failed)

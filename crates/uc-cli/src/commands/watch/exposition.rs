@@ -145,3 +145,71 @@ fn escaped(label: &str) -> String {
         .replace('"', "\\\"")
         .replace('\n', "\\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use uc_foresight::{
+        Sample,
+        eviction::{Event, Policy, Thresholds},
+    };
+
+    use super::{
+        super::{
+            guard::{Traits, tests::empty_guard},
+            subject::{Handle, Sight, Subject},
+        },
+        *,
+    };
+
+    fn page() -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let mut guard = empty_guard(&folder);
+        let mut sight = Sight::default();
+        for (name, limit) in [
+            ("web/main", Some(100 << 20)),
+            ("process/a\"b\\c\nd/7", None),
+        ] {
+            sight.add(Subject {
+                name: name.to_owned(),
+                samples: vec![Sample::new(1.0, 4 << 20, limit)],
+                handle: Handle::Remote,
+                replica_of: None,
+            });
+        }
+        let traits = |_: &Subject| Traits {
+            protected: false,
+            owned: true,
+            group: None,
+        };
+        let thresholds = Thresholds::default();
+        let mut problems = Vec::new();
+        let mut events = guard.see(sight, 1.0, &thresholds, traits, &mut problems);
+        events.push(Event::Tick);
+        guard.decide(&events, 1.0, &Policy::default(), &mut problems);
+        assert!(problems.is_empty(), "{problems:?}");
+        text(&guard, 3)
+    }
+
+    #[test]
+    fn the_page_as_a_prometheus_reads_it() {
+        let page = page();
+        insta::assert_snapshot!("page", page);
+        let promtool = Command::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let Ok(mut promtool) = promtool else {
+            println!("skipped: promtool is not on PATH (Debian: apt install prometheus)");
+            return;
+        };
+        let mut input = promtool.stdin.take().unwrap();
+        input.write_all(page.as_bytes()).unwrap();
+        drop(input);
+        let ended = promtool.wait_with_output().unwrap();
+        assert!(ended.status.success(), "{ended:?}");
+    }
+}

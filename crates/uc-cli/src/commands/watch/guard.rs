@@ -10,7 +10,7 @@ use uc_foresight::{
 use uc_metrics::history::History;
 use uc_model::{Problem, Result};
 
-use super::subject::{Handle, Subject};
+use super::subject::{Handle, Sight, Subject};
 
 /// Under which name the fleet is kept in the history.
 const FLEET: &str = "fleet";
@@ -18,6 +18,8 @@ const FLEET: &str = "fleet";
 const REMEMBERED_S: f64 = 2.0 * 86_400.0;
 /// Verdicts older than this say nothing about now, in seconds.
 const STALE_S: f64 = 90.0;
+/// Samples that wait while the history cannot be written, at most.
+const MOST_FRESH: usize = 1 << 16;
 /// Levels kept for the sparkline.
 const SPARKS: usize = 60;
 
@@ -29,6 +31,16 @@ pub(super) struct Watched {
     pub(super) sparks: VecDeque<f64>,
     sparked_s: f64,
     last_s: f64,
+    /// Whether a sample came since the last finding.
+    has_news: bool,
+}
+
+/// What is allowed with a subject, and whose replica it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Traits {
+    pub(super) protected: bool,
+    pub(super) owned: bool,
+    pub(super) group: Option<String>,
 }
 
 /// Everything that is watched.
@@ -77,82 +89,100 @@ impl Guard {
     /// Takes in what is there now, and answers with what happened to the fleet.
     pub(super) fn see(
         &mut self,
-        subjects: Vec<Subject>,
+        sight: Sight,
         now_s: f64,
         thresholds: &Thresholds,
-        traits: impl Fn(&Subject) -> (bool, bool),
+        traits: impl Fn(&Subject) -> Traits,
+        problems: &mut Vec<Problem>,
     ) -> Vec<Event> {
         let mut events = Vec::new();
         let mut present = BTreeSet::new();
-        for subject in subjects {
-            present.insert(subject.name.clone());
-            let (protected, owned) = traits(&subject);
-            let known = self.fleet.workloads.get(&subject.name);
-            let is_as_known =
-                known.is_some_and(|known| known.protected == protected && known.owned == owned);
-            if known.is_some_and(|known| {
-                matches!(known.phase, Phase::PendingRestart { .. } | Phase::Stopped)
-            }) {
-                events.push(Event::Restarted {
-                    workload: subject.name.clone(),
-                    attempt: None,
-                });
+        problems.extend(sight.problems);
+        for subject in sight.subjects {
+            // Two workloads of one name cannot be told apart.
+            if !present.insert(subject.name.clone()) {
+                continue;
             }
-            if !is_as_known {
-                events.push(Event::Joined {
-                    workload: subject.name.clone(),
-                    protected,
-                    owned,
-                    group: None,
-                });
-            }
-            self.observe(subject);
+            events.extend(self.joined(&subject.name, traits(&subject)));
+            self.observe(subject, problems);
         }
+        let is_unread = |name: &str| match self.watched.get(name) {
+            Some(watched) => {
+                let mut unread = sight.unread.iter();
+                unread.any(|unread| unread.covers(name, &watched.handle))
+            }
+            // Known from an earlier run of this program alone.
+            None => !sight.unread.is_empty(),
+        };
+        let mut kept = present.clone();
         for (name, workload) in &self.fleet.workloads {
             if present.contains(name) {
                 continue;
             }
-            match workload.phase {
-                Phase::Stopping { attempt, .. } => {
-                    events.push(Event::Exited {
-                        workload: name.clone(),
-                        attempt: Some(attempt),
-                    });
-                }
-                Phase::PendingRestart { .. } | Phase::Restarting { .. } => {}
-                _ => events.push(Event::Vanished {
-                    workload: name.clone(),
-                }),
-            }
+            let event = if is_unread(name) {
+                kept.insert(name.clone());
+                unread(name, workload.phase)
+            } else {
+                gone(name, workload.phase)
+            };
+            events.extend(event);
         }
-        self.watched.retain(|name, _| present.contains(name));
-        for (name, watched) in &self.watched {
-            events.push(Event::Observed {
-                workload: name.clone(),
-                finding: watched.finding(now_s, thresholds),
+        self.watched.retain(|name, _| kept.contains(name));
+        for name in present {
+            let watched = self.watched.get_mut(&name);
+            let finding = watched.and_then(|watched| watched.finding(now_s, thresholds));
+            events.extend(finding.map(|finding| Event::Observed {
+                workload: name,
+                finding,
+            }));
+        }
+        events
+    }
+
+    /// What a subject that is there is to the fleet.
+    fn joined(&self, name: &str, traits: Traits) -> Vec<Event> {
+        let mut events = Vec::new();
+        let known = self.fleet.workloads.get(name);
+        if known.is_some_and(|known| {
+            matches!(known.phase, Phase::PendingRestart { .. } | Phase::Stopped)
+        }) {
+            events.push(Event::Restarted {
+                workload: name.to_owned(),
+                attempt: None,
+            });
+        }
+        let is_as_known = known.is_some_and(|known| {
+            !known.unread
+                && known.protected == traits.protected
+                && known.owned == traits.owned
+                && known.group == traits.group
+        });
+        if !is_as_known {
+            events.push(Event::Joined {
+                workload: name.to_owned(),
+                protected: traits.protected,
+                owned: traits.owned,
+                group: traits.group,
             });
         }
         events
     }
 
-    fn observe(&mut self, subject: Subject) {
+    fn observe(&mut self, subject: Subject, problems: &mut Vec<Problem>) {
         if !self.watched.contains_key(&subject.name) {
-            let mut watched = Watched {
-                observer: Observer::default(),
-                handle: subject.handle.clone(),
-                sparks: VecDeque::new(),
-                sparked_s: f64::MIN,
-                last_s: f64::MIN,
-            };
+            let mut watched = Watched::new(subject.handle.clone());
             let since_s = subject.samples.first().map_or(0.0, |sample| sample.t_s) - REMEMBERED_S;
-            // Memory of an earlier run of this program; without it the series begins now.
-            for sample in self
-                .history
-                .recent(&subject.name, since_s)
-                .unwrap_or_default()
-            {
-                watched.take(sample, &self.model);
+            match self.history.recent(&subject.name, since_s) {
+                Ok(samples) => {
+                    for sample in samples {
+                        watched.take(sample, &self.model);
+                    }
+                }
+                // Without memory of an earlier run the series begins now.
+                Err(problem) => problems.push(problem),
             }
+            // What was found then was told then.
+            watched.has_news = false;
             self.watched.insert(subject.name.clone(), watched);
         }
         let Some(watched) = self.watched.get_mut(&subject.name) else {
@@ -167,27 +197,33 @@ impl Guard {
         }
     }
 
-    /// Tells the fleet of events and answers with what is to be done. The fleet is on disk before the answer.
+    /// Tells the fleet of events and answers with what is to be done. A decision to act is on disk before the answer; one that
+    /// could not be written down is told as a problem, not done, and as if it had not been made.
     pub(super) fn decide(
         &mut self,
         events: &[Event],
         now_s: f64,
         policy: &Policy,
-    ) -> Result<Vec<Action>> {
+        problems: &mut Vec<Problem>,
+    ) -> Vec<Action> {
         let mut actions = Vec::new();
         for event in events {
-            actions.extend(step(&mut self.fleet, event, now_s as u64, policy));
+            // Only a tick acts.
+            let before = matches!(event, Event::Tick).then(|| self.fleet.clone());
+            let mut decided = step(&mut self.fleet, event, now_s as u64, policy);
+            if decided.iter().any(must_be_durable)
+                && let Err(problem) = self.write()
+            {
+                problems.push(problem);
+                decided.retain(|action| !must_be_durable(action));
+                if let Some(before) = before {
+                    decided.clear();
+                    self.fleet = before;
+                }
+            }
+            actions.extend(decided);
         }
-        let must_write = actions.iter().any(|action| {
-            matches!(
-                action,
-                Action::Stop { .. } | Action::Kill { .. } | Action::Restart { .. }
-            )
-        });
-        if must_write {
-            self.write()?;
-        }
-        Ok(actions)
+        actions
     }
 
     /// Writes new samples and the fleet.
@@ -199,9 +235,15 @@ impl Guard {
             .iter()
             .map(|(name, sample)| (name.as_str(), *sample))
             .collect();
-        self.history.commit(&fresh, &[(FLEET, Some(&fleet))])?;
-        self.fresh.clear();
-        Ok(())
+        let outcome = self.history.commit(&fresh, &[(FLEET, Some(&fleet))]);
+        if outcome.is_ok() {
+            self.fresh.clear();
+        } else {
+            // They wait for a file that can be written, the newest of them.
+            let left_off = self.fresh.len().saturating_sub(MOST_FRESH);
+            self.fresh.drain(..left_off);
+        }
+        outcome
     }
 
     /// Whether something should be looked at more often.
@@ -219,8 +261,28 @@ impl Guard {
     }
 }
 
+/// Whether an action must not be done before the decision for it is on disk: after a crash it would be done a second time.
+fn must_be_durable(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Stop { .. } | Action::Kill { .. } | Action::Restart { .. }
+    )
+}
+
 impl Watched {
+    fn new(handle: Handle) -> Self {
+        Self {
+            observer: Observer::default(),
+            handle,
+            sparks: VecDeque::new(),
+            sparked_s: f64::MIN,
+            last_s: f64::MIN,
+            has_news: false,
+        }
+    }
+
     fn take(&mut self, sample: Sample, model: &Model) {
+        self.has_news = true;
         self.observer.observe(sample, model);
         self.last_s = sample.t_s;
         if sample.t_s >= self.sparked_s + 60.0 || self.sparks.is_empty() {
@@ -240,12 +302,41 @@ impl Watched {
         self.observer.verdict()
     }
 
-    fn finding(&self, now_s: f64, thresholds: &Thresholds) -> Finding {
-        let is_stale = now_s - self.last_s > STALE_S;
-        let assessment = self
-            .verdict()
-            .filter(|_| !is_stale)
-            .map(Verdict::assessment);
-        Finding::of(assessment.as_ref(), thresholds)
+    /// The word on it, if there is a new one: a verdict that comes from one sample is one finding however often it is looked at.
+    fn finding(&mut self, now_s: f64, thresholds: &Thresholds) -> Option<Finding> {
+        if now_s - self.last_s > STALE_S {
+            return Some(Finding::Unknown);
+        }
+        let has_news = std::mem::take(&mut self.has_news);
+        let assessment = self.verdict().map(Verdict::assessment);
+        has_news.then(|| Finding::of(assessment.as_ref(), thresholds))
     }
 }
+
+/// What the fleet is told of one that is not there.
+fn gone(name: &str, phase: Phase) -> Option<Event> {
+    match phase {
+        Phase::Stopping { attempt, .. } => Some(Event::Exited {
+            workload: name.to_owned(),
+            attempt: Some(attempt),
+        }),
+        Phase::PendingRestart { .. } | Phase::Restarting { .. } => None,
+        _ => Some(Event::Vanished {
+            workload: name.to_owned(),
+        }),
+    }
+}
+
+/// What the fleet is told of one that may be there and cannot be read; one that had ended is awaited as before.
+fn unread(name: &str, phase: Phase) -> Option<Event> {
+    let had_ended = matches!(
+        phase,
+        Phase::PendingRestart { .. } | Phase::Restarting { .. } | Phase::Stopped
+    );
+    (!had_ended).then(|| Event::Unread {
+        workload: name.to_owned(),
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests;

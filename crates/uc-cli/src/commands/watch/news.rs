@@ -1,8 +1,8 @@
-//! What is told: to people, as JSON lines, and to a hook.
+//! What is told: to people, as JSON lines, to a hook and to a webhook.
 
 use std::{
     io::Write as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -10,6 +10,7 @@ use serde::Serialize;
 use uc_foresight::{Verdict, eviction::Action};
 use uc_model::{Problem, Result};
 
+use super::{config::Config, webhook::Webhook};
 use crate::{
     cli::Format,
     printing::{self, Mark, marked},
@@ -36,7 +37,9 @@ pub(super) struct News<'a> {
 pub(super) struct Teller {
     format: Format,
     is_live: bool,
+    hook: Option<PathBuf>,
     hooks: Vec<Child>,
+    webhook: Option<Webhook>,
     /// The last lines, for the live view.
     pub(super) last: Vec<String>,
 }
@@ -46,8 +49,41 @@ impl Teller {
         Self {
             format,
             is_live,
+            hook: None,
             hooks: Vec::new(),
+            webhook: None,
             last: Vec::new(),
+        }
+    }
+
+    /// Tells whom this configuration names from now on.
+    pub(super) fn follow(&mut self, config: &Config) -> Result<()> {
+        self.hook.clone_from(&config.hook);
+        let is_same = self.webhook.as_ref().is_some_and(|webhook| {
+            config.webhook.as_ref() == Some(&webhook.address)
+                && config.webhook_token_file == webhook.token_file
+        });
+        if !is_same {
+            self.webhook = None;
+            if let Some(address) = &config.webhook {
+                let webhook = Webhook::open(address, config.webhook_token_file.clone())?;
+                self.webhook = Some(webhook);
+            }
+        }
+        Ok(())
+    }
+
+    /// What went wrong with what was told earlier.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        self.webhook
+            .as_ref()
+            .map_or_else(Vec::new, Webhook::problems)
+    }
+
+    /// Waits a while for the webhook to be told what it has not been told yet.
+    pub(super) fn finish(&self) {
+        if let Some(webhook) = &self.webhook {
+            webhook.finish();
         }
     }
 
@@ -57,7 +93,6 @@ impl Teller {
         t_s: f64,
         action: &Action,
         verdict: Option<&Verdict>,
-        hook: Option<&Path>,
     ) -> Result<()> {
         let news = News {
             t_s,
@@ -81,10 +116,13 @@ impl Teller {
             Format::Text if self.is_live => {}
             Format::Text => printing::result(&format!("{}{reason}\n", marked(mark, &words)))?,
         }
-        if let Some(hook) = hook {
-            self.call(hook, &json)?;
+        if let Some(webhook) = &self.webhook {
+            webhook.send(&json);
         }
-        Ok(())
+        match self.hook.clone() {
+            Some(hook) => self.call(&hook, &json),
+            None => Ok(()),
+        }
     }
 
     /// Tells what went wrong; watching goes on.
