@@ -25,5 +25,5 @@ pub use pyramid::{Pyramid, Window};
 pub use recent::Recent;
 pub use robust::quantile;
 pub use sample::Sample;
-pub use tracker::{Continuity, Tracker};
+pub use tracker::{Continuity, LastSample, Tracker};
 pub use verdict::Verdict;

@@ -11,7 +11,7 @@ const MOVED: f64 = 0.02;
 /// Otherwise a verdict lives for this long, in seconds.
 const VERDICT_LIVES_S: f64 = 60.0;
 
-/// A tracker with its last verdict. Beyond the last hour's memory it takes about a kilobyte and a half.
+/// A tracker with its last verdict. It takes less than a kilobyte beside the memory of the last hour.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Observer {
     tracker: Tracker,
@@ -58,5 +58,19 @@ impl Observer {
     /// What was seen.
     pub fn tracker(&self) -> &Tracker {
         &self.tracker
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_series_takes_less_than_a_kilobyte_beside_its_last_hour() {
+        let bytes = size_of::<Observer>();
+        assert!(
+            bytes < 1024,
+            "SPECIFICATION.md promises less than 1024 bytes of state a series beyond its history: {bytes}"
+        );
     }
 }

@@ -4,12 +4,14 @@
 const BIN_S: f64 = 15.0;
 /// Bins kept: an hour and a minute, so that a grid aligned to now always finds its first bin.
 const BINS: usize = 244;
+/// Bins are counted from time zero to this far on both sides; what lies beyond counts as there.
+const FURTHEST_BIN: f64 = 1e15;
 
 /// The last hour of one life.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recent {
     /// Mean memory of each bin in bytes, by bin number modulo [`BINS`]; NaN where there was no sample.
-    bins: Vec<f32>,
+    bins: Box<[f32; BINS]>,
     /// Number of the newest bin.
     newest: i64,
     /// Number of the first bin of this life.
@@ -22,7 +24,7 @@ impl Recent {
     /// Begins with one value.
     pub fn new(t_s: f64, bytes: f64) -> Self {
         let number = number_of(t_s);
-        let mut bins = vec![f32::NAN; BINS];
+        let mut bins = Box::new([f32::NAN; BINS]);
         bins[slot(number)] = bytes as f32;
         Self {
             bins,
@@ -44,7 +46,7 @@ impl Recent {
             self.count = 1;
         } else {
             let mean = &mut self.bins[slot(number)];
-            self.count += 1;
+            self.count = self.count.saturating_add(1);
             *mean += (bytes as f32 - *mean) / self.count as f32;
         }
     }
@@ -87,7 +89,7 @@ impl Recent {
 }
 
 fn number_of(t_s: f64) -> i64 {
-    (t_s / BIN_S).floor() as i64
+    (t_s / BIN_S).floor().clamp(-FURTHEST_BIN, FURTHEST_BIN) as i64
 }
 
 fn slot(number: i64) -> usize {
@@ -123,6 +125,14 @@ mod tests {
         assert_eq!(grid[3], Some(300.0));
         assert!(grid[0].unwrap() < grid[1].unwrap());
         assert_eq!(recent.grid(30, 4)[0], None);
+    }
+
+    #[test]
+    fn the_furthest_times_are_times() {
+        let mut recent = Recent::new(f64::MIN, 1.0);
+        recent.push(0.0, 2.0);
+        recent.push(f64::MAX, 3.0);
+        assert_eq!((recent.span_s(), recent.newest()), (3600.0, 3.0));
     }
 
     #[test]

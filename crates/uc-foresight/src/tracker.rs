@@ -18,14 +18,37 @@ pub enum Continuity {
     Ignored,
 }
 
+/// What is kept of the last sample.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LastSample {
+    /// When, in seconds.
+    pub t_s: f64,
+    /// Memory in bytes.
+    pub rss_bytes: u64,
+    /// The limit in bytes.
+    pub limit_bytes: Option<u64>,
+    /// Which life it was.
+    life: u64,
+}
+
+impl From<Sample> for LastSample {
+    fn from(sample: Sample) -> Self {
+        Self {
+            t_s: sample.t_s,
+            rss_bytes: sample.rss_bytes,
+            limit_bytes: sample.limit_bytes,
+            life: sample.life,
+        }
+    }
+}
+
 /// One workload as seen so far.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tracker {
-    last: Option<Sample>,
+    last: Option<LastSample>,
     /// Added to the times of samples, so that a clock that was set back does not stop the series.
     offset_s: f64,
     began_s: f64,
-    first_bytes: f64,
     recent: Option<Recent>,
     pyramid: Pyramid,
     /// The highest memory of lives that ended well below the limit, in bytes.
@@ -40,7 +63,6 @@ impl Default for Tracker {
             last: None,
             offset_s: 0.0,
             began_s: 0.0,
-            first_bytes: 0.0,
             recent: None,
             pyramid: Pyramid::default(),
             harmless_peak: 0.0,
@@ -82,7 +104,7 @@ impl Tracker {
             self.begin(sample);
             return Continuity::NewLife;
         }
-        self.last = Some(sample);
+        self.last = Some(sample.into());
         self.peak = self.peak.max(bytes);
         self.pyramid.push(t_s, bytes);
         if let Some(recent) = &mut self.recent {
@@ -93,29 +115,23 @@ impl Tracker {
 
     fn begin(&mut self, sample: Sample) {
         let bytes = sample.rss_bytes as f64;
-        self.last = Some(sample);
+        self.last = Some(sample.into());
         self.began_s = sample.t_s;
-        self.first_bytes = bytes;
         self.peak = bytes;
         self.pyramid = Pyramid::default();
         self.pyramid.push(sample.t_s, bytes);
         self.recent = Some(Recent::new(sample.t_s, bytes));
-        self.lives += 1;
+        self.lives = self.lives.saturating_add(1);
     }
 
     /// The last sample.
-    pub fn last(&self) -> Option<Sample> {
+    pub fn last(&self) -> Option<LastSample> {
         self.last
     }
 
     /// How long the present life is known, in seconds.
     pub fn age_s(&self) -> f64 {
         self.last.map_or(0.0, |last| last.t_s - self.began_s)
-    }
-
-    /// Memory at the begin of this life, in bytes.
-    pub fn first_bytes(&self) -> f64 {
-        self.first_bytes
     }
 
     /// The highest memory of earlier lives that ended well below the limit, in bytes; 0 if there was none.
