@@ -153,11 +153,11 @@ pub(crate) fn watch(args: &WatchArgs, format: Format) -> Result<ExitCode> {
             .r#for
             .is_some_and(|seconds| begun.elapsed() >= Duration::from_secs(seconds))
         {
-            watch.guard.write()?;
             watch.teller.finish();
             for problem in watch.teller.problems() {
                 watch.trouble(&problem);
             }
+            watch.guard.write()?;
             return Ok(ExitCode::SUCCESS);
         }
         let interval = Duration::from_secs(args.interval);
@@ -379,10 +379,9 @@ fn traits(subject: &Subject, config: &Config, is_dry: bool) -> Traits {
     }
 }
 
-/// One state, that of the fleet, which is large where much is watched.
+/// The fleet's state is large where much is watched.
 fn bounds() -> Bounds {
     Bounds {
-        states: 1,
         state_bytes: LARGEST_FLEET,
         ..Bounds::default()
     }

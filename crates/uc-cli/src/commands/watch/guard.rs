@@ -64,6 +64,9 @@ impl Guard {
                     .remedy("move the file away to begin anew")
                     .caused_by(error)
             })?;
+            // The policy may be another one than then, by which nothing in it is a flaw.
+            let then_s = fleet.clock_s.unwrap_or_default();
+            step(&mut fleet, &Event::PolicyChanged, then_s, policy);
             if let Some(flaw) = fleet.flaw(policy) {
                 return Err(
                     Problem::invalid("what an earlier run decided contradicts itself")

@@ -290,3 +290,24 @@ fn a_successor_of_the_same_name_gets_nothing_that_was_meant_for_another() {
     stop(&mut guard);
     assert!(kills(&mut guard, process(1, after_grace_s), after_grace_s));
 }
+
+#[test]
+fn what_was_decided_under_another_policy_is_taken_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = Policy {
+        findings_needed: 9,
+        ..Policy::default()
+    };
+    let mut guard = guard(&folder, bounds());
+    stopped(&mut guard, &[joined("web", None)], 0.0, &before);
+    for now_s in 1..=5 {
+        let evict = [observed("web", EVICT)];
+        stopped(&mut guard, &evict, f64::from(now_s), &before);
+    }
+    guard.write().unwrap();
+    assert!(guard.fleet.flaw(&Policy::default()).is_some());
+    drop(guard);
+    let guard = super::tests::guard(&folder, bounds());
+    let evidence = guard.fleet.workloads["web"].evidence.unwrap();
+    assert_eq!(evidence.count, Policy::default().findings_needed);
+}
