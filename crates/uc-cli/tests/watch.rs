@@ -56,6 +56,12 @@ spec:
     )
 }
 
+/// The same with a label.
+fn replica(name: &str, app: &str, most: u32) -> String {
+    let labels = format!("  name: {name}\n  labels: {{ app: {app} }}\n");
+    pod(name, most).replace(&format!("  name: {name}\n"), &labels)
+}
+
 /// Kills the guard however the test ends.
 struct Guard(Child);
 
@@ -189,6 +195,32 @@ fn a_detached_workload_that_was_stopped_for_its_leak_starts_again() {
     assert_eq!(names(&told, "stop"), ["leaky/main"], "{told:?}");
     assert_eq!(names(&told, "restart"), ["leaky/main"], "{told:?}");
     assert_eq!(host.run(&["stop", "leaky"]).code, 0);
+}
+
+#[test]
+fn of_two_replicas_that_leak_the_second_waits_until_the_first_runs_again() {
+    let Some(host) = Host::new() else { return };
+    for name in ["first", "second"] {
+        host.file(&format!("{name}.yaml"), &replica(name, "shop", 1_000));
+    }
+    host.file("watch.toml", "[policy]\nmax_concurrent = 9\n");
+    if !start(&host, &["first.yaml", "second.yaml"]) {
+        return;
+    }
+    let ids = || ["first", "second"].map(|name| named(&host, name)["id"].clone());
+    let before = ids();
+    let guard = Guard::start(&host, &["--interval", "1", "--config", "watch.toml"]);
+    let guard = wait(guard, "none started again", || {
+        let now = ids();
+        (0..2).any(|one| now[one] != before[one])
+    });
+    let told = guard.kill();
+    let restart = told.iter().position(|(action, _)| action == "restart");
+    let until = &told[..restart.expect("a restart")];
+    assert_eq!(names(until, "stop").len(), 1, "{told:?}");
+    for name in ["first", "second"] {
+        assert_eq!(host.run(&["stop", name]).code, 0);
+    }
 }
 
 #[test]
@@ -379,9 +411,7 @@ fn processes_of_a_name_are_watched_as_they_come_and_go() {
 fn pods_with_one_label_are_replicas_and_one_alone_is_not() {
     let Some(host) = Host::new() else { return };
     for (name, app) in [("one", "web"), ("two", "web"), ("three", "db")] {
-        let labels = format!("  name: {name}\n  labels: {{ app: {app} }}\n");
-        let manifest = pod(name, 1).replace(&format!("  name: {name}\n"), &labels);
-        host.file(&format!("{name}.yaml"), &manifest);
+        host.file(&format!("{name}.yaml"), &replica(name, app, 1));
     }
     if !start(&host, &["one.yaml", "two.yaml", "three.yaml"]) {
         return;

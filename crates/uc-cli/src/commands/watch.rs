@@ -6,6 +6,7 @@ mod exposition;
 mod guard;
 mod news;
 mod pattern;
+mod remote;
 mod replicas;
 mod sources;
 mod subject;
@@ -132,6 +133,7 @@ impl WatchArgs {
                 .prometheus
                 .as_deref()
                 .map(|url| (url, self.selector.as_str(), self.token_file.clone())),
+            interval: Duration::from_secs(self.interval),
         }
     }
 }
@@ -151,11 +153,11 @@ pub(crate) fn watch(args: &WatchArgs, format: Format) -> Result<ExitCode> {
             .r#for
             .is_some_and(|seconds| begun.elapsed() >= Duration::from_secs(seconds))
         {
-            watch.guard.write()?;
             watch.teller.finish();
             for problem in watch.teller.problems() {
                 watch.trouble(&problem);
             }
+            watch.guard.write()?;
             return Ok(ExitCode::SUCCESS);
         }
         let interval = Duration::from_secs(args.interval);
@@ -244,13 +246,21 @@ impl Watch {
         let mut events = self
             .guard
             .see(sight, now_s, thresholds, traits, &mut problems);
+        let runs_again: BTreeSet<&String> = events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Restarted { workload, .. } => Some(workload),
+                _ => None,
+            })
+            .collect();
         let ended: Vec<String> = events
             .iter()
             .filter_map(|event| match event {
-                Event::Exited { workload, .. } => Some(workload.clone()),
+                Event::Exited { workload, .. } => Some(workload),
                 _ => None,
             })
-            .filter(|workload| !self.restarts(workload))
+            .filter(|workload| !runs_again.contains(workload) && !self.restarts(workload))
+            .cloned()
             .collect();
         events.extend(
             ended
@@ -369,10 +379,9 @@ fn traits(subject: &Subject, config: &Config, is_dry: bool) -> Traits {
     }
 }
 
-/// One state, that of the fleet, which is large where much is watched.
+/// The fleet's state is large where much is watched.
 fn bounds() -> Bounds {
     Bounds {
-        states: 1,
         state_bytes: LARGEST_FLEET,
         ..Bounds::default()
     }

@@ -520,6 +520,13 @@ fn what_cannot_be_read_keeps_its_evidence_and_is_left_alone_until_it_is_seen_aga
     host.joined("web", false, true);
     assert_eq!(host.tick(1), [kill("web", 0)]);
 
+    // It is given up when it stays unread, so that others can be stopped.
+    host.happens(&unread("web"));
+    let given_up = report("web", Report::WouldNotEnd);
+    assert_eq!(host.tick(30 + host.policy.cooldown_s), [given_up]);
+    assert_eq!(host.fleet.under_way(), 0);
+    host.joined("web", false, true);
+
     // One that is found to have ended meanwhile is restarted as any other.
     assert_eq!(host.happens(&unread("web")), []);
     host.exited("web", 0);

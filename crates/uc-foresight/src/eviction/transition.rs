@@ -113,6 +113,7 @@ impl<G: Guards> Turn<'_, G> {
             }
             workload.evidence = self.still_valid(workload.evidence);
             if workload.unread {
+                actions.extend(self.unread(name, workload));
                 continue;
             }
             actions.extend(match workload.phase {
@@ -153,6 +154,24 @@ impl<G: Guards> Turn<'_, G> {
             .retain(|eviction| self.age_s.saturating_sub(eviction.at_s) < self.policy.window_s);
         actions.extend(decide(fleet, self.policy, self.guards));
         actions
+    }
+
+    /// One that cannot be read, at a tick: a stop on the way waits for it to be seen again, but not for ever, since it counts
+    /// as under way.
+    fn unread(&self, name: &str, workload: &mut Workload) -> Option<Action> {
+        let Phase::Stopping {
+            attempt,
+            deadline_s,
+            ..
+        } = workload.phase
+        else {
+            return None;
+        };
+        if self.age_s < deadline_s.saturating_add(self.policy.cooldown_s) {
+            return None;
+        }
+        self.linger(workload, attempt);
+        Some(report(name, Report::WouldNotEnd))
     }
 
     fn still_valid(&self, evidence: Option<Evidence>) -> Option<Evidence> {

@@ -64,6 +64,9 @@ impl Guard {
                     .remedy("move the file away to begin anew")
                     .caused_by(error)
             })?;
+            // The policy may be another one than then, by which nothing in it is a flaw.
+            let then_s = fleet.clock_s.unwrap_or_default();
+            step(&mut fleet, &Event::PolicyChanged, then_s, policy);
             if let Some(flaw) = fleet.flaw(policy) {
                 return Err(
                     Problem::invalid("what an earlier run decided contradicts itself")
@@ -103,16 +106,17 @@ impl Guard {
             if !present.insert(subject.name.clone()) {
                 continue;
             }
+            events.extend(self.succeeded(&subject));
             events.extend(self.joined(&subject.name, traits(&subject)));
             self.observe(subject, problems);
         }
-        let is_unread = |name: &str| match self.watched.get(name) {
-            Some(watched) => {
-                let mut unread = sight.unread.iter();
-                unread.any(|unread| unread.covers(name, &watched.handle))
-            }
-            // Known from an earlier run of this program alone.
-            None => !sight.unread.is_empty(),
+        let is_unread = |name: &str| {
+            let watched = self.watched.get(name);
+            let mut unread = sight.unread.iter();
+            unread.any(|unread| match watched {
+                Some(watched) => unread.covers(name, &watched.handle),
+                None => unread.may_cover(name),
+            })
         };
         let mut kept = present.clone();
         for (name, workload) in &self.fleet.workloads {
@@ -137,6 +141,30 @@ impl Guard {
             }));
         }
         events
+    }
+
+    /// One that was being stopped has ended, and another of its name is there already: what was meant for the one must not
+    /// reach the other.
+    fn succeeded(&self, subject: &Subject) -> Vec<Event> {
+        let known = self.fleet.workloads.get(&subject.name);
+        let earlier = self.watched.get(&subject.name);
+        match (known.map(|known| known.phase), earlier) {
+            (Some(Phase::Stopping { attempt, .. }), Some(earlier))
+                if subject.handle.is_another(&earlier.handle) =>
+            {
+                vec![
+                    Event::Exited {
+                        workload: subject.name.clone(),
+                        attempt: Some(attempt),
+                    },
+                    Event::Restarted {
+                        workload: subject.name.clone(),
+                        attempt: None,
+                    },
+                ]
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// What a subject that is there is to the fleet.

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use uc_engine::{Home, Phase, Status, owner, record};
@@ -10,21 +11,19 @@ use uc_foresight::{Sample, eviction::MAX_NAME_BYTES};
 use uc_metrics::{
     cgroup::MemoryHierarchy,
     process::Processes,
-    prometheus::{Options, Prometheus, memory_samples},
+    prometheus::{Options, Prometheus},
 };
 use uc_model::{Problem, ProblemKind, Result};
 
-use super::subject::{Handle, Sight, Subject, Unread};
+use super::{
+    remote::Remote,
+    subject::{Handle, Sight, Subject, Unread},
+};
 
 /// Control groups watched below one that was named, at most.
 const MOST_GROUPS: usize = 1_000;
 /// Processes watched of one name, at most.
 const MOST_PROCESSES: usize = 1_000;
-/// How far back Prometheus is asked each time, in seconds, and in steps of how many.
-const ASKED_BACK_S: f64 = 120.0;
-const ASKED_STEP_S: f64 = 15.0;
-/// How far back it is asked at first, and at most after it did not answer, in seconds: what the forecast sees.
-const ASKED_BACK_AT_MOST_S: f64 = 3_600.0;
 /// The labels that say what a Pod is a replica of, the first that is there.
 const REPLICA_LABELS: [&str; 2] = ["app.kubernetes.io/name", "app"];
 
@@ -36,6 +35,8 @@ pub(super) struct Wanted<'a> {
     pub(super) names: &'a [String],
     /// Address, label matchers and the token's file.
     pub(super) prometheus: Option<(&'a str, &'a str, Option<PathBuf>)>,
+    /// Between two looks.
+    pub(super) interval: Duration,
 }
 
 /// Where subjects come from.
@@ -47,13 +48,6 @@ pub(super) struct Sources {
     pids: Vec<u32>,
     names: BTreeSet<String>,
     prometheus: Option<Remote>,
-}
-
-/// A Prometheus, with what is asked of it.
-struct Remote {
-    client: Prometheus,
-    selector: String,
-    answered_s: Option<f64>,
 }
 
 impl Sources {
@@ -70,11 +64,8 @@ impl Sources {
                 bearer_token_file: token,
                 ..Options::default()
             };
-            Ok::<_, Problem>(Remote {
-                client: Prometheus::new(url, options)?,
-                selector: selector.to_owned(),
-                answered_s: None,
-            })
+            let client = Prometheus::new(url, options)?;
+            Remote::open(client, selector.to_owned(), wanted.interval)
         });
         Ok(Self {
             home,
@@ -109,7 +100,8 @@ impl Sources {
             Ok(statuses) => statuses,
             Err(problem) => return sight.miss(Unread::Workloads, problem),
         };
-        for status in statuses.into_iter().filter(|status| status.alive) {
+        // The newest of a name first: an older one may still be ending.
+        for status in statuses.into_iter().rev().filter(|status| status.alive) {
             let usage = match status.record.phase {
                 Phase::Running => match owner::stats(&status) {
                     Ok(usage) => usage,
@@ -259,43 +251,6 @@ impl Sources {
     /// When a process began, if it runs.
     pub(super) fn began(&self, pid: u32) -> Result<Option<u64>> {
         Ok(self.processes.read(pid, 0.0)?.map(|sample| sample.life))
-    }
-}
-
-impl Remote {
-    fn look(&mut self, now_s: f64, sight: &mut Sight) {
-        // On a grid, so that no sample is counted twice.
-        let on_grid = |time_s: f64| (time_s / ASKED_STEP_S).floor() * ASKED_STEP_S;
-        let earliest_s = now_s - ASKED_BACK_AT_MOST_S;
-        let since_s = self.answered_s.map_or(earliest_s, |answered_s| {
-            answered_s.min(now_s - ASKED_BACK_S).max(earliest_s)
-        });
-        let (start_s, end_s) = (on_grid(since_s), on_grid(now_s));
-        let asked = memory_samples(&self.client, &self.selector, start_s, end_s, ASKED_STEP_S);
-        let answer = match asked {
-            Ok(answer) => answer,
-            Err(problem) => return sight.miss(Unread::Remote, problem),
-        };
-        let is_partial = !answer.problems.is_empty();
-        let warnings = answer.warnings.into_iter().map(|warning| {
-            Problem::unavailable("Prometheus warns that data may be missing").found(warning)
-        });
-        for problem in answer.problems.into_iter().chain(warnings) {
-            sight.miss(Unread::Remote, problem);
-        }
-        // Samples without their limits or starts would look like other lives; the next look asks for them again.
-        if is_partial {
-            return;
-        }
-        self.answered_s = Some(now_s);
-        for (key, samples) in answer.samples {
-            sight.add(Subject {
-                name: format!("prometheus/{key}"),
-                samples,
-                handle: Handle::Remote,
-                replica_of: None,
-            });
-        }
     }
 }
 

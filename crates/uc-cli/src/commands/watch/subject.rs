@@ -17,6 +17,17 @@ pub(super) enum Handle {
     Remote,
 }
 
+impl Handle {
+    /// Whether this is certainly another workload or process than an earlier one of the same name.
+    pub(super) fn is_another(&self, earlier: &Self) -> bool {
+        match (self, earlier) {
+            (Self::Workload(now), Self::Workload(then)) => now.record.id != then.record.id,
+            (Self::Process { began: now, .. }, Self::Process { began: then, .. }) => now != then,
+            _ => false,
+        }
+    }
+}
+
 /// One subject, seen now.
 #[derive(Debug, Clone)]
 pub(super) struct Subject {
@@ -46,6 +57,30 @@ pub(super) enum Unread {
 }
 
 impl Unread {
+    /// Whether a subject that only an earlier run of this program saw may be among it.
+    pub(super) fn may_cover(&self, name: &str) -> bool {
+        let below = |begin: &str| {
+            name.strip_prefix(begin)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let is_ours = || {
+            !["cgroup", "process", "prometheus"]
+                .iter()
+                .any(|one| below(one))
+        };
+        match self {
+            Self::Workloads => is_ours(),
+            Self::Workload(id) => {
+                let pod = name.rsplit_once('/').map_or(name, |(pod, _)| pod);
+                is_ours() && id.starts_with(pod)
+            }
+            Self::Groups(under) => below(&format!("cgroup{}", under.trim_end_matches('/'))),
+            Self::Process(pid) => below("process") && name.ends_with(&format!("/{pid}")),
+            Self::Processes(of_name) => below(&format!("process/{of_name}")),
+            Self::Remote => below("prometheus"),
+        }
+    }
+
     /// Whether a subject that was seen earlier is among it.
     pub(super) fn covers(&self, name: &str, handle: &Handle) -> bool {
         match (self, handle) {
@@ -116,6 +151,22 @@ mod tests {
         assert!(!named.covers("process/webs/7", &process));
         assert!(Unread::Remote.covers("prometheus/a", &Handle::Remote));
         assert!(!Unread::Workloads.covers("prometheus/a", &Handle::Remote));
+    }
+
+    #[test]
+    fn what_an_earlier_run_saw_is_told_by_its_name() {
+        let covers = |unread: Unread, name: &str| unread.may_cover(name);
+        assert!(covers(Unread::Workloads, "web/main"));
+        assert!(!covers(Unread::Workloads, "cgroup/web"));
+        assert!(covers(Unread::Workload("web-0001".into()), "web/main"));
+        assert!(!covers(Unread::Workload("web-0001".into()), "db/main"));
+        assert!(covers(Unread::Groups("/".into()), "cgroup/web"));
+        assert!(!covers(Unread::Groups("/pods".into()), "cgroup/podsa"));
+        assert!(covers(Unread::Process(7), "process/web/7"));
+        assert!(!covers(Unread::Process(7), "process/17"));
+        assert!(covers(Unread::Processes("web".into()), "process/web/7"));
+        assert!(covers(Unread::Remote, "prometheus/shop/a/b"));
+        assert!(!covers(Unread::Remote, "web/main"));
     }
 
     #[test]

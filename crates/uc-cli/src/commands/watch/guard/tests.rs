@@ -246,3 +246,68 @@ fn of_two_replicas_that_leak_one_is_stopped_at_a_time() {
     ];
     assert_eq!(stopped(&mut guard, &again, 3.0, &policy).0, ["web-2/main"]);
 }
+
+#[test]
+fn a_successor_of_the_same_name_gets_nothing_that_was_meant_for_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut guard = guard(&folder, bounds());
+    let policy = Policy {
+        kill_after_grace: true,
+        findings_needed: 1,
+        ..Policy::default()
+    };
+    let process = |began, t_s| {
+        let mut sight = seen("web", t_s, 1 << 20);
+        sight.subjects[0].handle = Handle::Process { pid: 7, began };
+        sight
+    };
+    let kills = |guard: &mut Guard, sight: Sight, now_s: f64| {
+        let mut events = see(guard, sight, now_s);
+        events.push(Event::Tick);
+        let actions = guard.decide(&events, now_s, &policy, &mut Vec::new());
+        let kills = |action: &Action| matches!(action, Action::Kill { .. });
+        actions.iter().any(kills)
+    };
+    let stop = |guard: &mut Guard| {
+        assert!(!kills(guard, process(1, 1.0), 1.0));
+        let evict = [observed("web", EVICT)];
+        assert_eq!(stopped(guard, &evict, 2.0, &policy).0, ["web"]);
+        let confirmed = Event::StopConfirmed {
+            workload: "web".to_owned(),
+            attempt: Attempt(0),
+        };
+        stopped(guard, &[confirmed], 3.0, &policy);
+    };
+    stop(&mut guard);
+    let after_grace_s = 4.0 + policy.grace_s as f64;
+    assert!(!kills(&mut guard, process(2, after_grace_s), after_grace_s));
+    assert_eq!(guard.fleet.workloads["web"].phase, Phase::Healthy);
+    assert!(guard.fleet.workloads["web"].cooldown_until_s.is_some());
+
+    // The same one that does not end is killed.
+    let folder = tempfile::tempdir().unwrap();
+    let mut guard = super::tests::guard(&folder, bounds());
+    stop(&mut guard);
+    assert!(kills(&mut guard, process(1, after_grace_s), after_grace_s));
+}
+
+#[test]
+fn what_was_decided_under_another_policy_is_taken_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = Policy {
+        findings_needed: 9,
+        ..Policy::default()
+    };
+    let mut guard = guard(&folder, bounds());
+    stopped(&mut guard, &[joined("web", None)], 0.0, &before);
+    for now_s in 1..=5 {
+        let evict = [observed("web", EVICT)];
+        stopped(&mut guard, &evict, f64::from(now_s), &before);
+    }
+    guard.write().unwrap();
+    assert!(guard.fleet.flaw(&Policy::default()).is_some());
+    drop(guard);
+    let guard = super::tests::guard(&folder, bounds());
+    let evidence = guard.fleet.workloads["web"].evidence.unwrap();
+    assert_eq!(evidence.count, Policy::default().findings_needed);
+}
