@@ -85,7 +85,84 @@ fn tanh(x: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use candle_core::{DType, Device, Result as CandleResult, Tensor as Array};
+    use candle_nn::{LSTM, LSTMConfig, RNN, VarBuilder};
+
     use super::*;
+    use crate::forecast::{LOOKBACK_STEPS, Tensor};
+
+    type Steps = [[f32; STEP_INPUTS]; LOOKBACK_STEPS];
+
+    /// What candle's cells hold after all steps, with the same weights.
+    fn of_candle(weights: &Weights, hidden: usize, steps: &Steps) -> CandleResult<Vec<f32>> {
+        let array = |tensor: &Tensor| {
+            Array::from_vec(tensor.values.clone(), tensor.shape.clone(), &Device::Cpu)
+        };
+        let arrays = weights
+            .tensors
+            .iter()
+            .map(|(name, tensor)| Ok((name.clone(), array(tensor)?)))
+            .collect::<CandleResult<HashMap<_, _>>>()?;
+        let builder = VarBuilder::from_tensors(arrays, DType::F32, &Device::Cpu);
+        let lstm = LSTM::new(
+            STEP_INPUTS,
+            hidden,
+            LSTMConfig::default(),
+            builder.pp("lstm"),
+        )?;
+        let shape = (1, LOOKBACK_STEPS, STEP_INPUTS);
+        let steps = Array::from_vec(steps.as_flattened().to_vec(), shape, &Device::Cpu)?;
+        let states = lstm.seq(&steps)?;
+        states[LOOKBACK_STEPS - 1].h().flatten_all()?.to_vec1()
+    }
+
+    fn random_weights(hidden: usize, random: &mut fastrand::Rng) -> Weights {
+        let mut weights = Weights::default();
+        for (name, shape) in [
+            ("lstm.weight_ih_l0", vec![4 * hidden, STEP_INPUTS]),
+            ("lstm.weight_hh_l0", vec![4 * hidden, hidden]),
+            ("lstm.bias_ih_l0", vec![4 * hidden]),
+            ("lstm.bias_hh_l0", vec![4 * hidden]),
+        ] {
+            let count = shape.iter().product();
+            let values = (0..count).map(|_| random.f32() - 0.5).collect();
+            weights
+                .tensors
+                .insert(name.to_owned(), Tensor { shape, values });
+        }
+        weights
+    }
+
+    fn assert_as_candle(weights: &Weights, hidden: usize, random: &mut fastrand::Rng) {
+        let mut steps = [[0.0; STEP_INPUTS]; LOOKBACK_STEPS];
+        for step in &mut steps {
+            *step = [16.0 * random.f32() - 8.0, f32::from(random.u8(0..2))];
+        }
+        let ours = Lstm::of(weights, hidden).unwrap().run(&steps);
+        let theirs = of_candle(weights, hidden, &steps).unwrap();
+        assert_eq!(ours.len(), theirs.len());
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            // Relative to what a cell can hold, 1, where it holds next to nothing.
+            let most = 1e-4 * theirs.abs().max(0.01);
+            assert!((ours - theirs).abs() <= most, "{ours} {theirs}");
+        }
+    }
+
+    #[test]
+    fn it_is_the_lstm_that_training_fits() {
+        let mut random = fastrand::Rng::with_seed(11);
+        let shipped = include_bytes!("../../weights/memory.safetensors");
+        let shipped = Weights::read(shipped).unwrap();
+        let cells = shipped.tensors["lstm.weight_hh_l0"].shape[1];
+        for _ in 0..20 {
+            assert_as_candle(&shipped, cells, &mut random);
+        }
+        for hidden in [1, 2, 7, 32] {
+            assert_as_candle(&random_weights(hidden, &mut random), hidden, &mut random);
+        }
+    }
 
     #[test]
     fn transposition_turns_rows_into_columns() {
