@@ -104,8 +104,8 @@ pub struct Verdict {
     pub level_bytes: f64,
     /// The limit in bytes.
     pub limit_bytes: Option<u64>,
-    /// The peak within ten minutes that is exceeded with a probability of a quarter, or, the surer the leak, down to a twentieth:
-    /// acting a little early costs less than acting too late. In a life too young for
+    /// The peak within ten minutes that is exceeded with a probability of a quarter; the surer the leak, down to a twentieth: acting
+    /// a little early costs less than acting too late; the more time is left at its pace, up to a half. In a life too young for
     /// a forecast, or with the leak all but certain, at least where the surest window's growth leads: steps look like rest to a model.
     pub forecast_end_bytes: f64,
 }
