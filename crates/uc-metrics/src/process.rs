@@ -64,6 +64,13 @@ pub fn parse_mem_total(meminfo: &str) -> Option<u64> {
     keyed(meminfo, "MemTotal:")?.checked_mul(1024)
 }
 
+/// What tells a process from others that had its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    start_ticks: u64,
+    is_kernel: bool,
+}
+
 /// The processes of a host.
 #[derive(Debug, Clone)]
 pub struct Processes {
@@ -100,19 +107,22 @@ impl Processes {
             let Some(before) = self.identity(pid)? else {
                 return Ok(None);
             };
+            if before.is_kernel {
+                return Err(Problem::invalid("the process has no memory of its own")
+                    .at(format!("process {pid}"))
+                    .found("a thread of the kernel"));
+            }
             let status = read_if_present(&self.file(pid, "status"))?;
             let limit_bytes = self.limit_bytes(pid)?;
             if self.identity(pid)? != Some(before) {
                 continue;
             }
-            let rss_bytes = status.as_deref().and_then(parse_rss_anon);
-            let rss_bytes = rss_bytes.ok_or_else(|| {
-                Problem::invalid("the process has no memory of its own")
-                    .at(format!("process {pid}"))
-                    .found("no RssAnon in its status: a thread of the kernel")
-            })?;
+            // One that is ending gives back its memory before its state tells.
+            let Some(rss_bytes) = status.as_deref().and_then(parse_rss_anon) else {
+                return Ok(None);
+            };
             return Ok(Some(Sample {
-                life: before,
+                life: before.start_ticks,
                 ..Sample::new(now_s, rss_bytes, limit_bytes)
             }));
         }
@@ -172,8 +182,8 @@ impl Processes {
         })
     }
 
-    /// When a process started; nothing where it has ended, waited for or not.
-    fn identity(&self, pid: u32) -> Result<Option<u64>> {
+    /// Which process a number stands for; nothing where it has ended, waited for or not.
+    fn identity(&self, pid: u32) -> Result<Option<Identity>> {
         let path = self.file(pid, "stat");
         let Some(text) = read_if_present(&path)? else {
             return Ok(None);
@@ -183,7 +193,10 @@ impl Processes {
                 .at(path.display())
                 .limit("the fields that proc(5) lists")
         })?;
-        Ok((!is_dead(stat.state)).then_some(stat.start_ticks))
+        Ok((!is_dead(stat.state)).then_some(Identity {
+            start_ticks: stat.start_ticks,
+            is_kernel: stat.is_kernel,
+        }))
     }
 
     fn limit_bytes(&self, pid: u32) -> Result<Option<u64>> {
