@@ -326,3 +326,61 @@ fn duration(seconds: f64) -> String {
         _ => format!("{:.1} days", seconds / 86_400.0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forecast::Quantiles;
+
+    fn forecast() -> Forecast {
+        let peak = Quantiles([1.0, 2.0, 3.0, 4.0, 5.0]);
+        Forecast {
+            middle: peak,
+            end: peak,
+            peak,
+        }
+    }
+
+    #[test]
+    fn the_surer_the_leak_the_earlier_one_acts_and_the_slower_the_later() {
+        let end = |probability, to_limit_s| counted_peak(&forecast(), probability, to_limit_s);
+        assert_eq!(end(0.5, 60.0), 4.0);
+        assert_eq!(end(0.99, 60.0), 5.0);
+        // An hour and more to the limit, or no growth at all: whatever the probability, the median.
+        assert_eq!(end(0.99, 3_600.0), 3.0);
+        assert_eq!(end(0.5, time_to(1.0, 0.0)), 3.0);
+        assert_eq!(end(0.5, 2_400.0), 3.5);
+    }
+
+    fn growing(window_s: f64, slope: f64) -> Trend {
+        Trend {
+            window_s,
+            slope,
+            spread: 0.0,
+            concordance: 1.0,
+            tail: 1.0,
+            level: 0.5,
+            peak_before: None,
+            step_spread: None,
+        }
+    }
+
+    /// How high half of the limit is that growth meets after so many seconds.
+    fn height(window_s: f64, left_s: f64) -> f64 {
+        let now = Now {
+            level: 0.5,
+            last: 0.5,
+        };
+        high(&growing(window_s, 0.5 / left_s), now, 1.0)
+    }
+
+    #[test]
+    fn far_below_its_limit_only_what_is_about_to_meet_it_is_high() {
+        // An eighth of ten minutes, not a quarter: a batch is still climbing then.
+        assert!(height(640.0, 60.0) > 0.8 && height(640.0, 120.0) < 0.1);
+        // After hours no earlier than three minutes before the limit.
+        assert!(height(20_000.0, 150.0) > 0.7 && height(20_000.0, 300.0) < 0.1);
+        // Within a minute early enough for an orderly end.
+        assert!(height(80.0, 15.0) > 0.8 && height(80.0, 40.0) < 0.1);
+    }
+}
