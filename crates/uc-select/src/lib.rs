@@ -6,11 +6,13 @@
 
 mod candidate;
 mod decision;
+mod footprint;
 mod needs;
 mod requirement;
 mod score;
 
 pub use candidate::{Candidate, LimitKind, Unavailable};
 pub use decision::{Decision, Loser, Reason, Winner, choose};
+pub use footprint::{Architecture, Footprint, MAX_VARIANTS, Method, Usage};
 pub use needs::Needs;
 pub use score::Score;
