@@ -18,11 +18,11 @@ use rustix::{
     mount::UnmountFlags,
 };
 
+use uc_linux::{cgroup::Entrances, sys};
+
 use crate::{
-    cgroup::Entrances,
     plan::{Plan, Program},
     report::{Report, Step},
-    sys,
 };
 
 pub(crate) use filesystem::masked_paths;
@@ -222,7 +222,7 @@ fn execute(program: &Program, control: BorrowedFd<'_>) -> Done<std::convert::Inf
     rustix::process::chdir(&*program.cwd).during(Step::ChangeDirectory)?;
     let found = find_program(program)?;
     for filter in &program.filters {
-        sys::install_seccomp_filter(filter).during(Step::InstallSeccomp)?;
+        crate::seccomp::install(filter).during(Step::InstallSeccomp)?;
     }
     send(control, Report::Ready);
     await_byte(control, START)?;

@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use uc_linux::{cgroup, cgroup::Layout, idmap::IdMapping, mount_points};
 use uc_model::{Result, RuntimeKind};
 use uc_sandbox::{Driver, Pending, PrepareRequest, Probe, Sandbox};
 
-use crate::{
-    cgroup, cgroup::Layout, idmap::IdMapping, mount_points, probe, sandbox::ContainerSandbox,
-};
+use crate::{probe, sandbox::ContainerSandbox};
 
 /// Makes rootless containers.
 #[derive(Debug, Clone)]

@@ -1,10 +1,7 @@
 //! The launcher's side of a start: clone, give ids and groups, hear how it went.
 
 use std::{
-    fs::File,
-    io::Write as _,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
-    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -13,65 +10,22 @@ use rustix::{
     net::{AddressFamily, RecvFlags, SocketFlags, SocketType},
 };
 use tokio::io::unix::AsyncFd;
+use uc_linux::{
+    cgroup::Entrances,
+    exit::{wait_for, watchable},
+    namespaces::{Namespaces, cannot_clone},
+    sys::{self, Cloned},
+};
 use uc_model::{Problem, Result};
 
 use crate::{
-    cgroup::Entrances,
     child::{self, Failure},
-    idmap::{IdMapping, MapWriter},
     plan::{Plan, Program},
     report::{REPORT_SIZE, Report, Step, Subjects},
-    sys::{self, Cloned},
 };
 
 /// How long a container may take to be set up before the launcher gives up.
 const SETUP_PATIENCE: Duration = Duration::from_secs(60);
-
-/// The namespaces that the containers of one sandbox share.
-#[derive(Debug)]
-pub(crate) struct Namespaces {
-    user: File,
-    ipc: File,
-    uts: File,
-    /// `None` where the sandbox has the host's network.
-    net: Option<File>,
-}
-
-impl Namespaces {
-    /// Those of a process that was cloned with new ones; they live as long as these descriptors.
-    pub(crate) fn of(pid: u32, own_network: bool) -> Result<Self> {
-        let open = |name: &str| {
-            let path = format!("/proc/{pid}/ns/{name}");
-            File::open(&path).map_err(|error| {
-                Problem::host("cannot open a namespace")
-                    .at(path)
-                    .caused_by(error)
-            })
-        };
-        Ok(Self {
-            user: open("user")?,
-            ipc: open("ipc")?,
-            uts: open("uts")?,
-            net: own_network.then(|| open("net")).transpose()?,
-        })
-    }
-
-    fn join(&self) -> Result<(), Errno> {
-        sys::setns(self.user.as_fd(), libc::CLONE_NEWUSER)?;
-        sys::setns(self.ipc.as_fd(), libc::CLONE_NEWIPC)?;
-        sys::setns(self.uts.as_fd(), libc::CLONE_NEWUTS)?;
-        self.net
-            .as_ref()
-            .map_or(Ok(()), |net| sys::setns(net.as_fd(), libc::CLONE_NEWNET))
-    }
-
-    /// Joins only what is needed to reach the sandbox's network.
-    pub(crate) fn join_network(&self) -> Result<(), Errno> {
-        let Some(net) = &self.net else { return Ok(()) };
-        sys::setns(self.user.as_fd(), libc::CLONE_NEWUSER)?;
-        sys::setns(net.as_fd(), libc::CLONE_NEWNET)
-    }
-}
 
 /// Both ends of the socket over which launcher and child talk.
 pub(crate) struct ControlPair {
@@ -294,19 +248,8 @@ fn via_intermediate(
             Err(errno) => child::fail(control, Failure(Step::CloneProcess, 0, errno)),
         }
     })?;
-    reap(pid);
+    wait_for(pid);
     Ok(())
-}
-
-/// Waits for a process that is about to exit, and returns its exit code.
-pub(crate) fn reap(pid: u32) -> Option<i32> {
-    let pid = rustix::process::Pid::from_raw(pid as i32)?;
-    let (_, status) = rustix::io::retry_on_intr(|| {
-        rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty())
-    })
-    .ok()
-    .flatten()?;
-    status.exit_status()
 }
 
 fn launched(pid: u32, pair: ControlPair) -> Result<Launched> {
@@ -315,13 +258,6 @@ fn launched(pid: u32, pair: ControlPair) -> Result<Launched> {
         pid,
         pidfd: watchable(pid)?,
         control: Control::new(pair.launcher)?,
-    })
-}
-
-/// A descriptor of a child process, to wait for its end and to signal it.
-pub(crate) fn watchable(pid: u32) -> Result<OwnedFd> {
-    sys::pidfd_open(pid).map_err(|errno| {
-        Problem::host("cannot watch a process").caused_by(std::io::Error::from(errno))
     })
 }
 
@@ -341,71 +277,4 @@ async fn adopt(pair: ControlPair) -> Result<Launched> {
             "cannot join the sandbox: its first process is gone",
         )),
     }
-}
-
-fn cannot_clone(errno: Errno) -> Problem {
-    let problem = Problem::host("cannot make namespaces").found(std::io::Error::from(errno));
-    match errno {
-        Errno::PERM | Errno::ACCESS => problem.remedy(
-            "user namespaces are forbidden here: allow them with sysctl kernel.unprivileged_userns_clone=1 (Debian) or \
-             kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu)",
-        ),
-        Errno::NOSPC | Errno::USERS => problem.remedy("raise sysctl user.max_user_namespaces"),
-        Errno::NOSYS => problem.remedy("Linux 5.11 or newer is needed"),
-        _ => problem.remedy("`uc doctor` shows what this host lacks"),
-    }
-}
-
-/// Writes the id maps of a process in a new user namespace.
-pub(crate) fn write_id_maps(mapping: &IdMapping, pid: u32) -> Result<()> {
-    match mapping.writer {
-        MapWriter::Direct => {
-            write_proc(pid, "uid_map", &IdMapping::map_text(&mapping.uids))?;
-            write_proc(pid, "gid_map", &IdMapping::map_text(&mapping.gids))
-        }
-        MapWriter::OwnIdOnly => {
-            write_proc(pid, "setgroups", "deny")?;
-            write_proc(pid, "uid_map", &IdMapping::map_text(&mapping.uids))?;
-            write_proc(pid, "gid_map", &IdMapping::map_text(&mapping.gids))
-        }
-        MapWriter::Helper => {
-            run_helper("newuidmap", pid, &IdMapping::map_text(&mapping.uids))?;
-            run_helper("newgidmap", pid, &IdMapping::map_text(&mapping.gids))
-        }
-    }
-}
-
-fn write_proc(pid: u32, name: &str, text: &str) -> Result<()> {
-    let path = format!("/proc/{pid}/{name}");
-    std::fs::OpenOptions::new()
-        .write(true)
-        .open(&path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|error| {
-            Problem::host("cannot map user ids")
-                .at(path)
-                .found(format!("{} ({error})", text.trim().replace('\n', "; ")))
-                .remedy("`uc doctor` shows which ids you may use; add a range to /etc/subuid and /etc/subgid")
-        })
-}
-
-fn run_helper(program: &str, pid: u32, map: &str) -> Result<()> {
-    let output = Command::new(program)
-        .arg(pid.to_string())
-        .args(map.split_whitespace())
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| {
-            Problem::host(format!("cannot run {program}"))
-                .remedy("apt install uidmap")
-                .caused_by(error)
-        })?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(Problem::host(format!("{program} refused to map user ids"))
-        .found(String::from_utf8_lossy(&output.stderr).trim().to_owned())
-        .remedy(
-            "check your ranges in /etc/subuid and /etc/subgid, and that newuidmap is setuid root",
-        ))
 }

@@ -11,21 +11,13 @@
     reason = "clone3, execve, mount_setattr and the like have no safe wrappers"
 )]
 
-mod cgroup;
 mod child;
 mod driver;
-mod exit;
-pub mod idmap;
 mod launch;
-mod mount_points;
-mod network;
 mod plan;
 mod probe;
 mod report;
 mod sandbox;
 mod seccomp;
-mod sys;
-pub mod userns;
 
 pub use driver::ContainerDriver;
-pub use idmap::{Extent, IdMapping, MapWriter};

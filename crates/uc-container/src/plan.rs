@@ -9,13 +9,11 @@ use std::{
 
 use libc::c_char;
 use seccompiler::BpfProgram;
+use uc_linux::idmap::{IdMapping, MapWriter};
 use uc_model::{Problem, Result};
 use uc_sandbox::{HostMount, Mount, MountSource, Process, Stdio, User};
 
-use crate::{
-    idmap::{IdMapping, MapWriter},
-    report::Subjects,
-};
+use crate::report::Subjects;
 
 /// Most mounts of a container, the built-in ones left out.
 const MAX_MOUNTS: usize = 256;

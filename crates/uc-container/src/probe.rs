@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use uc_linux::{
+    cgroup::{Layout, Version, controller_of},
+    idmap::{IdMapping, MapWriter},
+    network,
+    userns::Worker,
+};
 use uc_model::{Facility, Figure, Isolation, PayloadFormat, RuntimeKind, workload::Network};
 use uc_sandbox::{Availability, Limit, Offer, Probe};
 
-use crate::{
-    cgroup::{Layout, Version, controller_of},
-    idmap::{IdMapping, MapWriter},
-    network, seccomp,
-    userns::Worker,
-};
+use crate::seccomp;
 
 /// Tries everything a container needs.
 pub(crate) fn probe() -> Probe {

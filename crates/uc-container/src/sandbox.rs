@@ -13,6 +13,14 @@ use std::{
 
 use seccompiler::BpfProgram;
 use tokio::sync::Mutex as AsyncMutex;
+use uc_linux::{
+    cgroup::{Cgroup, Layout},
+    exit::Ending,
+    idmap::{IdMapping, MapWriter},
+    namespaces::Namespaces,
+    network::{self, Link},
+    sys, userns,
+};
 use uc_model::{Problem, Result, workload::Network};
 use uc_sandbox::{
     CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason, MountSource,
@@ -21,14 +29,10 @@ use uc_sandbox::{
 };
 
 use crate::{
-    cgroup::{Cgroup, Layout},
-    exit::Ending,
-    idmap::{IdMapping, MapWriter},
-    launch::{self, Control, ControlPair, Namespaces},
-    network::{self, Link},
+    launch::{self, Control, ControlPair},
     plan::{Plan, PlanRequest, Program, Streams},
     report::Subjects,
-    seccomp, sys, userns,
+    seccomp,
 };
 
 /// The sandbox of one workload.
@@ -281,7 +285,7 @@ impl ContainerSandbox {
         if shared.is_some() {
             return launched.control.set_up(&plan.subjects).await;
         }
-        launch::write_id_maps(&self.mapping, launched.pid)?;
+        uc_linux::id_maps::write_id_maps(&self.mapping, launched.pid)?;
         let namespaces = Arc::new(Namespaces::of(launched.pid, self.own_network())?);
         let link = match self.request.network {
             Network::User => Some(network::link(launched.pid, &self.request.ports)?),
@@ -401,7 +405,7 @@ impl ContainerSandbox {
             container.cgroup.remove();
         }
         *self.shared.lock().await = None;
-        crate::cgroup::reclaim(&self.request.directory)?;
+        uc_linux::cgroup::reclaim(&self.request.directory)?;
         userns::remove_tree(&self.mapping, &self.request.storage)?;
         userns::remove_tree(&self.mapping, &self.request.directory)
     }

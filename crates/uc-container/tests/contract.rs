@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use uc_container::{ContainerDriver, IdMapping};
+use uc_container::ContainerDriver;
+use uc_linux::IdMapping;
 use uc_sandbox::{Driver, Payload};
 use uc_testkit::contract::{Fixtures, Made, Program, Task};
 

@@ -13,7 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use uc_container::{ContainerDriver, IdMapping};
+use uc_container::ContainerDriver;
+use uc_linux::IdMapping;
 use uc_model::workload::Network;
 use uc_sandbox::{
     CreateRequest, DestroyRequest, Driver, ExecRequest, Exit, ExitReason, Limits, Payload,

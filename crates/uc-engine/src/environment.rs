@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use uc_container::IdMapping;
 use uc_image::{unpack::LayerStack, user};
+use uc_linux::IdMapping;
 use uc_model::{
     Problem, Result,
     workload::{Container, Security, Workload},

@@ -40,9 +40,7 @@ fn remove_tree(directory: &Path) -> Result<()> {
         Ok(()) => Ok(()),
         // Somebody else was quicker.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(_) => {
-            uc_container::userns::remove_tree(&uc_container::IdMapping::for_caller()?, directory)
-        }
+        Err(_) => uc_linux::userns::remove_tree(&uc_linux::IdMapping::for_caller()?, directory),
     }
 }
 

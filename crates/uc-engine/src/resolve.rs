@@ -6,7 +6,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use uc_container::IdMapping;
 use uc_image::{
     Image, ImageConfig, ImageKind, Progress,
     image::{BlobSource, architecture},
@@ -15,6 +14,7 @@ use uc_image::{
     store::Store,
     unpack::{LayerCache, LayerStack},
 };
+use uc_linux::IdMapping;
 use uc_model::{
     Digest, PayloadFormat, Problem, Result,
     workload::{Container, ImageSource, Workload},

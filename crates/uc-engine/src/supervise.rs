@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::task::JoinHandle;
-use uc_container::IdMapping;
+use uc_linux::IdMapping;
 use uc_model::{Problem, Result, workload::RestartPolicy};
 use uc_sandbox::{
     CreateRequest, Exit, ExitReason, Limits, Mount, MountSource, Payload, RemoveRequest, Sandbox,
@@ -51,7 +51,7 @@ fn give_volumes(mounts: &[Mount], mapping: &IdMapping) -> Result<()> {
             && rustix::process::geteuid().is_root()
         {
             mapping.require_groups(&[host.group])?;
-            uc_container::userns::give_tree(mapping, &host.path, host.group).map_err(|error| {
+            uc_linux::userns::give_tree(mapping, &host.path, host.group).map_err(|error| {
                 Problem::storage("cannot hand a volume to the program")
                     .at(host.path.display())
                     .caused_by(error)

@@ -6,10 +6,10 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use uc_container::{IdMapping, MapWriter, userns};
 use uc_image::unpack::{
     LayerUnpacker, Limits, Options, Ownership, UnpackJob, Unpacked, disk_bytes, graft, unpack_layer,
 };
+use uc_linux::{IdMapping, MapWriter, userns};
 use uc_model::{Problem, ProblemKind, Result};
 
 /// Unpacks in a forked worker that is user 0 of the containers' user namespace: a layer that got past every check
@@ -173,7 +173,7 @@ impl Telling {
 
 #[cfg(test)]
 mod tests {
-    use uc_container::Extent;
+    use uc_linux::Extent;
 
     use super::*;
 

@@ -12,6 +12,8 @@ pub enum Layer {
     Pure,
     /// The traits that engines and sandboxes share.
     Seam,
+    /// What several adapters stand on.
+    Base,
     /// One backend, protocol or source of facts each.
     Adapter,
     /// Puts the adapters together.
@@ -36,6 +38,7 @@ const TABLE: &[(&str, Layer)] = &[
     ("uc-plan", Layer::Pure),
     ("uc-report", Layer::Pure),
     ("uc-sandbox", Layer::Seam),
+    ("uc-linux", Layer::Base),
     ("uc-wasm", Layer::Adapter),
     ("uc-container", Layer::Adapter),
     ("uc-oci-runtime", Layer::Adapter),

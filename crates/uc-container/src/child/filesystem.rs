@@ -15,10 +15,11 @@ use rustix::{
 };
 
 use super::{Done, During as _, Failure, ignore};
+use uc_linux::sys;
+
 use crate::{
     plan::{Filesystem, Target, VolumeMount, VolumeSource},
     report::Step,
-    sys,
 };
 
 /// Opens, as the caller, everything of the host the container will be given.

@@ -2,11 +2,13 @@
 
 mod allowlist;
 mod filter;
+mod install;
 mod profile;
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
 use filter::{Condition, Verdict};
+pub(crate) use install::install;
 pub(crate) use profile::compile_profile;
 use seccompiler::{BpfProgram, TargetArch};
 use uc_model::{Problem, Result};

@@ -1,4 +1,4 @@
-//! How a container's first process ended.
+//! How a child process ended.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -8,13 +8,17 @@ use uc_model::{Problem, Result};
 use uc_sandbox::{Exit, ExitReason};
 
 /// A child process that can be awaited any number of times.
-pub(crate) struct Ending {
+pub struct Ending {
     pidfd: AsyncFd<OwnedFd>,
     exit: OnceCell<Exit>,
 }
 
 impl Ending {
-    pub(crate) fn new(pidfd: OwnedFd) -> Result<Self> {
+    /// Watches the child behind a pidfd.
+    ///
+    /// # Errors
+    /// Internal, where the runtime cannot wait for it.
+    pub fn new(pidfd: OwnedFd) -> Result<Self> {
         let pidfd = crate::sys::watch(pidfd)
             .map_err(|error| Problem::internal("cannot wait for a process").caused_by(error))?;
         Ok(Self {
@@ -23,17 +27,18 @@ impl Ending {
         })
     }
 
-    pub(crate) fn pidfd(&self) -> &OwnedFd {
+    /// The descriptor of the process.
+    pub fn pidfd(&self) -> &OwnedFd {
         self.pidfd.get_ref()
     }
 
     /// The exit, once the process has ended.
-    pub(crate) fn known(&self) -> Option<&Exit> {
+    pub fn known(&self) -> Option<&Exit> {
         self.exit.get()
     }
 
     /// Waits for the end; the first to see it reaps the process.
-    pub(crate) async fn wait(&self) -> Result<Exit> {
+    pub async fn wait(&self) -> Result<Exit> {
         self.exit
             .get_or_try_init(|| async {
                 // A pidfd becomes readable when its process has ended; it stays so.
@@ -72,5 +77,23 @@ fn reap(pidfd: &OwnedFd) -> Result<Exit> {
     Ok(Exit {
         code: 128 + (signal & 0x7f) as u8,
         reason: ExitReason::Signalled { signal },
+    })
+}
+
+/// Waits for a process that is about to exit, and returns its exit code.
+pub fn wait_for(pid: u32) -> Option<i32> {
+    let pid = rustix::process::Pid::from_raw(pid as i32)?;
+    let (_, status) = rustix::io::retry_on_intr(|| {
+        rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty())
+    })
+    .ok()
+    .flatten()?;
+    status.exit_status()
+}
+
+/// A descriptor of a child process, to wait for its end and to signal it.
+pub fn watchable(pid: u32) -> Result<OwnedFd> {
+    crate::sys::pidfd_open(pid).map_err(|errno| {
+        Problem::host("cannot watch a process").caused_by(std::io::Error::from(errno))
     })
 }

@@ -7,15 +7,20 @@ use std::{
 
 /// A controller that a limit or a statistic needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Controller {
+pub enum Controller {
+    /// Memory, page cache included.
     Memory,
+    /// Shares and quotas of CPU time.
     Cpu,
+    /// CPU time used.
     CpuAccount,
+    /// Processes and threads.
     Pids,
 }
 
 impl Controller {
-    pub(crate) const ALL: [Self; 4] = [Self::Memory, Self::Cpu, Self::CpuAccount, Self::Pids];
+    /// Every controller.
+    pub const ALL: [Self; 4] = [Self::Memory, Self::Cpu, Self::CpuAccount, Self::Pids];
 
     /// The name in /proc/self/cgroup (version 1).
     fn name_v1(self) -> &'static str {
@@ -28,7 +33,7 @@ impl Controller {
     }
 
     /// The name in `cgroup.controllers` (version 2), where accounting belongs to `cpu`.
-    pub(crate) fn name_v2(self) -> &'static str {
+    pub fn name_v2(self) -> &'static str {
         match self {
             Self::CpuAccount => "cpu",
             other => other.name_v1(),
@@ -38,35 +43,38 @@ impl Controller {
 
 /// The version of the hierarchy a controller lives in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Version {
+pub enum Version {
+    /// A hierarchy for each controller.
     V1,
+    /// One hierarchy for all.
     V2,
 }
 
 /// Where groups for one controller can be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) version: Version,
+pub struct Place {
+    /// The version of its hierarchy.
+    pub version: Version,
     /// The directory to make groups in.
-    pub(crate) parent: PathBuf,
+    pub parent: PathBuf,
 }
 
 /// All places of this host for this process.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Layout {
+pub struct Layout {
     places: Vec<(Controller, Place)>,
 }
 
 impl Layout {
     /// Reads the layout of the running system.
-    pub(crate) fn of_this_host() -> Self {
+    pub fn of_this_host() -> Self {
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         Self::from_texts(&own, &mounts)
     }
 
     /// From the texts of /proc/self/cgroup and /proc/self/mountinfo; directories are then checked on the spot.
-    pub(crate) fn from_texts(own: &str, mountinfo: &str) -> Self {
+    pub fn from_texts(own: &str, mountinfo: &str) -> Self {
         let mounts: Vec<CgroupMount> = mountinfo.lines().filter_map(CgroupMount::parse).collect();
         let mut places = Vec::new();
         for controller in Controller::ALL {
@@ -80,7 +88,7 @@ impl Layout {
     }
 
     /// Where groups with this controller can be made.
-    pub(crate) fn place(&self, controller: Controller) -> Option<&Place> {
+    pub fn place(&self, controller: Controller) -> Option<&Place> {
         self.places
             .iter()
             .find(|(name, _)| *name == controller)

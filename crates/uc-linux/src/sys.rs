@@ -31,7 +31,8 @@ struct CloneArgs {
     cgroup: u64,
 }
 
-fn check(result: libc::c_long) -> Result<libc::c_long, Errno> {
+/// The result of a system call, or its error number.
+pub fn check(result: libc::c_long) -> Result<libc::c_long, Errno> {
     if result == -1 {
         // SAFETY: errno is a thread-local integer.
         Err(Errno::from_raw_os_error(unsafe {
@@ -46,7 +47,7 @@ fn check(result: libc::c_long) -> Result<libc::c_long, Errno> {
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// Which side of a clone this is.
-pub(crate) enum Cloned {
+pub enum Cloned {
     /// The new process.
     Child,
     /// The caller, with the child's process id.
@@ -59,10 +60,7 @@ pub(crate) enum Cloned {
 /// # Safety
 /// The child must call nothing but async-signal-safe code until it executes a program or exits: another thread may
 /// have held a lock at the moment of the clone.
-pub(crate) unsafe fn clone_process(
-    flags: u64,
-    group: Option<BorrowedFd<'_>>,
-) -> Result<Cloned, Errno> {
+pub unsafe fn clone_process(flags: u64, group: Option<BorrowedFd<'_>>) -> Result<Cloned, Errno> {
     let sibling = flags & libc::CLONE_PARENT as u64 != 0;
     let args = CloneArgs {
         flags: flags | group.map_or(0, |_| CLONE_INTO_CGROUP),
@@ -82,13 +80,13 @@ pub(crate) unsafe fn clone_process(
 }
 
 /// Ends this process at once, without running destructors or exit handlers.
-pub(crate) fn exit_now(code: c_int) -> ! {
+pub fn exit_now(code: c_int) -> ! {
     // SAFETY: _exit takes an integer and does not return.
     unsafe { libc::_exit(code) }
 }
 
 /// A file descriptor for a process that is a child of this one.
-pub(crate) fn pidfd_open(pid: u32) -> Result<OwnedFd, Errno> {
+pub fn pidfd_open(pid: u32) -> Result<OwnedFd, Errno> {
     // SAFETY: takes two integers; a non-negative result is a new descriptor that nobody else owns.
     let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) })?;
     // SAFETY: see above; descriptors fit in an int.
@@ -96,7 +94,7 @@ pub(crate) fn pidfd_open(pid: u32) -> Result<OwnedFd, Errno> {
 }
 
 /// Sends a signal to the process behind a pidfd.
-pub(crate) fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: c_int) -> Result<(), Errno> {
+pub fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: c_int) -> Result<(), Errno> {
     // SAFETY: a valid descriptor and integers; the info pointer may be null.
     let result = unsafe {
         libc::syscall(
@@ -111,7 +109,7 @@ pub(crate) fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: c_int) -> Result<(), E
 }
 
 /// Joins the namespaces `flags` names, of a process (pidfd) or of one namespace file.
-pub(crate) fn setns(fd: BorrowedFd<'_>, flags: c_int) -> Result<(), Errno> {
+pub fn setns(fd: BorrowedFd<'_>, flags: c_int) -> Result<(), Errno> {
     // SAFETY: a valid descriptor and an integer.
     check(unsafe { libc::setns(fd.as_raw_fd(), flags) }.into()).map(drop)
 }
@@ -120,7 +118,7 @@ pub(crate) fn setns(fd: BorrowedFd<'_>, flags: c_int) -> Result<(), Errno> {
 ///
 /// # Safety
 /// `argv` and `envp` must be arrays of pointers to C strings that end with a null pointer.
-pub(crate) unsafe fn execve(
+pub unsafe fn execve(
     program: &CStr,
     argv: *const *const c_char,
     envp: *const *const c_char,
@@ -131,14 +129,14 @@ pub(crate) unsafe fn execve(
 }
 
 /// One prctl(2) with integer arguments.
-pub(crate) fn prctl(option: c_int, argument: c_ulong) -> Result<(), Errno> {
+pub fn prctl(option: c_int, argument: c_ulong) -> Result<(), Errno> {
     // SAFETY: every option used in this crate takes integers only.
     check(unsafe { libc::prctl(option, argument, 0 as c_ulong, 0 as c_ulong, 0 as c_ulong) }.into())
         .map(drop)
 }
 
 /// Gives up every capability of this thread: effective, permitted, inheritable.
-pub(crate) fn clear_capabilities() -> Result<(), Errno> {
+pub fn clear_capabilities() -> Result<(), Errno> {
     const LINUX_CAPABILITY_VERSION_3: u32 = 0x2008_0522;
     let header: [u32; 2] = [LINUX_CAPABILITY_VERSION_3, 0];
     let sets = [0u32; 6];
@@ -148,25 +146,25 @@ pub(crate) fn clear_capabilities() -> Result<(), Errno> {
 
 /// Sets real, effective and saved user id of this thread only, with no help from libc (whose version signals other
 /// threads, which a clone has not).
-pub(crate) fn set_user(uid: u32) -> Result<(), Errno> {
+pub fn set_user(uid: u32) -> Result<(), Errno> {
     // SAFETY: integers only.
     check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
 }
 
 /// Sets real, effective and saved group id, as [`set_user`].
-pub(crate) fn set_group(gid: u32) -> Result<(), Errno> {
+pub fn set_group(gid: u32) -> Result<(), Errno> {
     // SAFETY: integers only.
     check(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) }).map(drop)
 }
 
 /// Sets the supplementary groups, as [`set_user`].
-pub(crate) fn set_groups(groups: &[u32]) -> Result<(), Errno> {
+pub fn set_groups(groups: &[u32]) -> Result<(), Errno> {
     // SAFETY: the pointer is valid for the count given; the kernel only reads.
     check(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) }).map(drop)
 }
 
 /// Adds attributes (`MOUNT_ATTR_…`) to the mount behind a descriptor and, if asked, to those below it.
-pub(crate) fn add_mount_attributes(
+pub fn add_mount_attributes(
     mount: BorrowedFd<'_>,
     attributes: u64,
     recursive: bool,
@@ -193,7 +191,7 @@ pub(crate) fn add_mount_attributes(
 }
 
 /// Copies the mount tree below a descriptor as a detached tree.
-pub(crate) fn clone_mount_tree(source: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+pub fn clone_mount_tree(source: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let flags = libc::OPEN_TREE_CLONE
         | libc::OPEN_TREE_CLOEXEC
         | (libc::AT_EMPTY_PATH | libc::AT_RECURSIVE) as u32;
@@ -206,7 +204,7 @@ pub(crate) fn clone_mount_tree(source: BorrowedFd<'_>) -> Result<OwnedFd, Errno>
 }
 
 /// Attaches a detached mount tree on the place behind a descriptor.
-pub(crate) fn attach_mount_tree(tree: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<(), Errno> {
+pub fn attach_mount_tree(tree: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<(), Errno> {
     const F_EMPTY_PATH: u32 = 0x4;
     const T_EMPTY_PATH: u32 = 0x40;
     // SAFETY: valid descriptors and C strings.
@@ -224,18 +222,18 @@ pub(crate) fn attach_mount_tree(tree: BorrowedFd<'_>, place: BorrowedFd<'_>) -> 
 }
 
 /// Gives an open file to a user and a group of this user namespace.
-pub(crate) fn give_file(file: BorrowedFd<'_>, uid: u32, gid: u32) -> Result<(), Errno> {
+pub fn give_file(file: BorrowedFd<'_>, uid: u32, gid: u32) -> Result<(), Errno> {
     // SAFETY: a valid descriptor and integers.
     check(unsafe { libc::fchown(file.as_raw_fd(), uid, gid) }.into()).map(drop)
 }
 
 /// Closes every descriptor from `first` on.
-pub(crate) fn close_from(first: u32) -> Result<(), Errno> {
+pub fn close_from(first: u32) -> Result<(), Errno> {
     close_range(first, 0)
 }
 
 /// Marks every descriptor from `first` on to be closed when a program is executed.
-pub(crate) fn close_on_exec_from(first: u32) -> Result<(), Errno> {
+pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
     close_range(first, libc::CLOSE_RANGE_CLOEXEC)
 }
 
@@ -245,7 +243,7 @@ fn close_range(first: u32, flags: u32) -> Result<(), Errno> {
 }
 
 /// Leaves the caller's session keyring for a new anonymous one.
-pub(crate) fn join_new_session_keyring() -> Result<(), Errno> {
+pub fn join_new_session_keyring() -> Result<(), Errno> {
     const KEYCTL_JOIN_SESSION_KEYRING: c_int = 1;
     // SAFETY: the name may be null: the keyring is anonymous then.
     check(unsafe {
@@ -259,7 +257,7 @@ pub(crate) fn join_new_session_keyring() -> Result<(), Errno> {
 }
 
 /// Brings the loopback interface of this network namespace up.
-pub(crate) fn bring_loopback_up(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+pub fn bring_loopback_up(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: an all-zero ifreq is a valid value of this plain C structure.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (slot, byte) in request.ifr_name.iter_mut().zip(*b"lo") {
@@ -272,7 +270,7 @@ pub(crate) fn bring_loopback_up(socket: BorrowedFd<'_>) -> Result<(), Errno> {
 }
 
 /// Makes an interface of the kind that user-mode networks use; it goes with this process.
-pub(crate) fn make_tap() -> Result<(), Errno> {
+pub fn make_tap() -> Result<(), Errno> {
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let device = rustix::fs::open(c"/dev/net/tun", flags, Mode::empty())?;
     // SAFETY: an all-zero ifreq is a valid value of this plain C structure; without a name the kernel chooses one.
@@ -283,28 +281,8 @@ pub(crate) fn make_tap() -> Result<(), Errno> {
         .map(drop)
 }
 
-/// Installs a seccomp filter on this thread.
-pub(crate) fn install_seccomp_filter(program: &[seccompiler::sock_filter]) -> Result<(), Errno> {
-    let length = u16::try_from(program.len()).map_err(|_| Errno::INVAL)?;
-    let program = libc::sock_fprog {
-        len: length,
-        // The two crates declare the same four-field C structure.
-        filter: program.as_ptr().cast_mut().cast::<libc::sock_filter>(),
-    };
-    // SAFETY: `program` points to `len` valid instructions, which the kernel copies and checks.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            0,
-            &raw const program,
-        )
-    };
-    check(result).map(drop)
-}
-
 /// A descriptor that tasks of this thread's runtime can wait for.
-pub(crate) fn watch(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+pub fn watch(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open and keeps its number until the `AsyncFd` that owns it drops it.
     Ok(unsafe { AsyncFd::register(fd) }?)
 }

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(crate) use layout::{Controller, Layout, Place, Version};
+pub use layout::{Controller, Layout, Place, Version};
 use uc_model::{Problem, Result};
 use uc_sandbox::{Limit, Limits, Stats};
 
@@ -27,22 +27,23 @@ const CPU_PERIOD_US: u64 = 100_000;
 
 /// What a process needs to get into its groups.
 #[derive(Debug, Default)]
-pub(crate) struct Entrances {
+pub struct Entrances {
     /// The directory in the hierarchy of version 2, which a process is cloned into.
     unified: Option<File>,
     /// The file in each hierarchy of version 1 that a process puts itself in.
-    pub(crate) tasks: Vec<File>,
+    pub tasks: Vec<File>,
 }
 
 impl Entrances {
-    pub(crate) fn unified(&self) -> Option<BorrowedFd<'_>> {
+    /// The directory in the hierarchy of version 2, to clone a process into.
+    pub fn unified(&self) -> Option<BorrowedFd<'_>> {
         self.unified.as_ref().map(AsFd::as_fd)
     }
 }
 
 /// The groups of one container: one directory per hierarchy.
 #[derive(Debug, Default)]
-pub(crate) struct Cgroup {
+pub struct Cgroup {
     limits: Limits,
     directories: Vec<PathBuf>,
     by_controller: BTreeMap<Controller, (Version, PathBuf)>,
@@ -51,7 +52,7 @@ pub(crate) struct Cgroup {
 impl Cgroup {
     /// Says which groups there will be. A limit without a controller is refused, or skipped with a warning if the
     /// workload says so.
-    pub(crate) fn plan(
+    pub fn plan(
         layout: &Layout,
         name: &str,
         limits: &Limits,
@@ -85,7 +86,7 @@ impl Cgroup {
     }
 
     /// Makes the groups, once they are recorded in the sandbox's directory, and sets the limits.
-    pub(crate) fn make(&self, directory: &Path) -> Result<Entrances> {
+    pub fn make(&self, directory: &Path) -> Result<Entrances> {
         self.record(directory)?;
         self.make_directories()?;
         self.apply()?;
@@ -93,7 +94,7 @@ impl Cgroup {
     }
 
     /// Opens the groups for a process that is to be in them.
-    pub(crate) fn enter(&self) -> Result<Entrances> {
+    pub fn enter(&self) -> Result<Entrances> {
         let mut entrances = Entrances::default();
         for directory in &self.directories {
             let is_unified = self
@@ -192,7 +193,7 @@ impl Cgroup {
     }
 
     /// What the container uses.
-    pub(crate) fn stats(&self) -> Stats {
+    pub fn stats(&self) -> Stats {
         let mut stats = Stats::default();
         if let Some((version, directory)) = self.by_controller.get(&Controller::Memory) {
             memory_stats(*version, directory, &mut stats);
@@ -212,7 +213,7 @@ impl Cgroup {
     }
 
     /// Removes the groups, killing what is left in them.
-    pub(crate) fn remove(&self) {
+    pub fn remove(&self) {
         for directory in &self.directories {
             // What cannot be removed stays in the ledger, for `reclaim`.
             let _ = remove_group(directory);
@@ -229,7 +230,7 @@ fn wanted_limits(limits: &Limits) -> [(Limit, bool); 3] {
 }
 
 /// The controller that enforces a limit.
-pub(crate) fn controller_of(limit: Limit) -> Controller {
+pub fn controller_of(limit: Limit) -> Controller {
     match limit {
         Limit::Memory => Controller::Memory,
         Limit::Cpu => Controller::Cpu,
@@ -365,7 +366,7 @@ fn kill_members(directory: &Path) {
 }
 
 /// Removes the groups that a sandbox's ledger lists; they belong to an owner that died.
-pub(crate) fn reclaim(directory: &Path) -> Result<()> {
+pub fn reclaim(directory: &Path) -> Result<()> {
     let ledger = directory.join(LEDGER);
     let Ok(text) = fs::read_to_string(&ledger) else {
         return Ok(());

@@ -10,8 +10,8 @@ use std::{
 use uc_model::{Problem, Result};
 
 use crate::{
+    id_maps::write_id_maps,
     idmap::{IdMapping, MapWriter},
-    launch::write_id_maps,
     sys,
 };
 
@@ -180,7 +180,7 @@ pub fn remove_tree(mapping: &IdMapping, directory: &Path) -> Result<()> {
 ///
 /// # Errors
 /// [`uc_model::ProblemKind::Storage`] if the group cannot be set.
-pub(crate) fn give_to_group(mapping: &IdMapping, directory: &Path, group: u32) -> Result<()> {
+pub fn give_to_group(mapping: &IdMapping, directory: &Path, group: u32) -> Result<()> {
     use std::os::unix::fs::MetadataExt as _;
     let given = std::fs::metadata(directory)
         .is_ok_and(|found| Some(found.gid()) == mapping.host_gid(group));

@@ -16,9 +16,9 @@ use uc_model::{Problem, Result, workload::Protocol};
 use uc_sandbox::{PortForward, TcpConnectRequest};
 
 use crate::{
-    exit::Ending,
+    exit::{Ending, wait_for, watchable},
     idmap::find_program,
-    launch::{self, Namespaces},
+    namespaces::Namespaces,
     sys::{self, Cloned},
 };
 
@@ -26,7 +26,7 @@ use crate::{
 const LINK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running `pasta` or `slirp4netns`; it ends with the sandbox.
-pub(crate) struct Link {
+pub struct Link {
     child: Child,
 }
 
@@ -38,14 +38,14 @@ impl Drop for Link {
 }
 
 /// The program that would link a sandbox to the host's network.
-pub(crate) fn link_program() -> Option<&'static str> {
+pub fn link_program() -> Option<&'static str> {
     ["pasta", "slirp4netns"]
         .into_iter()
         .find(|name| find_program(name).is_some())
 }
 
 /// Tries what such a program does first: to make an interface in a network of its own, with the rights it has there.
-pub(crate) fn try_tap() -> std::io::Result<()> {
+pub fn try_tap() -> std::io::Result<()> {
     let namespaces = (libc::CLONE_NEWUSER | libc::CLONE_NEWNET) as u64;
     // SAFETY: the child keeps to system calls and leaves by _exit.
     let pid = match unsafe { sys::clone_process(namespaces, None) }? {
@@ -55,7 +55,7 @@ pub(crate) fn try_tap() -> std::io::Result<()> {
             sys::exit_now(made.map_or_else(|errno| errno.raw_os_error() & 0xff, |()| 0))
         }
     };
-    match launch::reap(pid) {
+    match wait_for(pid) {
         Some(0) => Ok(()),
         Some(errno) => Err(std::io::Error::from_raw_os_error(errno)),
         None => Err(std::io::Error::other("the process that tried died")),
@@ -63,7 +63,7 @@ pub(crate) fn try_tap() -> std::io::Result<()> {
 }
 
 /// Links the network namespace of a process to the host's, forwarding ports.
-pub(crate) fn link(pid: u32, ports: &[PortForward]) -> Result<Link> {
+pub fn link(pid: u32, ports: &[PortForward]) -> Result<Link> {
     let program = link_program().ok_or_else(|| {
         Problem::host("a user-mode network needs pasta or slirp4netns").remedy("apt install passt")
     })?;
@@ -160,7 +160,7 @@ fn wait_for_interface(pid: u32, child: &mut Child, program: &str) -> Result<()> 
 }
 
 /// Opens and closes a connection to a port on the sandbox's loopback, from a process inside its network.
-pub(crate) async fn tcp_connect(namespaces: &Namespaces, request: TcpConnectRequest) -> Result<()> {
+pub async fn tcp_connect(namespaces: &Namespaces, request: TcpConnectRequest) -> Result<()> {
     // SAFETY: the child keeps to system calls and leaves by _exit.
     let pid = match unsafe { sys::clone_process(0, None) } {
         Ok(Cloned::Parent(pid)) => pid,
@@ -176,7 +176,7 @@ pub(crate) async fn tcp_connect(namespaces: &Namespaces, request: TcpConnectRequ
             );
         }
     };
-    let pidfd = launch::watchable(pid)?;
+    let pidfd = watchable(pid)?;
     match Ending::new(pidfd)?.wait().await?.code {
         0 => Ok(()),
         errno => Err(

@@ -134,7 +134,7 @@ impl IdMapping {
     }
 
     /// The text of a `uid_map` or `gid_map` file.
-    pub(crate) fn map_text(extents: &[Extent]) -> String {
+    pub fn map_text(extents: &[Extent]) -> String {
         use std::fmt::Write as _;
         extents.iter().fold(String::new(), |mut text, extent| {
             // Writing to a String cannot fail.
@@ -283,7 +283,7 @@ fn helpers_installed() -> bool {
 }
 
 /// A program on PATH.
-pub(crate) fn find_program(name: &str) -> Option<std::path::PathBuf> {
+pub fn find_program(name: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
         .map(|directory| directory.join(name))

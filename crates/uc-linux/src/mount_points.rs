@@ -22,7 +22,7 @@ const FILES: [&str; 2] = ["etc/hosts", "etc/resolv.conf"];
 ///
 /// # Errors
 /// Storage, where it cannot be made.
-pub(crate) fn layer(directory: &Path, mapping: &IdMapping) -> Result<PathBuf> {
+pub fn layer(directory: &Path, mapping: &IdMapping) -> Result<PathBuf> {
     let name = format!("{}-{VERSION}", mapping.key());
     let layer = directory.join(&name);
     if layer.is_dir() {

@@ -1,0 +1,19 @@
+//! What sandboxes on Linux share: id mappings, control groups, namespaces, the link to the host's network.
+//!
+//! Drivers are built on this and not on each other. Nothing here knows a container's file system or program.
+#![allow(
+    unsafe_code,
+    reason = "clone3, setns, mount_setattr and the like have no safe wrappers"
+)]
+
+pub mod cgroup;
+pub mod exit;
+pub mod id_maps;
+pub mod idmap;
+pub mod mount_points;
+pub mod namespaces;
+pub mod network;
+pub mod sys;
+pub mod userns;
+
+pub use idmap::{Extent, IdMapping, MapWriter};
