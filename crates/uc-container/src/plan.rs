@@ -7,9 +7,11 @@ use std::{
     path::Path,
 };
 
-use libc::c_char;
 use seccompiler::BpfProgram;
-use uc_linux::idmap::{IdMapping, MapWriter};
+use uc_linux::{
+    c_strings::{PointerArray, c_string, path_c_string},
+    idmap::{IdMapping, MapWriter},
+};
 use uc_model::{Problem, Result};
 use uc_sandbox::{HostMount, Mount, MountSource, Process, Stdio, User};
 
@@ -124,35 +126,6 @@ fn above_standard(fd: OwnedFd) -> Result<OwnedFd> {
     rustix::io::fcntl_dupfd_cloexec(&fd, 3).map_err(|error| {
         Problem::host("too many open files").caused_by(std::io::Error::from(error))
     })
-}
-
-/// C strings and the null-terminated array of pointers to them that execve wants.
-pub(crate) struct PointerArray {
-    _strings: Vec<CString>,
-    pointers: Vec<*const c_char>,
-}
-
-// SAFETY: the pointers point into `_strings`, whose heap buffers never move or change while this value lives.
-unsafe impl Send for PointerArray {}
-// SAFETY: as above; nothing is mutable.
-unsafe impl Sync for PointerArray {}
-
-impl PointerArray {
-    pub(crate) fn new(strings: Vec<CString>) -> Self {
-        let pointers = strings
-            .iter()
-            .map(|string| string.as_ptr())
-            .chain([std::ptr::null()])
-            .collect();
-        Self {
-            _strings: strings,
-            pointers,
-        }
-    }
-
-    pub(crate) fn as_ptr(&self) -> *const *const c_char {
-        self.pointers.as_ptr()
-    }
 }
 
 impl Program {
@@ -433,19 +406,6 @@ fn bounded(what: &str, count: usize, limit: usize) -> Result<()> {
     Err(Problem::refused(format!("too many {what}"))
         .limit(limit)
         .found(count))
-}
-
-/// A C string from text, which must not contain a zero byte.
-pub(crate) fn c_string(text: &str) -> Result<CString> {
-    CString::new(text).map_err(|_| {
-        Problem::invalid("a zero byte in a name, argument or variable").found(format!("{text:?}"))
-    })
-}
-
-fn path_c_string(path: &Path) -> Result<CString> {
-    use std::os::unix::ffi::OsStrExt as _;
-    CString::new(path.as_os_str().as_bytes())
-        .map_err(|_| Problem::invalid("a zero byte in a path").found(path.display()))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
     reason = "clone3, setns, mount_setattr and the like have no safe wrappers"
 )]
 
+pub mod c_strings;
 pub mod cgroup;
 pub mod exit;
 pub mod id_maps;
@@ -13,6 +14,7 @@ pub mod idmap;
 pub mod mount_points;
 pub mod namespaces;
 pub mod network;
+pub mod sources;
 pub mod sys;
 pub mod userns;
 

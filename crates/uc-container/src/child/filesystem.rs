@@ -5,7 +5,7 @@
 
 use std::{
     ffi::CStr,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd},
 };
 
 use rustix::{
@@ -15,7 +15,10 @@ use rustix::{
 };
 
 use super::{Done, During as _, Failure, ignore};
-use uc_linux::sys;
+use uc_linux::{
+    sources::{open_as, open_volume, place},
+    sys,
+};
 
 use crate::{
     plan::{Filesystem, Target, VolumeMount, VolumeSource},
@@ -35,38 +38,6 @@ pub(super) fn open_sources(filesystem: &Filesystem) -> Done {
             open_volume(path, sub_path.as_deref(), *fd)
                 .during_item(Step::OpenMountSource, index)?;
         }
-    }
-    Ok(())
-}
-
-fn open_volume(path: &CStr, sub_path: Option<&CStr>, number: RawFd) -> Result<(), Errno> {
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let base = rustix::fs::open(path, flags, Mode::empty())?;
-    match sub_path {
-        None => place(base, number),
-        Some(sub_path) => {
-            let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-            place(
-                rustix::fs::openat2(&base, sub_path, flags, Mode::empty(), resolve)?,
-                number,
-            )
-        }
-    }
-}
-
-fn open_as(path: &CStr, flags: OFlags, number: RawFd) -> Result<(), Errno> {
-    place(rustix::fs::open(path, flags, Mode::empty())?, number)
-}
-
-/// Moves a descriptor to a planned number.
-fn place(fd: OwnedFd, number: RawFd) -> Result<(), Errno> {
-    if fd.as_raw_fd() == number {
-        std::mem::forget(fd);
-        return Ok(());
-    }
-    // SAFETY: dup3 takes integers; whatever was open under the planned number belongs to the launcher's copy.
-    if unsafe { libc::dup3(fd.as_raw_fd(), number, libc::O_CLOEXEC) } == -1 {
-        return Err(Errno::BADF);
     }
     Ok(())
 }
