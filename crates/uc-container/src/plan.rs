@@ -11,16 +11,12 @@ use seccompiler::BpfProgram;
 use uc_linux::{
     c_strings::{PointerArray, c_string, path_c_string},
     idmap::{IdMapping, MapWriter},
+    scratch,
 };
 use uc_model::{Problem, Result};
 use uc_sandbox::{HostMount, Mount, MountSource, Process, Stdio, User};
 
 use crate::report::Subjects;
-
-/// Most mounts of a container, the built-in ones left out.
-const MAX_MOUNTS: usize = 256;
-/// Most layers, that of the mount points included; overlayfs options must fit in one page.
-const MAX_LAYERS: usize = 129;
 
 /// Numbers left free below the planned ones, for descriptors the child holds for a moment.
 const TEMPORARY_FDS: RawFd = 16;
@@ -285,8 +281,7 @@ impl Plan {
         program: Program,
         process: &Process,
     ) -> Result<Self> {
-        bounded("image layers", request.layers.len(), MAX_LAYERS)?;
-        bounded("mounts", request.mounts.len(), MAX_MOUNTS)?;
+        scratch::check_counts(request.layers.len(), request.mounts.len())?;
         let first_unused_fd = program.streams.highest().max(request.control_fd) + 1;
         let mut numbers = Numbers(first_unused_fd + TEMPORARY_FDS);
         let scratch_fd = numbers.take(1);
@@ -399,15 +394,6 @@ fn subjects(request: &PlanRequest<'_>, process: &Process) -> Subjects {
     }
 }
 
-fn bounded(what: &str, count: usize, limit: usize) -> Result<()> {
-    if count <= limit {
-        return Ok(());
-    }
-    Err(Problem::refused(format!("too many {what}"))
-        .limit(limit)
-        .found(count))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -419,16 +405,6 @@ mod tests {
             options.to_str().expect("ascii"),
             "lowerdir=/proc/self/fd/11:/proc/self/fd/10,upperdir=/proc/self/fd/5/upper,workdir=/proc/self/fd/5/work,userxattr,volatile"
         );
-    }
-
-    #[test]
-    fn mounts_and_layers_are_counted() {
-        for (what, limit) in [("mounts", MAX_MOUNTS), ("image layers", MAX_LAYERS)] {
-            bounded(what, limit, limit).expect("at the limit");
-            let problem = bounded(what, limit + 1, limit).expect_err("beyond it");
-            assert!(problem.to_string().contains(what), "{problem}");
-        }
-        assert_eq!((MAX_MOUNTS, MAX_LAYERS), (256, 129));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     os::fd::AsFd,
     path::{Path, PathBuf},
     sync::{
@@ -16,10 +15,10 @@ use tokio::sync::Mutex as AsyncMutex;
 use uc_linux::{
     cgroup::{Cgroup, Layout},
     exit::Ending,
-    idmap::{IdMapping, MapWriter},
+    idmap::IdMapping,
     namespaces::Namespaces,
     network::{self, Link},
-    sys, userns,
+    scratch, sys, userns,
 };
 use uc_model::{Problem, Result, workload::Network};
 use uc_sandbox::{
@@ -105,48 +104,6 @@ impl ContainerSandbox {
         self.request.storage.join(container)
     }
 
-    /// Makes the directories of the writable layer, owned by the container's root.
-    fn make_scratch(&self, container: &str) -> Result<PathBuf> {
-        let scratch = self.scratch(container);
-        let failed = |error: std::io::Error| {
-            Problem::storage("cannot make a container's writable layer")
-                .at(scratch.display())
-                .remedy("free some space, or choose another place with UC_HOME")
-                .caused_by(error)
-        };
-        fs::create_dir_all(&scratch).map_err(failed)?;
-        for part in ["upper", "work"] {
-            let directory = scratch.join(part);
-            fs::create_dir(&directory).map_err(failed)?;
-            set_mode(&directory, 0o755).map_err(failed)?;
-            userns::give(&self.mapping, &directory, 0).map_err(failed)?;
-        }
-        userns::give(&self.mapping, &scratch, 0).map_err(failed)?;
-        Ok(scratch)
-    }
-
-    /// Volumes made for this workload are handed to the container's root.
-    fn give_mounts(&self, request: &CreateRequest) -> Result<()> {
-        for mount in &request.mounts {
-            if let MountSource::Host(host) = &mount.source
-                && host.owned
-            {
-                self.mapping.require_groups(&[host.group])?;
-                if self.mapping.writer == MapWriter::Helper && host.group != 0 {
-                    // What is there already is the user's own; only the group is for root inside to give.
-                    userns::give_to_group(&self.mapping, &host.path, host.group)?;
-                    continue;
-                }
-                userns::give_tree(&self.mapping, &host.path, host.group).map_err(|error| {
-                    Problem::storage("cannot hand a volume to the container")
-                        .at(host.path.display())
-                        .caused_by(error)
-                })?;
-            }
-        }
-        Ok(())
-    }
-
     /// Where only the caller's own ids can be mapped, a program is in no further groups, which its image may have
     /// asked for: that is said. Otherwise a group must be within the mapping.
     fn check_groups(&self, groups: &[u32]) -> Result<Option<String>> {
@@ -171,7 +128,11 @@ impl ContainerSandbox {
         self.mapping
             .require(request.process.user.uid, request.process.user.gid)?;
         let without_groups = self.check_groups(&request.process.user.groups)?;
-        self.give_mounts(&request)?;
+        for mount in &request.mounts {
+            if let MountSource::Host(host) = &mount.source {
+                userns::give_volume(&self.mapping, host)?;
+            }
+        }
         let group = format!("undercurrent-{}-{name}", self.request.id);
         let (cgroup, mut warnings) = Cgroup::plan(
             &self.layout,
@@ -179,7 +140,8 @@ impl ContainerSandbox {
             &request.limits,
             self.request.ignore_unenforceable_limits,
         )?;
-        let scratch = self.make_scratch(&name)?;
+        let scratch = self.scratch(&name);
+        scratch::make(&self.mapping, &scratch)?;
         warnings.extend(without_groups);
         let created = self.launch(request, &scratch, &cgroup).await;
         match created {
@@ -446,11 +408,6 @@ impl Container {
         }
         exit
     }
-}
-
-fn set_mode(path: &Path, mode: u32) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
 impl Sandbox for ContainerSandbox {

@@ -10,7 +10,7 @@ use uc_image::unpack::{
     LayerUnpacker, Limits, Options, Ownership, UnpackJob, Unpacked, disk_bytes, graft, unpack_layer,
 };
 use uc_linux::{IdMapping, MapWriter, userns};
-use uc_model::{Problem, ProblemKind, Result};
+use uc_model::{Problem, Result, Telling};
 
 /// Unpacks in a forked worker that is user 0 of the containers' user namespace: a layer that got past every check
 /// would still write with ids that own nothing on the host.
@@ -120,55 +120,6 @@ fn open(directory: &Path) -> Result<std::fs::File> {
 enum Answer<T> {
     Done(T),
     Failed(Telling),
-}
-
-/// A problem on its way from one process to another.
-#[derive(Serialize, Deserialize)]
-struct Telling {
-    exit_code: u8,
-    what: String,
-    place: Option<String>,
-    limit: Option<String>,
-    found: Option<String>,
-    remedy: Option<String>,
-    causes: Vec<String>,
-}
-
-impl Telling {
-    fn of(problem: &Problem) -> Self {
-        let view = problem.to_view();
-        let owned = |text: Option<&str>| text.map(str::to_owned);
-        Self {
-            exit_code: view.exit_code,
-            what: view.what.to_owned(),
-            place: owned(view.place),
-            limit: owned(view.limit),
-            found: owned(view.found),
-            remedy: owned(view.remedy),
-            causes: view.causes,
-        }
-    }
-
-    fn into_problem(self) -> Problem {
-        let kind = ProblemKind::from_exit_code(self.exit_code).unwrap_or(ProblemKind::Internal);
-        let mut problem = Problem::new(kind, self.what);
-        if let Some(place) = self.place {
-            problem = problem.at(place);
-        }
-        if let Some(limit) = self.limit {
-            problem = problem.limit(limit);
-        }
-        if let Some(found) = self.found {
-            problem = problem.found(found);
-        }
-        if let Some(remedy) = self.remedy {
-            problem = problem.remedy(remedy);
-        }
-        if !self.causes.is_empty() {
-            problem = problem.caused_by(self.causes.join(": "));
-        }
-        problem
-    }
 }
 
 #[cfg(test)]

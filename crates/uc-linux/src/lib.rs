@@ -14,6 +14,7 @@ pub mod idmap;
 pub mod mount_points;
 pub mod namespaces;
 pub mod network;
+pub mod scratch;
 pub mod sources;
 pub mod sys;
 pub mod userns;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use uc_model::{Problem, Result};
+use uc_sandbox::HostMount;
 
 use crate::{
     id_maps::write_id_maps,
@@ -44,6 +45,26 @@ pub fn give_tree(mapping: &IdMapping, path: &Path, group: u32) -> std::io::Resul
         }
     }
     Ok(())
+}
+
+/// Hands a volume that was made for the workload to the container's root, and to its group.
+///
+/// # Errors
+/// Storage, where that cannot be done; refused, where the group has no host id.
+pub fn give_volume(mapping: &IdMapping, host: &HostMount) -> Result<()> {
+    if !host.owned {
+        return Ok(());
+    }
+    mapping.require_groups(&[host.group])?;
+    if mapping.writer == MapWriter::Helper && host.group != 0 {
+        // What is there already is the user's own; only the group is for root inside to give.
+        return give_to_group(mapping, &host.path, host.group);
+    }
+    give_tree(mapping, &host.path, host.group).map_err(|error| {
+        Problem::storage("cannot hand a volume to the container")
+            .at(host.path.display())
+            .caused_by(error)
+    })
 }
 
 /// A process that works in a user namespace of its own, as user 0 of it.
@@ -180,7 +201,7 @@ pub fn remove_tree(mapping: &IdMapping, directory: &Path) -> Result<()> {
 ///
 /// # Errors
 /// [`uc_model::ProblemKind::Storage`] if the group cannot be set.
-pub fn give_to_group(mapping: &IdMapping, directory: &Path, group: u32) -> Result<()> {
+fn give_to_group(mapping: &IdMapping, directory: &Path, group: u32) -> Result<()> {
     use std::os::unix::fs::MetadataExt as _;
     let given = std::fs::metadata(directory)
         .is_ok_and(|found| Some(found.gid()) == mapping.host_gid(group));

@@ -10,6 +10,7 @@ pub mod host;
 pub mod problem;
 pub mod quantity;
 pub mod runtime;
+pub mod telling;
 pub mod workload;
 
 pub use date::Date;
@@ -18,4 +19,5 @@ pub use figure::{Figure, Provenance};
 pub use host::Facility;
 pub use problem::{Problem, ProblemKind, Result};
 pub use quantity::{Bytes, MilliCpu};
+pub use telling::Telling;
 pub use runtime::{Isolation, PayloadFormat, RuntimeChoice, RuntimeKind};

@@ -1,0 +1,151 @@
+//! The bundle's `config.json` (OCI runtime specification 1.0.2), made from a container's request.
+
+use serde_json::{Value, json};
+use uc_model::{Problem, Result};
+use uc_sandbox::{CreateRequest, MountSource, Process};
+
+use crate::{
+    flavour::Flavour,
+    order::{PLACE, Volume},
+};
+
+/// The version of the specification that the oldest runtimes understood here know.
+const VERSION: &str = "1.0.2";
+
+/// Largest seccomp profile taken, in bytes.
+const MAX_PROFILE: usize = 1 << 20;
+
+/// A configuration, and the volumes that it expects in place.
+pub(crate) struct Bundle {
+    pub(crate) config: Value,
+    pub(crate) volumes: Vec<Volume>,
+}
+
+/// The bundle of a container.
+///
+/// # Errors
+/// Invalid, where the seccomp profile is no JSON.
+pub(crate) fn bundle(
+    request: &CreateRequest,
+    hostname: &str,
+    flavour: Flavour,
+    host_network: bool,
+) -> Result<Bundle> {
+    let mut mounts = system_mounts(flavour, host_network);
+    let mut volumes = Vec::new();
+    for mount in &request.mounts {
+        let access = if mount.read_only { "ro" } else { "rw" };
+        match &mount.source {
+            MountSource::Host(_) => {
+                let place = format!("{PLACE}/volumes/{}", volumes.len());
+                mounts.push(json!({
+                    "destination": mount.target, "type": "bind", "source": place,
+                    "options": ["rbind", "nosuid", "nodev", "rprivate", access],
+                }));
+                volumes.push(Volume { place });
+            }
+            MountSource::Memory { size_limit } => {
+                let mut options = vec!["nosuid".to_owned(), "nodev".into(), "mode=1777".into()];
+                options.extend(size_limit.map(|limit| format!("size={}", limit.0)));
+                options.push(access.into());
+                mounts.push(json!({
+                    "destination": mount.target, "type": "tmpfs", "source": "tmpfs", "options": options,
+                }));
+            }
+        }
+    }
+    let mut linux = json!({
+        "namespaces": [{"type": "pid"}, {"type": "mount"}, {"type": "ipc"}, {"type": "uts"}],
+        "maskedPaths": MASKED,
+        "readonlyPaths": READ_ONLY,
+    });
+    if let Some(profile) = &request.seccomp_profile {
+        linux["seccomp"] = seccomp(profile)?;
+    }
+    let config = json!({
+        "ociVersion": VERSION,
+        "process": process(&request.process),
+        "root": {"path": format!("{PLACE}/root"), "readonly": request.read_only_root},
+        "hostname": hostname,
+        "mounts": mounts,
+        "linux": linux,
+    });
+    Ok(Bundle { config, volumes })
+}
+
+/// A process without capabilities and without a way to gain any.
+pub(crate) fn process(process: &Process) -> Value {
+    let env: Vec<String> = process
+        .env
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    json!({
+        "terminal": false,
+        "user": {
+            "uid": process.user.uid, "gid": process.user.gid, "additionalGids": process.user.groups, "umask": 0o022,
+        },
+        "args": process.argv,
+        "env": env,
+        "cwd": if process.cwd.is_empty() { "/" } else { &process.cwd },
+        "capabilities": {"bounding": [], "effective": [], "inheritable": [], "permitted": [], "ambient": []},
+        "noNewPrivileges": true,
+        "rlimits": [{"type": "RLIMIT_CORE", "hard": 0, "soft": 0}],
+    })
+}
+
+/// What the specification asks of every Linux container, and what programs expect.
+fn system_mounts(flavour: Flavour, host_network: bool) -> Vec<Value> {
+    let mut mounts = vec![
+        json!({"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]}),
+        json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs",
+            "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]}),
+        json!({"destination": "/dev/pts", "type": "devpts", "source": "devpts",
+            "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]}),
+        json!({"destination": "/dev/shm", "type": "tmpfs", "source": "shm",
+            "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]}),
+    ];
+    // A new sysfs needs a network of one's own; only gVisor makes up its own.
+    if flavour == Flavour::Runsc || !host_network {
+        mounts.push(
+            json!({"destination": "/sys", "type": "sysfs", "source": "sysfs",
+            "options": ["nosuid", "noexec", "nodev", "ro"]}),
+        );
+    }
+    mounts
+}
+
+/// Files of the host's kernel that no program needs and that tell or change too much.
+const MASKED: [&str; 9] = [
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+];
+
+const READ_ONLY: [&str; 5] = [
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+];
+
+fn seccomp(profile: &[u8]) -> Result<Value> {
+    if profile.len() > MAX_PROFILE {
+        return Err(Problem::invalid("the seccomp profile is too large")
+            .limit("1 MiB")
+            .found(format!("{} bytes", profile.len())));
+    }
+    serde_json::from_slice(profile).map_err(|error| {
+        Problem::invalid("not an OCI seccomp profile")
+            .at(format!("line {}", error.line()))
+            .found(error)
+            .remedy("see the OCI runtime specification, linux.seccomp")
+    })
+}

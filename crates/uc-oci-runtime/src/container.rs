@@ -1,0 +1,343 @@
+//! A container from the driver's side: its supervisor, and what that reports.
+
+use std::{
+    collections::BTreeMap,
+    os::fd::{AsFd, OwnedFd},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::Value;
+use tokio::{
+    io::unix::AsyncFd,
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
+use uc_linux::{cgroup::Cgroup, exit::Ending, sys};
+use uc_model::{Problem, Result, Telling};
+use uc_sandbox::{Exit, ExitReason, Process};
+
+use crate::{
+    control,
+    order::{Report, Request},
+    spawn::{self, Names, Spawned},
+};
+
+/// How long creating or starting may take before the driver gives up.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// How far a container has come.
+#[derive(Debug, Clone)]
+enum Progress {
+    Preparing,
+    Created,
+    Started,
+    Failed(Telling),
+    Exited {
+        code: u8,
+        signal: Option<i32>,
+    },
+    /// The supervisor is gone.
+    Gone,
+}
+
+type Execs = Arc<Mutex<BTreeMap<u32, oneshot::Sender<std::result::Result<u8, Telling>>>>>;
+
+/// A supervisor and the task that hears it.
+pub(crate) struct Supervised {
+    ending: Ending,
+    control: Arc<AsyncFd<OwnedFd>>,
+    progress: watch::Receiver<Progress>,
+    execs: Execs,
+    listener: JoinHandle<()>,
+    process: Process,
+}
+
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+impl Supervised {
+    pub(crate) fn new(spawned: Spawned, names: Names, process: Process) -> Result<Self> {
+        rustix::io::ioctl_fionbio(&spawned.control, true).map_err(|errno| {
+            Problem::internal("cannot listen to a supervisor")
+                .caused_by(std::io::Error::from(errno))
+        })?;
+        let control = sys::watch(spawned.control)
+            .map_err(|error| Problem::internal("cannot listen to a supervisor").caused_by(error))?;
+        let control = Arc::new(control);
+        let (sender, progress) = watch::channel(Progress::Preparing);
+        let execs = Execs::default();
+        let listener = tokio::spawn(listen(
+            Arc::clone(&control),
+            sender,
+            Arc::clone(&execs),
+            names,
+        ));
+        Ok(Self {
+            ending: Ending::new(spawned.pidfd)?,
+            control,
+            progress,
+            execs,
+            listener,
+            process,
+        })
+    }
+
+    fn send(&self, request: &Request, descriptors: &[std::os::fd::BorrowedFd<'_>]) -> Result<()> {
+        control::send(self.control.get_ref(), request, descriptors).map_err(|error| {
+            Problem::host("the container's supervisor does not listen").caused_by(error)
+        })
+    }
+
+    /// Lets the supervisor go on, and waits until it has created the container.
+    pub(crate) async fn create(&self) -> Result<()> {
+        // A supervisor that is gone has left word why.
+        let asked = spawn::release(self.control.get_ref().as_fd())
+            .and_then(|()| self.send(&Request::Create, &[]));
+        match self
+            .until(|progress| !matches!(progress, Progress::Preparing))
+            .await?
+        {
+            Progress::Failed(telling) => Err(telling.into_problem()),
+            Progress::Gone => {
+                asked?;
+                Err(died())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn until(&self, reached: impl FnMut(&Progress) -> bool) -> Result<Progress> {
+        let mut progress = self.progress.clone();
+        let waited = tokio::time::timeout(PATIENCE, progress.wait_for(reached)).await;
+        match waited {
+            Ok(Ok(progress)) => Ok(progress.clone()),
+            Ok(Err(_)) => Ok(Progress::Gone),
+            Err(_) => Err(Problem::host("the runtime takes too long")
+                .limit(format!("{} s", PATIENCE.as_secs()))),
+        }
+    }
+}
+
+fn died() -> Problem {
+    Problem::host("the container's supervisor died while the container was being set up")
+        .remedy("was it killed for want of memory? raise limits.memory")
+}
+
+/// Hears reports until the supervisor is gone.
+async fn listen(
+    control: Arc<AsyncFd<OwnedFd>>,
+    progress: watch::Sender<Progress>,
+    execs: Execs,
+    names: Names,
+) {
+    loop {
+        let Ok(packet) = control
+            .async_io(tokio::io::Interest::READABLE, |socket| {
+                control::receive_packet(socket)
+            })
+            .await
+        else {
+            break;
+        };
+        if packet.is_empty() {
+            break;
+        }
+        if let Some(problem) = spawn::failure(&packet, &names) {
+            progress.send_replace(Progress::Failed(Telling::of(&problem)));
+            continue;
+        }
+        match serde_json::from_slice(&packet) {
+            Ok(Report::Created) => drop(progress.send_replace(Progress::Created)),
+            Ok(Report::Started) => {
+                // A short program's end may have been reported before.
+                progress.send_if_modified(|now| {
+                    let early = matches!(now, Progress::Created);
+                    if early {
+                        *now = Progress::Started;
+                    }
+                    early
+                });
+            }
+            Ok(Report::Failed(telling)) => drop(progress.send_replace(Progress::Failed(telling))),
+            Ok(Report::Exited { code, signal }) => {
+                progress.send_replace(Progress::Exited { code, signal });
+            }
+            Ok(Report::ExecEnded { number, result }) => {
+                let waiting = execs
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(&number);
+                if let Some(waiting) = waiting {
+                    let _ = waiting.send(result);
+                }
+            }
+            Err(_) => break,
+        }
+    }
+    execs.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    progress.send_if_modified(|now| {
+        let unfinished = !matches!(now, Progress::Exited { .. } | Progress::Failed(_));
+        if unfinished {
+            *now = Progress::Gone;
+        }
+        unfinished
+    });
+}
+
+/// A created container.
+pub(crate) struct Container {
+    supervised: Supervised,
+    pub(crate) cgroup: Cgroup,
+    started: AtomicBool,
+    stopping: AtomicBool,
+    next_exec: AtomicU32,
+}
+
+impl Container {
+    pub(crate) fn new(supervised: Supervised, cgroup: Cgroup) -> Self {
+        Self {
+            supervised,
+            cgroup,
+            started: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            next_exec: AtomicU32::new(0),
+        }
+    }
+
+    pub(crate) fn process(&self) -> &Process {
+        &self.supervised.process
+    }
+
+    pub(crate) fn known(&self) -> Option<&Exit> {
+        self.supervised.ending.known()
+    }
+
+    pub(crate) async fn start(&self) -> Result<()> {
+        if self.started.swap(true, Ordering::AcqRel) {
+            return Err(Problem::invalid("the container has been started already"));
+        }
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(Problem::invalid("the container has been stopped"));
+        }
+        self.supervised.send(&Request::Start, &[])?;
+        let reached = self
+            .supervised
+            .until(|progress| !matches!(progress, Progress::Preparing | Progress::Created))
+            .await?;
+        match reached {
+            Progress::Failed(telling) => Err(telling.into_problem()),
+            Progress::Gone if !self.stopping.load(Ordering::Acquire) => Err(died()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for the end of the program, and of all that served it.
+    pub(crate) async fn wait(&self) -> Result<Exit> {
+        let of_supervisor = self.supervised.ending.wait().await?;
+        let mut progress = self.supervised.progress.clone();
+        let last = progress
+            .wait_for(|progress| {
+                matches!(
+                    progress,
+                    Progress::Exited { .. } | Progress::Gone | Progress::Failed(_)
+                )
+            })
+            .await
+            .map(|last| last.clone());
+        let exit = match last {
+            Ok(Progress::Exited {
+                code,
+                signal: Some(signal),
+            }) => Exit {
+                code,
+                reason: ExitReason::Signalled { signal },
+            },
+            Ok(Progress::Exited { code, signal: None }) => Exit::with_code(code),
+            _ => of_supervisor,
+        };
+        Ok(self.explain(exit))
+    }
+
+    /// Puts the reason to a bare exit: a kill may have been ours, or the kernel's for want of memory.
+    fn explain(&self, exit: Exit) -> Exit {
+        let stopping = self.stopping.load(Ordering::Acquire);
+        let killed = matches!(
+            exit.reason,
+            ExitReason::Signalled {
+                signal: libc::SIGKILL
+            }
+        );
+        let reason = if killed && self.cgroup.stats().oom_kills.unwrap_or(0) > 0 {
+            ExitReason::OutOfMemory
+        } else if stopping {
+            ExitReason::Stopped
+        } else {
+            return exit;
+        };
+        Exit { reason, ..exit }
+    }
+
+    pub(crate) async fn stop(&self, signal: i32, grace: Duration) -> Result<Exit> {
+        if self.supervised.ending.known().is_none() {
+            self.stopping.store(true, Ordering::Release);
+            if self.started.load(Ordering::Acquire) && !grace.is_zero() {
+                let _ = self.supervised.send(&Request::Signal { signal }, &[]);
+                let _ = tokio::time::timeout(grace, self.supervised.ending.wait()).await;
+            }
+            if self.supervised.ending.known().is_none() {
+                self.kill();
+            }
+        }
+        self.wait().await
+    }
+
+    /// Ends the supervisor, and with it everything it started.
+    pub(crate) fn kill(&self) {
+        self.stopping.store(true, Ordering::Release);
+        let _ = sys::pidfd_signal(self.supervised.ending.pidfd().as_fd(), libc::SIGKILL);
+    }
+
+    pub(crate) async fn exec(
+        &self,
+        process: &Value,
+        streams: [OwnedFd; 3],
+        timeout: Duration,
+    ) -> Result<Exit> {
+        if !self.started.load(Ordering::Acquire) || self.known().is_some() {
+            return Err(Problem::invalid("the container is not running"));
+        }
+        let number = self.next_exec.fetch_add(1, Ordering::Relaxed);
+        let (sender, ended) = oneshot::channel();
+        self.supervised
+            .execs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(number, sender);
+        let request = Request::Exec {
+            number,
+            process: process.clone(),
+        };
+        let descriptors: Vec<_> = streams.iter().map(AsFd::as_fd).collect();
+        self.supervised.send(&request, &descriptors)?;
+        drop(streams);
+        match tokio::time::timeout(timeout, ended).await {
+            Ok(Ok(Ok(code))) => Ok(Exit::with_code(code)),
+            Ok(Ok(Err(telling))) => Err(telling.into_problem()),
+            Ok(Err(_)) => Err(Problem::invalid("the container has ended")),
+            Err(_) => {
+                let _ = self.supervised.send(&Request::EndExec { number }, &[]);
+                Ok(Exit {
+                    code: 137,
+                    reason: ExitReason::Deadline,
+                })
+            }
+        }
+    }
+}

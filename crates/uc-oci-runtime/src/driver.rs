@@ -1,0 +1,105 @@
+//! The driver of one runtime.
+
+use std::path::{Path, PathBuf};
+
+use uc_linux::{IdMapping, cgroup, cgroup::Layout, mount_points};
+use uc_model::{Problem, Result, RuntimeKind};
+use uc_sandbox::{Driver, Pending, PrepareRequest, Probe, Sandbox};
+
+use crate::{
+    binary,
+    flavour::{Flavour, Platform},
+    probe,
+    sandbox::{OciSandbox, Tools},
+};
+
+/// Makes sandboxes by one runtime's command line.
+#[derive(Debug, Clone)]
+pub struct OciRuntimeDriver {
+    flavour: Flavour,
+    platform: Platform,
+    /// The runtime's program; looked for on PATH where none is given.
+    program: Option<PathBuf>,
+    /// A program that is the supervisor when called by its name.
+    supervisor: PathBuf,
+    mount_points: PathBuf,
+}
+
+impl OciRuntimeDriver {
+    /// A driver whose supervisors are `supervisor`, a program that calls [`crate::supervise`] when its argument 0 is
+    /// [`crate::SUPERVISOR`], and that keeps the layer of mount points in a directory.
+    pub fn new(flavour: Flavour, supervisor: PathBuf, mount_points: PathBuf) -> Self {
+        Self {
+            flavour,
+            platform: Platform::Systrap,
+            program: None,
+            supervisor,
+            mount_points,
+        }
+    }
+
+    /// Uses this program instead of the first on PATH.
+    #[must_use]
+    pub fn with_program(mut self, program: PathBuf) -> Self {
+        self.program = Some(program);
+        self
+    }
+
+    /// Uses another of gVisor's platforms.
+    #[must_use]
+    pub fn with_platform(mut self, platform: Platform) -> Self {
+        self.platform = platform;
+        self
+    }
+
+    /// The runtime.
+    pub fn flavour(&self) -> Flavour {
+        self.flavour
+    }
+
+    pub(crate) fn platform(&self) -> Platform {
+        self.platform
+    }
+
+    pub(crate) fn program(&self) -> Result<PathBuf> {
+        binary::locate(self.flavour, self.program.as_deref()).ok_or_else(|| {
+            Problem::host(format!("{} is not on PATH", self.flavour))
+                .remedy(probe::how_to_get(self.flavour))
+        })
+    }
+
+    fn sandbox(&self, request: PrepareRequest) -> Result<OciSandbox> {
+        let mapping = IdMapping::for_caller()?;
+        let tools = Tools {
+            flavour: self.flavour,
+            platform: self.platform,
+            runtime: self.program()?,
+            supervisor: self.supervisor.clone(),
+            mount_points: mount_points::layer(&self.mount_points, &mapping)?,
+        };
+        Ok(OciSandbox::new(
+            request,
+            mapping,
+            Layout::of_this_host(),
+            tools,
+        ))
+    }
+}
+
+impl Driver for OciRuntimeDriver {
+    fn kind(&self) -> RuntimeKind {
+        self.flavour.kind()
+    }
+
+    fn probe(&self) -> Probe {
+        probe::probe(self)
+    }
+
+    fn prepare(&self, request: PrepareRequest) -> Pending<'_, Box<dyn Sandbox>> {
+        Box::pin(async move { Ok(Box::new(self.sandbox(request)?) as Box<dyn Sandbox>) })
+    }
+
+    fn reclaim(&self, directory: &Path) -> Result<()> {
+        cgroup::reclaim(directory)
+    }
+}

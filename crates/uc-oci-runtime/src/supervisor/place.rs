@@ -1,0 +1,143 @@
+//! Where the runtime finds its bundle: mounts that only the supervisor's namespace has.
+
+use std::{
+    ffi::CString,
+    fs,
+    os::fd::{AsFd, OwnedFd, RawFd},
+};
+
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+    mount::{MountFlags, MountPropagationFlags},
+};
+use uc_linux::sys;
+use uc_model::{Problem, Result};
+
+use crate::{
+    flavour::Flavour,
+    order::{Order, PLACE},
+    supervisor::inherited,
+};
+
+/// Size of the file system in memory: it holds the bundle's configuration, the runtime's state and its log.
+const PLACE_OPTIONS: &std::ffi::CStr = c"mode=711,size=32m";
+
+/// Builds everything: mounts of one's own, the root file system, volumes, network.
+pub(super) fn build(order: &Order) -> Result<()> {
+    let step = |what: &'static str| move |errno: Errno| failed(what, errno);
+    rustix::mount::mount_change(
+        "/",
+        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+    )
+    .map_err(step("making mounts private"))?;
+    let guarded = MountFlags::NOSUID | MountFlags::NODEV;
+    rustix::mount::mount(
+        c"proc",
+        c"/proc",
+        c"proc",
+        guarded | MountFlags::NOEXEC,
+        None,
+    )
+    .map_err(step("mounting /proc"))?;
+    if order.flavour == Flavour::Crun {
+        hide_cgroups()?;
+    }
+    rustix::mount::mount(c"tmpfs", PLACE, c"tmpfs", guarded, Some(PLACE_OPTIONS))
+        .map_err(step("making a file system in memory"))?;
+    for directory in ["root", "bundle", "state", "volumes"] {
+        rustix::fs::mkdir(format!("{PLACE}/{directory}"), Mode::from_raw_mode(0o711))
+            .map_err(step("making directories"))?;
+    }
+    rustix::mount::mount(
+        c"overlay",
+        format!("{PLACE}/root"),
+        c"overlay",
+        guarded,
+        Some(&*overlay_options(order)?),
+    )
+    .map_err(step("mounting the root file system (overlay)"))?;
+    for (index, volume) in order.volumes.iter().enumerate() {
+        let source = inherited(order.descriptors.first_volume + index as RawFd);
+        bind(source.as_fd(), &volume.place).map_err(step("mounting a volume"))?;
+    }
+    if order.configure_network {
+        configure_network(&order.hostname)?;
+    }
+    Ok(())
+}
+
+/// Puts the bundle's configuration where the runtime looks for it.
+pub(super) fn write_config(order: &Order) -> Result<()> {
+    let text = serde_json::to_vec(&order.config).unwrap_or_default();
+    fs::write(format!("{PLACE}/bundle/config.json"), text)
+        .map_err(|error| Problem::host("cannot write the bundle's configuration").caused_by(error))
+}
+
+fn failed(what: &str, errno: Errno) -> Problem {
+    Problem::host(format!("the container could not be set up while {what}"))
+        .found(std::io::Error::from(errno))
+        .remedy("`uc doctor` shows what this host lacks")
+}
+
+/// No runtime is to manage control groups, and crun gives up where it sees hierarchies of both versions.
+fn hide_cgroups() -> Result<()> {
+    let options = Some(c"mode=755,size=0");
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::RDONLY;
+    match rustix::mount::mount(c"tmpfs", c"/sys/fs/cgroup", c"tmpfs", flags, options) {
+        // There are none.
+        Err(Errno::NOENT) => Ok(()),
+        other => other.map_err(|errno| failed("hiding control groups", errno)),
+    }
+}
+
+fn overlay_options(order: &Order) -> Result<CString> {
+    // overlayfs wants the topmost layer first; ours are numbered from the lowest.
+    let numbers = &order.descriptors;
+    let lower: Vec<String> = (0..numbers.layers)
+        .rev()
+        .map(|index| format!("/proc/self/fd/{}", numbers.first_layer + index as RawFd))
+        .collect();
+    let scratch = format!("/proc/self/fd/{}", numbers.scratch);
+    // What is written ends with the container.
+    CString::new(format!(
+        "lowerdir={},upperdir={scratch}/upper,workdir={scratch}/work,userxattr,volatile",
+        lower.join(":")
+    ))
+    .map_err(|_| Problem::internal("a zero byte in mount options"))
+}
+
+/// Makes a file or directory of the host appear at a place.
+fn bind(source: std::os::fd::BorrowedFd<'_>, place: &str) -> std::result::Result<(), Errno> {
+    let is_directory = rustix::fs::fstat(source)
+        .map(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir())?;
+    let path = OFlags::PATH | OFlags::CLOEXEC;
+    let target: OwnedFd = if is_directory {
+        rustix::fs::mkdir(place, Mode::from_raw_mode(0o711))?;
+        rustix::fs::open(place, path | OFlags::DIRECTORY, Mode::empty())?
+    } else {
+        let create = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+        drop(rustix::fs::open(place, create, Mode::from_raw_mode(0o600))?);
+        rustix::fs::open(place, path, Mode::empty())?
+    };
+    let tree = sys::clone_mount_tree(source)?;
+    sys::attach_mount_tree(tree.as_fd(), target.as_fd())
+}
+
+/// Brings loopback up and opens all ports to unprivileged programs: the network is the sandbox's own.
+fn configure_network(hostname: &str) -> Result<()> {
+    let step = |errno| failed("bringing loopback up", errno);
+    let socket = rustix::net::socket(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::DGRAM,
+        None,
+    )
+    .map_err(step)?;
+    sys::bring_loopback_up(socket.as_fd()).map_err(step)?;
+    // Where IPv4 is not built in there are no ports to open.
+    let _ = fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
+    match rustix::system::sethostname(hostname.as_bytes()) {
+        Err(Errno::PERM) | Ok(()) => Ok(()),
+        Err(errno) => Err(failed("setting the host name", errno)),
+    }
+}

@@ -1,0 +1,99 @@
+//! Looking for a program before a runtime is asked to run it: then what is wrong is said the same way for all of them.
+
+use rustix::{
+    fs::{Mode, OFlags, ResolveFlags},
+    io::Errno,
+};
+use serde_json::Value;
+use uc_model::{Problem, ProblemKind, Result};
+
+use crate::order::PLACE;
+
+/// Where programs are looked for when the environment does not say.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Finds the program of an OCI process in the root file system. Where the environment has no PATH, which runtimes take for
+/// an empty one, the program's own path becomes its argument 0.
+///
+/// # Errors
+/// Command not found, or not executable.
+pub(super) fn find(process: &mut Value) -> Result<()> {
+    let name = process["args"][0].as_str().unwrap_or_default().to_owned();
+    let cwd = process["cwd"].as_str().unwrap_or("/").to_owned();
+    let path = process["env"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .rev()
+        .find_map(|variable| variable.as_str()?.strip_prefix("PATH="))
+        .map(str::to_owned);
+    let candidates = if name.contains('/') {
+        vec![name.clone()]
+    } else {
+        path.as_deref()
+            .unwrap_or(DEFAULT_PATH)
+            .split(':')
+            .filter(|directory| !directory.is_empty())
+            .map(|directory| format!("{directory}/{name}"))
+            .collect()
+    };
+    let found = first_executable(&name, &candidates, &cwd)?;
+    if path.is_none() && !name.contains('/') {
+        process["args"][0] = Value::String(found);
+    }
+    Ok(())
+}
+
+fn first_executable(name: &str, candidates: &[String], cwd: &str) -> Result<String> {
+    let path = OFlags::PATH | OFlags::CLOEXEC;
+    let root = rustix::fs::open(
+        format!("{PLACE}/root"),
+        path | OFlags::DIRECTORY,
+        Mode::empty(),
+    )
+    .map_err(|errno| {
+        Problem::internal("cannot open the root file system").caused_by(std::io::Error::from(errno))
+    })?;
+    let mut worst = Errno::NOENT;
+    for candidate in candidates {
+        let absolute = match candidate.starts_with('/') {
+            true => candidate.clone(),
+            false => format!("{cwd}/{candidate}"),
+        };
+        let found = rustix::fs::openat2(
+            &root,
+            absolute.trim_start_matches('/'),
+            path,
+            Mode::empty(),
+            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+        );
+        match found.and_then(|file| rustix::fs::fstat(&file)) {
+            Ok(stat) if is_executable(&stat) => return Ok(candidate.clone()),
+            Ok(_) => worst = Errno::ACCESS,
+            Err(Errno::NOENT | Errno::NOTDIR) => {}
+            Err(errno) => worst = errno,
+        }
+    }
+    Err(not_found(name, worst))
+}
+
+fn not_found(name: &str, worst: Errno) -> Problem {
+    match worst {
+        Errno::NOENT => Problem::new(
+            ProblemKind::CommandNotFound,
+            "the program is not in the image",
+        )
+        .found(name)
+        .remedy(
+            "check command and args, and PATH in env; a script's interpreter must be there too",
+        ),
+        errno => Problem::new(ProblemKind::NotExecutable, "the program cannot be executed")
+            .found(format!("{name}: {}", std::io::Error::from(errno)))
+            .remedy("check its permission bits, its architecture and the user it runs as"),
+    }
+}
+
+/// Whether it is a file that somebody may execute; who exactly is for the runtime to say.
+fn is_executable(stat: &rustix::fs::Stat) -> bool {
+    rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() && stat.st_mode & 0o111 != 0
+}
