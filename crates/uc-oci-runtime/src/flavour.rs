@@ -79,8 +79,8 @@ impl Flavour {
         options
     }
 
-    /// Whether the program's end is learnt by the command `wait`, since the program is no process of the host.
-    pub(crate) fn has_wait(self) -> bool {
+    /// Whether the program is no process of the host, so that only the runtime can signal it.
+    pub(crate) fn has_own_kernel(self) -> bool {
         self == Self::Runsc
     }
 }

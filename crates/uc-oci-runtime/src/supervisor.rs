@@ -45,17 +45,9 @@ struct Supervisor {
     control: OwnedFd,
     runtime: Runtime,
     processes: Processes,
-    /// The process that ends when the container's program ends.
-    main: Option<Main>,
+    /// The process that ends when the container's program ends, and as it ends: the program itself, or gVisor's kernel.
+    main: Option<i32>,
     execs: BTreeMap<u32, Exec>,
-}
-
-/// How the end of the container's program shows.
-enum Main {
-    /// It is this process.
-    Process(i32),
-    /// This one prints it.
-    Waiter(runtime::Waiter),
 }
 
 struct Exec {
@@ -137,10 +129,11 @@ impl Supervisor {
             }
             Request::Start => {
                 // Before the start, since the program may end at once.
-                self.main = Some(match self.order.flavour.has_wait() {
-                    true => Main::Waiter(self.runtime.wait()?),
-                    false => Main::Process(self.runtime.main_pid()?),
-                });
+                let main = self.runtime.main_pid()?;
+                self.main = Some(main);
+                if self.order.flavour.has_own_kernel() {
+                    sacrifice(main);
+                }
                 self.runtime.start(&mut self.processes)?;
                 self.report(&Report::Started);
             }
@@ -195,16 +188,14 @@ impl Supervisor {
             self.exec_ended(number, Ok(status.code()));
             return None;
         }
-        match &mut self.main {
-            Some(Main::Process(main)) if *main == pid => Some((status.code(), status.signal())),
-            Some(Main::Waiter(waiter)) if waiter.pid == pid => Some(match waiter.answer() {
-                Some(code) => (code, None),
-                // The sandbox is gone without a word: killed, most likely for want of memory.
-                None => (128 + libc::SIGKILL as u8, Some(libc::SIGKILL)),
-            }),
-            _ => None,
-        }
+        (self.main == Some(pid)).then(|| (status.code(), status.signal()))
     }
+}
+
+/// Makes a process the first that the host's kernel ends for want of memory: the sandbox ends as a whole then, and does not
+/// go on without one of its parts.
+fn sacrifice(pid: i32) {
+    let _ = std::fs::write(format!("/proc/{pid}/oom_score_adj"), "1000");
 }
 
 /// What was inherited is for the supervisor, not for what it starts.

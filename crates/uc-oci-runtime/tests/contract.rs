@@ -48,6 +48,10 @@ impl Fixtures for OciFixtures {
         }
     }
 
+    fn adds_home(&self) -> bool {
+        true
+    }
+
     fn missing(&self) -> Program {
         self.argv(&["no-such-program"])
     }

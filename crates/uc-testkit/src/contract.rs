@@ -53,6 +53,12 @@ pub trait Fixtures: Send + Sync {
 
     /// A program that is not there.
     fn missing(&self) -> Program;
+
+    /// Whether the driver gives every program a home directory: OCI runtimes do, although their specification does not
+    /// say so.
+    fn adds_home(&self) -> bool {
+        false
+    }
 }
 
 /// What a fixture function returns: fixtures, or why there are none here.

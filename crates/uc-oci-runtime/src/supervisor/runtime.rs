@@ -4,11 +4,10 @@ use std::{
     fs::{self, File},
     io::Read as _,
     os::{fd::BorrowedFd, unix::process::CommandExt as _},
-    process::{ChildStdout, Command, Stdio},
+    process::{Command, Stdio},
     time::Duration,
 };
 
-use serde::Deserialize;
 use serde_json::Value;
 use uc_model::{Problem, ProblemKind, Result};
 
@@ -27,9 +26,6 @@ const MAX_LOG: u64 = 64 << 10;
 /// Most characters of them that are passed on.
 const MAX_WORDS: usize = 500;
 
-/// Longest answer of `wait`, in bytes.
-const MAX_ANSWER: u64 = 4 << 10;
-
 /// A runtime with its options.
 pub(super) struct Runtime {
     flavour: Flavour,
@@ -37,31 +33,6 @@ pub(super) struct Runtime {
     program: String,
     options: Vec<String>,
     id: String,
-}
-
-/// A running `wait`.
-pub(super) struct Waiter {
-    pub(super) pid: i32,
-    stdout: ChildStdout,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WaitAnswer {
-    exit_status: i64,
-}
-
-impl Waiter {
-    /// The exit code that it has printed, if it has.
-    pub(super) fn answer(&mut self) -> Option<u8> {
-        let mut text = String::new();
-        (&mut self.stdout)
-            .take(MAX_ANSWER)
-            .read_to_string(&mut text)
-            .ok()?;
-        let answer: WaitAnswer = serde_json::from_str(&text).ok()?;
-        Some((answer.exit_status & 0xff) as u8)
-    }
 }
 
 impl Runtime {
@@ -177,25 +148,9 @@ impl Runtime {
             })
     }
 
-    /// Begins to wait for the program's end.
-    pub(super) fn wait(&self) -> Result<Waiter> {
-        let mut command = self.command(&["wait", &self.id]);
-        let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| {
-            Problem::host(format!("{} cannot be executed", self.flavour)).found(error)
-        })?;
-        let stdout = child
-            .stdout
-            .take()
-            .ok_or_else(|| Problem::internal("a pipe is missing"))?;
-        Ok(Waiter {
-            pid: child.id().cast_signed(),
-            stdout,
-        })
-    }
-
     /// Sends the container's program a signal.
     pub(super) fn signal(&self, signal: i32) -> Result<()> {
-        if self.flavour.has_wait() {
+        if self.flavour.has_own_kernel() {
             return self
                 .spawn(&mut self.command(&["kill", &self.id, &signal.to_string()]))
                 .map(drop);
@@ -280,13 +235,6 @@ fn words(line: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_answer_of_wait_has_an_exit_status() {
-        let answer: WaitAnswer =
-            serde_json::from_str(r#"{"id":"a","exitStatus":3}"#).expect("reads");
-        assert_eq!(answer.exit_status, 3);
-    }
 
     #[test]
     fn last_words_are_found_in_each_runtimes_log() {

@@ -67,6 +67,11 @@ impl Bench {
         self.fixtures.driver()
     }
 
+    /// Whether a program always has a home directory.
+    pub fn adds_home(&self) -> bool {
+        self.fixtures.adds_home()
+    }
+
     /// A plan for a task with nothing special.
     pub fn plan(&self, task: Task) -> Plan {
         Plan::new(self.fixtures.program(task))
