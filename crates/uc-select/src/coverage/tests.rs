@@ -153,6 +153,14 @@ fn webassembly_has_no_processes_and_sockets_by_version() {
             "{calls}"
         );
     }
+    // A look-up of a name asks a service over a local socket, if there is one.
+    let lookup = "socket(AF_UNIX:SOCK_STREAM) connect";
+    assert_eq!(predict(lookup, Interface::WasiP1), Prediction::Doubtful);
+    assert_eq!(
+        predict("clone(CLONE_THREAD)", Interface::WasiP1),
+        Prediction::Doubtful
+    );
+    assert_eq!(predict("clone", Interface::WasiP1), Prediction::Fails);
     let client = "socket(AF_INET:SOCK_STREAM) connect sendto recvfrom";
     assert_eq!(predict(client, Interface::WasiP1), Prediction::Fails);
     assert_eq!(predict(client, Interface::WasiP2), Prediction::Runs);
