@@ -149,7 +149,7 @@ fn gvisor_answers_as_its_release_does() {
             "socket",
             Some("AF_INET:SOCK_STREAM:IPPROTO_MPTCP"),
             Level::Refused,
-            Some("EAFNOSUPPORT"),
+            Some("EINVAL"),
         ),
         (
             "socket",
