@@ -5,14 +5,21 @@
 //! memory overhead. The outcome depends on the arguments alone, not on their order.
 
 mod candidate;
+mod constants;
 mod decision;
 mod footprint;
 mod needs;
 mod requirement;
 mod score;
+mod syscalls;
+mod variant;
 
 pub use candidate::{Candidate, LimitKind, Unavailable};
 pub use decision::{Decision, Loser, Reason, Winner, choose};
 pub use footprint::{Architecture, Footprint, MAX_VARIANTS, Method, Usage};
 pub use needs::Needs;
 pub use score::Score;
+pub use syscalls::{
+    NEWEST_KERNEL, syscall_name, syscall_names, syscall_number, syscall_provenance,
+};
+pub use variant::variant;
