@@ -9,6 +9,7 @@
 //! runs, programs that it starts. Nothing here runs any code of the program, and everything that its files drive is bounded.
 
 mod arm64;
+mod asked;
 mod bytes;
 mod code;
 mod dynamic;
@@ -23,6 +24,7 @@ mod numbers;
 mod reach;
 mod refusal;
 mod search;
+mod sites;
 mod unit;
 mod unwind;
 mod value;
@@ -92,7 +94,7 @@ pub fn scan(file: &Path, options: &Options) -> Result<Report> {
         let elf = Elf::parse(&file.bytes)?;
         files.push((file.path.clone(), elf));
     }
-    let mut report = analyse(files);
+    let mut report = analyse(files, load.loader);
     report.footprint.gaps.splice(0..0, load.gaps);
     report.notes.splice(0..0, load.notes);
     Ok(report)
@@ -105,10 +107,10 @@ pub fn scan(file: &Path, options: &Options) -> Result<Report> {
 pub fn from_bytes(bytes: &[u8]) -> Result<Report> {
     refusal::check(bytes)?;
     let elf = Elf::parse(bytes)?;
-    Ok(analyse(vec![(PathBuf::new(), elf)]))
+    Ok(analyse(vec![(PathBuf::new(), elf)], None))
 }
 
-fn analyse(files: Vec<(PathBuf, Elf<'_>)>) -> Report {
+fn analyse(files: Vec<(PathBuf, Elf<'_>)>, loader: Option<usize>) -> Report {
     let architecture = files
         .first()
         .map_or(Architecture::X86_64, |(_, elf)| elf.architecture);
@@ -116,16 +118,27 @@ fn analyse(files: Vec<(PathBuf, Elf<'_>)>) -> Report {
     let units: Vec<Unit<'_>> = paths
         .iter()
         .zip(elves)
-        .map(|(path, elf)| Unit::new(path.display().to_string(), elf))
+        .enumerate()
+        .map(|(index, (path, elf))| {
+            Unit::new(path.display().to_string(), elf, loader == Some(index))
+        })
         .collect();
-    let reach = Reach::of(&units);
+    let mut reach = Reach::of(&units);
+    let looked_up = asked::follow(&units, &mut reach);
     let found = Numbers::of(&units, &reach);
     let mut footprint = Footprint::new(architecture, Method::Static);
     for place in &found.places {
         let name = call_name(architecture, place.number);
+        // The loader starts a program only where it is itself run as a command.
+        let unit = units.get(place.unit);
+        if name == "execve"
+            && unit.is_some_and(|unit| unit.is_loader && unit.export("execve").is_empty())
+        {
+            continue;
+        }
         footprint.add(&name, variant(architecture, &name, &place.arguments));
     }
-    footprint.gaps = gaps::of(&units, &reach, &found, &footprint);
+    footprint.gaps = gaps::of(&units, &reach, &found, &footprint, looked_up);
     let libraries = paths
         .into_iter()
         .enumerate()
@@ -157,7 +170,12 @@ fn call_name(architecture: Architecture, number: u64) -> String {
 fn variant(architecture: Architecture, call: &str, known: &[Option<u64>; 6]) -> Option<String> {
     /// Two numbers without a bit in common.
     const FILLS: [u64; 2] = [0, u64::MAX];
-    let [one, other] = FILLS
-        .map(|fill| uc_select::variant(architecture, call, &known.map(|known| known.unwrap_or(fill))));
+    let [one, other] = FILLS.map(|fill| {
+        uc_select::variant(
+            architecture,
+            call,
+            &known.map(|known| known.unwrap_or(fill)),
+        )
+    });
     if one == other { one } else { None }
 }

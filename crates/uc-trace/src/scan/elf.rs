@@ -16,6 +16,9 @@ use super::{
 /// Most segments, and most sections, that are looked at.
 const MAX_HEADERS: usize = 4096;
 
+/// Nothing is mapped so close to the highest address, so that sums of an address and a small number stay numbers.
+const HIGHEST: u64 = 1 << 16;
+
 /// Machine numbers of the ELF specification.
 const EM_X86_64: u16 = 62;
 const EM_AARCH64: u16 = 183;
@@ -166,10 +169,16 @@ impl<'a> Elf<'a> {
 
     /// Whether code is at this address.
     pub(super) fn is_code(&self, address: u64) -> bool {
+        self.code_end(address).is_some()
+    }
+
+    /// Where the code around an address ends.
+    pub(super) fn code_end(&self, address: u64) -> Option<u64> {
         let at = self.code.partition_point(|range| range.end <= address);
         self.code
             .get(at)
-            .is_some_and(|range| range.contains(&address))
+            .filter(|range| range.contains(&address))
+            .map(|range| range.end)
     }
 
     /// Whether an address is in memory while the program runs.
@@ -294,6 +303,7 @@ impl Headers {
         loads
             .map(|[kind, offset, address, file_size, memory_size]| {
                 let size = (*file_size).min(*memory_size);
+                address.checked_add(*memory_size)?.checked_add(HIGHEST)?;
                 Some(Segment {
                     address: *address,
                     memory_size: *memory_size,
@@ -337,15 +347,20 @@ impl Headers {
             part(bytes, u64_at(header, 24)?, size).unwrap_or_default()
         };
         let name = usize::try_from(u32_at(header, 0)?).ok()?;
+        let address = u64_at(header, 16)?;
+        let is_sound = address
+            .checked_add(size)
+            .and_then(|end| end.checked_add(HIGHEST))
+            .is_some();
         Some(Section {
             name: text_at(names, name).unwrap_or_default(),
             kind,
-            address: u64_at(header, 16)?,
+            address,
             size,
             data,
             link: u32_at(header, 40)?,
-            is_code: flags & SHF_EXECINSTR != 0 && flags & SHF_ALLOC != 0,
-            is_loaded: flags & SHF_ALLOC != 0,
+            is_code: is_sound && flags & SHF_EXECINSTR != 0 && flags & SHF_ALLOC != 0,
+            is_loaded: is_sound && flags & SHF_ALLOC != 0,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! What registers hold at the places of a function that matter: numbers followed through its jumps until nothing changes.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::ops::Range;
 
 use super::{
     code::{self, Convention},
@@ -65,25 +65,26 @@ impl Body {
             .ok()
     }
 
-    /// The instructions that may be asked about.
-    pub(super) fn instructions(&self) -> &[Instruction] {
-        &self.instructions
-    }
-
-    /// What is known before each instruction that `wanted` picks.
-    pub(super) fn states(&self, wanted: impl Fn(&Instruction) -> bool) -> BTreeMap<u64, State> {
-        let entries = self.entries();
-        let mut states = BTreeMap::new();
-        for (block, entry) in entries.iter().enumerate() {
-            let mut state = entry.clone().unwrap_or_else(State::unknown);
+    /// Shows each instruction with what is known before it.
+    pub(super) fn visit(&self, mut show: impl FnMut(&Instruction, &State)) {
+        for (block, entry) in self.entries().into_iter().enumerate() {
+            let mut state = entry.unwrap_or_else(State::unknown);
             for instruction in self.block(block) {
-                if wanted(instruction) {
-                    states.insert(instruction.address, state.clone());
-                }
+                show(instruction, &state);
                 self.step(&mut state, instruction);
             }
         }
-        states
+    }
+
+    /// What is known where control runs out at the end.
+    pub(super) fn last_state(&self) -> State {
+        let last = self.starts.len().saturating_sub(1);
+        let entry = self.entries().pop().flatten();
+        let mut state = entry.unwrap_or_else(State::unknown);
+        for instruction in self.block(last) {
+            self.step(&mut state, instruction);
+        }
+        state
     }
 
     fn block(&self, block: usize) -> &[Instruction] {

@@ -45,6 +45,11 @@ impl Functions {
                 break;
             }
         }
+        for range in &mut known {
+            range.end = range
+                .end
+                .min(elf.code_end(range.start).unwrap_or(range.start));
+        }
         let mut functions = Self {
             ranges: disjoint(known),
             are_told: true,
@@ -77,8 +82,7 @@ impl Functions {
             let next = starts.get(index + 1).copied().unwrap_or(u64::MAX);
             let known = self.ranges.partition_point(|range| range.start <= *start);
             let known = self.ranges.get(known).map_or(u64::MAX, |range| range.start);
-            let block = elf.code().partition_point(|range| range.end <= *start);
-            let block = elf.code().get(block).map_or(*start, |range| range.end);
+            let block = elf.code_end(*start).unwrap_or(*start);
             between.push(*start..next.min(known).min(block));
         }
         self.ranges.append(&mut between);

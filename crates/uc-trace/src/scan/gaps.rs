@@ -1,5 +1,7 @@
 //! Why calls may be missing from what a scan found, and why some may be in it that are never made.
 
+use std::collections::BTreeSet;
+
 use uc_select::Footprint;
 
 use super::{numbers::Found, reach::Reach, unit::Unit};
@@ -32,6 +34,7 @@ pub(super) fn of(
     reach: &Reach<'_, '_>,
     found: &Found,
     footprint: &Footprint,
+    looked_up: usize,
 ) -> Vec<String> {
     let mut gaps = Vec::new();
     for (index, places) in &found.computed {
@@ -51,8 +54,10 @@ pub(super) fn of(
     if found.is_cut {
         gaps.push("the program has more places with system calls than are followed".to_owned());
     }
-    let strong = reach.missing.iter().filter(|name| is_strong(units, name));
-    let missing: Vec<String> = strong.map(|name| (*name).to_owned()).collect();
+    let missing: Vec<String> = strong(units)
+        .intersection(&reach.missing)
+        .map(|name| (*name).to_owned())
+        .collect();
     if !missing.is_empty() && units.len() > 1 {
         gaps.push(format!(
             "{} in no library that was found: {}",
@@ -74,6 +79,12 @@ pub(super) fn of(
                 .to_owned(),
         );
     }
+    if looked_up > 0 {
+        gaps.push(format!(
+            "{} where a function is looked up by a computed name (dlsym): what only those do is missing",
+            count(looked_up, "place")
+        ));
+    }
     let lookups: Vec<&str> = LOOKUPS
         .into_iter()
         .filter(|name| reach.uses(name))
@@ -93,12 +104,13 @@ pub(super) fn of(
     gaps
 }
 
-/// Whether a program does not start without a symbol.
-fn is_strong(units: &[Unit<'_>], name: &str) -> bool {
-    units.iter().any(|unit| {
-        let mut symbols = unit.elf.dynamic_symbols();
-        symbols.any(|symbol| symbol.name == name && !symbol.is_defined() && !symbol.is_weak())
-    })
+/// The symbols without which a file does not start.
+fn strong<'a>(units: &[Unit<'a>]) -> BTreeSet<&'a str> {
+    let symbols = units.iter().flat_map(|unit| unit.elf.dynamic_symbols());
+    symbols
+        .filter(|symbol| !symbol.is_defined() && !symbol.is_weak())
+        .map(|symbol| symbol.name)
+        .collect()
 }
 
 /// What made the result larger than it had to be.

@@ -31,6 +31,8 @@ pub(super) struct Loaded {
 #[derive(Default)]
 pub(super) struct Load {
     pub(super) files: Vec<Loaded>,
+    /// Which of the files is the loader.
+    pub(super) loader: Option<usize>,
     /// Why some of it may be missing.
     pub(super) gaps: Vec<String>,
     pub(super) notes: Vec<String>,
@@ -99,7 +101,10 @@ impl Load {
                 .resolve(&interpreter)
                 .map(|path| self.add(path, root, architecture, &mut total))
             {
-                Some(Some(more)) => wishes.extend(more),
+                Some(Some(more)) => {
+                    wishes.extend(more);
+                    self.loader = Some(1);
+                }
                 _ => self.gaps.push(format!(
                     "the loader {} is not there: what it does at the start is missing",
                     interpreter.display()

@@ -8,18 +8,18 @@ use std::{
 
 use super::{
     code,
-    flow::Body,
-    instruction::{Flow, Instruction, Target},
+    instruction::Flow,
     reach::{Function, Reach},
     search,
+    sites::Sites,
     unit::Unit,
     value::{Parameter, State, Value},
 };
 
-/// Most runs of code that are followed for their numbers.
-const MAX_BODIES: usize = 20_000;
 /// Most functions that pass a number on.
 const MAX_WRAPPERS: usize = 2_000;
+/// Most places that are told.
+const MAX_FOUND: usize = 500_000;
 
 /// A place in the code that makes a system call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,11 +50,10 @@ type Wrapper = (Function, Parameter);
 pub(super) struct Numbers<'r, 'u, 'a> {
     units: &'u [Unit<'a>],
     reach: &'r Reach<'u, 'a>,
+    sites: Sites<'r, 'u, 'a>,
     found: Found,
     seen: HashSet<Wrapper>,
     wrappers: VecDeque<Wrapper>,
-    bodies_left: usize,
-    stubs: BTreeMap<usize, Vec<(u64, u64)>>,
 }
 
 impl<'r, 'u, 'a> Numbers<'r, 'u, 'a> {
@@ -63,18 +62,22 @@ impl<'r, 'u, 'a> Numbers<'r, 'u, 'a> {
         let mut numbers = Self {
             units,
             reach,
+            sites: Sites::new(units, reach),
             found: Found::default(),
             seen: HashSet::new(),
             wrappers: VecDeque::new(),
-            bodies_left: MAX_BODIES,
-            stubs: BTreeMap::new(),
         };
         for index in 0..units.len() {
             numbers.instructions(index);
         }
-        while let Some(wrapper) = numbers.wrappers.pop_front() {
-            numbers.calls_of(wrapper);
+        while let Some((function, parameter)) = numbers.wrappers.pop_front() {
+            for site in numbers.sites.of(function, parameter) {
+                // The arguments are not yet where the kernel takes them.
+                let state = State::unknown();
+                numbers.place(site.caller, site.is_whole, site.address, site.value, &state);
+            }
         }
+        numbers.found.is_cut |= numbers.sites.is_cut();
         numbers.found
     }
 
@@ -92,66 +95,27 @@ impl<'r, 'u, 'a> Numbers<'r, 'u, 'a> {
                 }
             }
         } else {
-            bodies = self.around(index, &search::kernel_places(&unit.elf));
+            bodies = self.sites.around(index, &search::kernel_places(&unit.elf));
         }
         for ((start, end), at) in bodies {
             self.instructions_of((index, at), &(start..end));
         }
     }
 
-    /// The runs of code that hold these places.
-    fn around(&mut self, index: usize, places: &[u64]) -> BTreeMap<(u64, u64), usize> {
-        let mut bodies = BTreeMap::new();
-        let Some(unit) = self.units.get(index) else {
-            return bodies;
-        };
-        for place in places {
-            let Some(at) = unit.functions.at(*place) else {
-                continue;
-            };
-            let Some(function) = unit.functions.range(at) else {
-                continue;
-            };
-            let range = search::window(&unit.elf, function, *place);
-            bodies.insert((range.start, range.end), at);
-            if bodies.len() >= MAX_BODIES {
-                self.found.is_cut = true;
-                break;
-            }
-        }
-        bodies
-    }
-
-    fn body(&mut self, (index, at): Function, range: &Range<u64>) -> Option<(Body, bool)> {
-        let Some(left) = self.bodies_left.checked_sub(1) else {
-            self.found.is_cut = true;
-            return None;
-        };
-        self.bodies_left = left;
-        let unit = self.units.get(index)?;
-        let is_whole = unit
-            .functions
-            .range(at)
-            .is_some_and(|whole| whole.start == range.start);
-        Some((
-            Body::read(&unit.elf, range, unit.functions.are_go),
-            is_whole,
-        ))
-    }
-
     fn instructions_of(&mut self, function: Function, range: &Range<u64>) {
-        let Some((body, is_whole)) = self.body(function, range) else {
+        let Some((body, is_whole)) = self.sites.body(function, range) else {
             return;
         };
         let Some(unit) = self.units.get(function.0) else {
             return;
         };
         let convention = code::convention(unit.elf.architecture);
-        let states = body.states(|instruction| instruction.flow == Flow::Kernel);
-        for (address, state) in states {
-            let value = state.register(convention.number);
-            self.place(function, is_whole, address, value, &state);
-        }
+        body.visit(|instruction, state| {
+            if instruction.flow == Flow::Kernel {
+                let value = state.register(convention.number);
+                self.place(function, is_whole, instruction.address, value, state);
+            }
+        });
     }
 
     /// Takes down what is known of the number at a place.
@@ -167,6 +131,10 @@ impl<'r, 'u, 'a> Numbers<'r, 'u, 'a> {
             return;
         };
         let convention = code::convention(unit.elf.architecture);
+        if self.found.places.len() >= MAX_FOUND {
+            self.found.is_cut = true;
+            return;
+        }
         match value {
             Value::Given(parameter) if is_whole => self.wrap((function, parameter), address),
             value => match value.numbers() {
@@ -221,124 +189,5 @@ impl<'r, 'u, 'a> Numbers<'r, 'u, 'a> {
             .map(|range| range.start);
         unit.zip(start)
             .is_some_and(|(unit, start)| unit.exports().any(|export| export == start))
-    }
-
-    /// The calls of a function that is given the number.
-    fn calls_of(&mut self, (wrapper, parameter): Wrapper) {
-        let units = self.units;
-        for (index, unit) in units.iter().enumerate() {
-            if unit.summaries.is_none() {
-                let places = self.search_callers(index, wrapper);
-                for ((start, end), at) in self.around(index, &places) {
-                    self.calls_in((index, at), &(start..end), wrapper, parameter);
-                }
-            }
-        }
-        for caller in self.reach.callers(wrapper) {
-            let range = units
-                .get(caller.0)
-                .and_then(|unit| unit.functions.range(caller.1));
-            if let Some(range) = range {
-                self.calls_in(caller, range, wrapper, parameter);
-            }
-        }
-    }
-
-    /// Where a file that is not followed seems to call a function.
-    fn search_callers(&mut self, index: usize, wrapper: Function) -> Vec<u64> {
-        let Some(unit) = self.units.get(index) else {
-            return Vec::new();
-        };
-        let reach = self.reach;
-        let leads = |slot: u64| reach.function_through(index, slot).contains(&wrapper);
-        let mut slots: Vec<u64> = unit
-            .pointers()
-            .iter()
-            .map(|pointer| pointer.at)
-            .filter(|at| leads(*at))
-            .collect();
-        slots.sort_unstable();
-        let stubs = self.stubs.entry(index).or_insert_with(|| unit.stubs());
-        let mut targets: Vec<u64> = stubs
-            .iter()
-            .filter(|(_, slot)| slots.binary_search(slot).is_ok())
-            .map(|(at, _)| *at)
-            .collect();
-        if wrapper.0 == index {
-            targets.extend(unit.functions.range(wrapper.1).map(|range| range.start));
-        }
-        targets.sort_unstable();
-        search::callers(&unit.elf, &targets, &slots)
-    }
-
-    fn calls_in(
-        &mut self,
-        caller: Function,
-        range: &Range<u64>,
-        wrapper: Function,
-        parameter: Parameter,
-    ) {
-        let Some((body, is_whole)) = self.body(caller, range) else {
-            return;
-        };
-        let Some(unit) = self.units.get(caller.0) else {
-            return;
-        };
-        let convention = code::convention(unit.elf.architecture);
-        let mut sites = BTreeMap::new();
-        for (address, state) in body.states(|instruction| Unit::leaves(instruction.flow)) {
-            sites.insert(address, state);
-        }
-        for instruction in body.instructions() {
-            let Some(state) = sites.get(&instruction.address) else {
-                continue;
-            };
-            if !self.leads_to(caller.0, instruction, state, wrapper) {
-                continue;
-            }
-            let pushed = match instruction.flow {
-                Flow::Call(_) => convention.pushed_by_call,
-                _ => 0,
-            };
-            let value = state.parameter(parameter, &convention, pushed);
-            // Its arguments are not where the kernel takes them.
-            self.place(
-                caller,
-                is_whole,
-                instruction.address,
-                value,
-                &State::unknown(),
-            );
-        }
-    }
-
-    fn leads_to(
-        &self,
-        index: usize,
-        instruction: &Instruction,
-        state: &State,
-        wrapper: Function,
-    ) -> bool {
-        let target = match instruction.flow {
-            Flow::Call(target) | Flow::Jump(target) => target,
-            Flow::Branch(to) => Target::Direct(to),
-            _ => return false,
-        };
-        let functions = match target {
-            Target::Direct(to) => self.reach.function_at(index, to),
-            Target::Slot(slot) => self.reach.function_through(index, slot),
-            Target::Register(register) => match state.register(register) {
-                Value::Word(slot) => self.reach.function_through(index, slot),
-                Value::Number(to) => self.reach.function_at(index, to),
-                _ => Vec::new(),
-            },
-            Target::Unknown => Vec::new(),
-        };
-        let inside = self
-            .units
-            .get(index)
-            .and_then(|unit| unit.functions.at(instruction.address));
-        let is_inside = inside == Some(wrapper.1) && index == wrapper.0;
-        functions.contains(&wrapper) && !(is_inside && !matches!(instruction.flow, Flow::Call(_)))
     }
 }

@@ -67,13 +67,39 @@ impl<'u, 'a> Reach<'u, 'a> {
                 reach.import(name, From::Address);
             }
         }
-        while let Some(item) = reach.pending.pop() {
+        reach.follow();
+        reach
+    }
+
+    fn follow(&mut self) {
+        while let Some(item) = self.pending.pop() {
             match item {
-                Item::Function(function) => reach.follow_function(function),
-                Item::Object(unit, object) => reach.follow_object(unit, object),
+                Item::Function(function) => self.follow_function(function),
+                Item::Object(unit, object) => self.follow_object(unit, object),
             }
         }
-        reach
+    }
+
+    /// Adds functions that the program looks up by name, as far as there are such; whether this was news.
+    pub(super) fn ask(&mut self, names: &BTreeSet<&'a str>) -> bool {
+        let before = self.imports.len();
+        for name in names {
+            if !definitions(self.units, name).is_empty() {
+                self.import(name, From::Address);
+            }
+        }
+        self.follow();
+        self.imports.len() > before
+    }
+
+    /// The functions of a name that others can see.
+    pub(super) fn functions_named(&self, name: &str) -> Vec<Function> {
+        let function =
+            |(index, at): (usize, u64)| Some((index, self.units.get(index)?.functions.at(at)?));
+        definitions(self.units, name)
+            .into_iter()
+            .filter_map(function)
+            .collect()
     }
 
     /// The places where the loader or the kernel enters a file.
@@ -100,15 +126,11 @@ impl<'u, 'a> Reach<'u, 'a> {
             return;
         }
         let is_program = index == 0;
-        let is_loader = self
-            .units
-            .iter()
-            .any(|other| is_loader_of(&other.elf, &unit.name));
+        let is_loader = unit.is_loader;
         if (is_program || is_loader) && unit.elf.entry != 0 {
             self.go(index, unit.elf.entry, From::Address);
         }
-        let is_library =
-            is_program && unit.elf.interpreter.is_none() && unit.elf.dynamic.name.is_some();
+        let is_library = is_program && unit.elf.dynamic.name.is_some();
         if is_library || unit.elf.entry == 0 && is_program {
             for address in unit.exports() {
                 self.name(index, address, From::Address);
@@ -319,20 +341,10 @@ impl<'u, 'a> Reach<'u, 'a> {
                 .map(|at| (index, at))
                 .into_iter()
                 .collect(),
-            Some(To::Import(name)) => definitions(self.units, name)
-                .into_iter()
-                .filter_map(|(index, at)| Some((index, self.units.get(index)?.functions.at(at)?)))
-                .collect(),
+            Some(To::Import(name)) => self.functions_named(name),
             _ => Vec::new(),
         }
     }
-}
-
-/// Whether a file names another as its loader.
-fn is_loader_of(elf: &super::elf::Elf<'_>, name: &str) -> bool {
-    let base = |path: &str| path.rsplit('/').next().map(str::to_owned);
-    elf.interpreter
-        .is_some_and(|interpreter| base(interpreter) == base(name))
 }
 
 /// Where a symbol is defined: code in the first file that has it, as the loader binds it; data in all, since programs copy it.

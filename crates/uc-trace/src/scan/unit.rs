@@ -8,7 +8,6 @@ use super::{
     dynamic::{MAX_POINTERS, Pointer, To},
     elf::Elf,
     functions::{Functions, Summaries},
-    instruction::Flow,
 };
 
 /// Above this much code a file is not followed call by call: all of it counts as reachable.
@@ -20,6 +19,8 @@ const OBJECT: u64 = 32;
 pub(super) struct Unit<'a> {
     /// How it is called in what is told of it.
     pub(super) name: String,
+    /// Whether the kernel starts it in the program's place.
+    pub(super) is_loader: bool,
     pub(super) elf: Elf<'a>,
     pub(super) functions: Functions,
     /// What its functions refer to; nothing where all of it counts as reachable.
@@ -33,7 +34,7 @@ pub(super) struct Unit<'a> {
 
 impl<'a> Unit<'a> {
     /// Reads one.
-    pub(super) fn new(name: String, elf: Elf<'a>) -> Self {
+    pub(super) fn new(name: String, elf: Elf<'a>, is_loader: bool) -> Self {
         let mut pointers = elf.pointers();
         let is_small = elf.code_size() <= MAX_FOLLOWED;
         if elf.is_fixed && is_small {
@@ -57,6 +58,7 @@ impl<'a> Unit<'a> {
             .collect();
         let mut unit = Self {
             name,
+            is_loader,
             functions,
             summaries,
             pointers,
@@ -186,11 +188,6 @@ impl<'a> Unit<'a> {
         };
         summary.is_some_and(|summary| summary.falls_through)
             && matches!((ends(function), ends(function + 1)), (Some((_, end)), Some((start, _))) if end == start)
-    }
-
-    /// Where control goes directly from an instruction, if it leaves.
-    pub(super) fn leaves(flow: Flow) -> bool {
-        matches!(flow, Flow::Call(_) | Flow::Jump(_) | Flow::Branch(_))
     }
 }
 

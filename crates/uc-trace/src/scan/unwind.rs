@@ -30,7 +30,7 @@ pub(super) fn functions(elf: &Elf<'_>) -> Vec<Range<u64>> {
     let (data, base) = (section.data, section.address);
     let mut found = Vec::new();
     let mut at = 0_usize;
-    let mut common = (usize::MAX, None);
+    let mut common = (usize::MAX, None::<Encoding>);
     while found.len() < MAX_FUNCTIONS {
         let Some(length) = u32_at(data, at) else {
             break;
@@ -59,7 +59,14 @@ pub(super) fn functions(elf: &Elf<'_>) -> Vec<Range<u64>> {
 }
 
 /// How the functions under one common record write their addresses.
-fn encoding(data: &[u8], at: usize) -> Option<u8> {
+#[derive(Debug, Clone, Copy)]
+struct Encoding {
+    form: u8,
+    /// Bytes by which the range begins too early: those who unwind look one byte before where a signal returns to.
+    early: u64,
+}
+
+fn encoding(data: &[u8], at: usize) -> Option<Encoding> {
     let mut at = at.checked_add(8)?;
     let version = u8_at(data, at)?;
     at += 1;
@@ -70,8 +77,12 @@ fn encoding(data: &[u8], at: usize) -> Option<u8> {
         .take_while(|letter| **letter != 0);
     let letters: Vec<u8> = letters.copied().collect();
     at += letters.len() + 1;
+    let early = u64::from(letters.contains(&b'S'));
     if letters.first() != Some(&b'z') {
-        return Some(ABSOLUTE);
+        return Some(Encoding {
+            form: ABSOLUTE,
+            early,
+        });
     }
     at = skip_number(data, skip_number(data, at)?)?;
     at = if version == 1 {
@@ -82,13 +93,21 @@ fn encoding(data: &[u8], at: usize) -> Option<u8> {
     at = skip_number(data, at)?;
     for letter in letters.iter().skip(1) {
         match letter {
-            b'R' => return u8_at(data, at),
+            b'R' => {
+                return Some(Encoding {
+                    form: u8_at(data, at)?,
+                    early,
+                });
+            }
             b'P' => at = at.checked_add(1 + size(u8_at(data, at)?)?)?,
             b'L' => at += 1,
             _ => {}
         }
     }
-    Some(ABSOLUTE)
+    Some(Encoding {
+        form: ABSOLUTE,
+        early,
+    })
 }
 
 /// Past a number of variable length.
@@ -107,10 +126,15 @@ fn size(encoding: u8) -> Option<usize> {
     })
 }
 
-fn range(data: &[u8], at: usize, base: u64, encoding: u8) -> Option<Range<u64>> {
-    let size = size(encoding)?;
-    let value = number(data, at, encoding)?;
-    let start = match encoding & 0x70 {
+fn range(
+    data: &[u8],
+    at: usize,
+    base: u64,
+    Encoding { form, early }: Encoding,
+) -> Option<Range<u64>> {
+    let size = size(form)?;
+    let value = number(data, at, form)?;
+    let start = match form & 0x70 {
         FROM_HERE => value.wrapping_add(base).wrapping_add(at as u64),
         0 => value,
         _ => return None,
@@ -121,7 +145,9 @@ fn range(data: &[u8], at: usize, base: u64, encoding: u8) -> Option<Range<u64>> 
         4 => u32_at(data, at + size)?.into(),
         _ => u64_at(data, at + size)?,
     };
-    (length > 0).then_some(start..start.checked_add(length)?)
+    let end = start.checked_add(length)?;
+    let start = start.checked_add(early)?;
+    (start < end).then_some(start..end)
 }
 
 fn number(data: &[u8], at: usize, encoding: u8) -> Option<u64> {
