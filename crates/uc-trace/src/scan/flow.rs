@@ -115,6 +115,8 @@ impl Body {
         *first = Some(State::at_entry(&self.convention));
         let orphans = self.orphans();
         let mut pending: Vec<usize> = vec![0];
+        // Whether what is known there comes from behind a call alone.
+        let mut doubtful = vec![false; self.starts.len()];
         let mut is_pending = vec![false; self.starts.len()];
         let mut left = MAX_ROUNDS.saturating_mul(self.starts.len());
         while let Some(block) = pending.pop() {
@@ -131,14 +133,26 @@ impl Body {
             for instruction in self.block(block) {
                 self.step(&mut state, instruction);
             }
+            let may_end = self.may_end(block);
             for next in self.successors(block, &orphans) {
-                let Some(entry) = entries.get_mut(next) else {
+                let (Some(entry), Some(is_doubtful)) =
+                    (entries.get_mut(next), doubtful.get_mut(next))
+                else {
                     continue;
                 };
                 let changed = match entry {
-                    Some(known) => known.join(&state),
-                    None => {
+                    Some(known) if known.is_elsewhere(&state, self.convention.stack) && may_end => {
+                        false
+                    }
+                    Some(known)
+                        if !known.is_elsewhere(&state, self.convention.stack) || !*is_doubtful =>
+                    {
+                        *is_doubtful &= may_end;
+                        known.join(&state)
+                    }
+                    _ => {
                         *entry = Some(state.clone());
+                        *is_doubtful = may_end;
                         true
                     }
                 };
@@ -149,6 +163,15 @@ impl Body {
             }
         }
         entries
+    }
+
+    /// Whether a run ends with a call: what it calls may never return, and what follows then belongs to something else.
+    fn may_end(&self, block: usize) -> bool {
+        let mut run = self.block(block).iter().rev();
+        let last = run.find(|instruction| {
+            instruction.flow != Flow::Next || instruction.effects().next().is_some()
+        });
+        last.is_some_and(|last| matches!(last.flow, Flow::Call(_)))
     }
 
     /// Runs that are reached by computed jumps alone, or by an exception.

@@ -226,6 +226,14 @@ impl State {
         }
     }
 
+    /// Whether the stack pointer is known here and there and differs, which the two ways to one place of a function never do.
+    pub(super) fn is_elsewhere(&self, other: &Self, stack: Register) -> bool {
+        match (self.register(stack), other.register(stack)) {
+            (Value::Stack(here), Value::Stack(there)) => here != there,
+            _ => false,
+        }
+    }
+
     /// What is known when control comes from either of two places; whether that is less than before.
     pub(super) fn join(&mut self, other: &Self) -> bool {
         let mut changed = false;
