@@ -17,6 +17,7 @@ pub mod network;
 pub mod scratch;
 pub mod sources;
 pub mod sys;
+pub mod syscall_policy;
 pub mod userns;
 
 pub use idmap::{Extent, IdMapping, MapWriter};

@@ -7,6 +7,7 @@ use uc_sandbox::{CreateRequest, MountSource, Process};
 use crate::{
     flavour::Flavour,
     order::{PLACE, Volume},
+    seccomp,
 };
 
 /// The version of the specification that the oldest runtimes understood here know.
@@ -59,8 +60,8 @@ pub(crate) fn bundle(
         "maskedPaths": MASKED,
         "readonlyPaths": READ_ONLY,
     });
-    if let Some(profile) = &request.seccomp_profile {
-        linux["seccomp"] = seccomp(profile)?;
+    if let Some(profile) = seccomp(request.seccomp_profile.as_deref(), flavour)? {
+        linux["seccomp"] = profile;
     }
     let config = json!({
         "ociVersion": VERSION,
@@ -136,7 +137,20 @@ const READ_ONLY: [&str; 5] = [
     "/proc/sysrq-trigger",
 ];
 
-fn seccomp(profile: &[u8]) -> Result<Value> {
+/// The system-call filter: the user's own within gVisor, whose kernel is no filter's business; the allow-list elsewhere.
+fn seccomp(own: Option<&[u8]>, flavour: Flavour) -> Result<Option<Value>> {
+    match (own, flavour) {
+        (None, Flavour::Runsc) => Ok(None),
+        (Some(own), Flavour::Runsc) => read_profile(own).map(Some),
+        (None, _) => seccomp::profile().map(Some),
+        (Some(_), _) => Err(Problem::refused(format!(
+            "{flavour} takes one seccomp profile, and the allow-list is one already"
+        ))
+        .remedy("leave the runtime to `uc`, which applies both: unset UC_CONTAINER_RUNTIME")),
+    }
+}
+
+fn read_profile(profile: &[u8]) -> Result<Value> {
     if profile.len() > MAX_PROFILE {
         return Err(Problem::invalid("the seccomp profile is too large")
             .limit("1 MiB")

@@ -93,7 +93,7 @@ impl Supervisor {
             match self.processes.next(self.control.as_fd()) {
                 Ok(Event::Message) => match control::receive(&self.control) {
                     Ok(Some((request, descriptors))) => {
-                        if let Err(problem) = self.handle(request, descriptors) {
+                        if let Err(problem) = self.handle(request, &descriptors) {
                             self.report(&Report::Failed(Telling::of(&problem)));
                             return ExitCode::FAILURE;
                         }
@@ -118,7 +118,7 @@ impl Supervisor {
     }
 
     /// Does what is asked; an error ends the container.
-    fn handle(&mut self, request: Request, descriptors: Vec<OwnedFd>) -> Result<()> {
+    fn handle(&mut self, request: Request, descriptors: &[OwnedFd]) -> Result<()> {
         match request {
             Request::Create => {
                 place::build(&self.order)?;
@@ -142,7 +142,7 @@ impl Supervisor {
                 number,
                 mut process,
             } => {
-                if let Err(problem) = self.exec(number, &mut process, &descriptors) {
+                if let Err(problem) = self.exec(number, &mut process, descriptors) {
                     self.exec_ended(number, Err(Telling::of(&problem)));
                 }
             }
