@@ -1,7 +1,7 @@
 //! The bundle's `config.json` (OCI runtime specification 1.0.2), made from a container's request.
 
 use serde_json::{Value, json};
-use uc_model::{Problem, Result};
+use uc_model::{Problem, Result, workload::Network};
 use uc_sandbox::{CreateRequest, MountSource, Process};
 
 use crate::{
@@ -30,9 +30,9 @@ pub(crate) fn bundle(
     request: &CreateRequest,
     hostname: &str,
     flavour: Flavour,
-    host_network: bool,
+    network: Network,
 ) -> Result<Bundle> {
-    let mut mounts = system_mounts(flavour, host_network);
+    let mut mounts = system_mounts(flavour, network);
     let mut volumes = Vec::new();
     for mount in &request.mounts {
         let access = if mount.read_only { "ro" } else { "rw" };
@@ -55,8 +55,18 @@ pub(crate) fn bundle(
             }
         }
     }
+    let mut namespaces = vec![
+        json!({"type": "pid"}),
+        json!({"type": "mount"}),
+        json!({"type": "ipc"}),
+        json!({"type": "uts"}),
+    ];
+    if flavour == Flavour::Runsc && network == Network::User {
+        // gVisor takes over the interfaces of the namespace that it is given: the supervisor's, which is process 1.
+        namespaces.push(json!({"type": "network", "path": "/proc/1/ns/net"}));
+    }
     let mut linux = json!({
-        "namespaces": [{"type": "pid"}, {"type": "mount"}, {"type": "ipc"}, {"type": "uts"}],
+        "namespaces": namespaces,
         "maskedPaths": MASKED,
         "readonlyPaths": READ_ONLY,
     });
@@ -96,7 +106,7 @@ pub(crate) fn process(process: &Process) -> Value {
 }
 
 /// What the specification asks of every Linux container, and what programs expect.
-fn system_mounts(flavour: Flavour, host_network: bool) -> Vec<Value> {
+fn system_mounts(flavour: Flavour, network: Network) -> Vec<Value> {
     let mut mounts = vec![
         json!({"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]}),
         json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs",
@@ -107,7 +117,7 @@ fn system_mounts(flavour: Flavour, host_network: bool) -> Vec<Value> {
             "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]}),
     ];
     // A new sysfs needs a network of one's own; only gVisor makes up its own.
-    if flavour == Flavour::Runsc || !host_network {
+    if flavour == Flavour::Runsc || network != Network::Host {
         mounts.push(
             json!({"destination": "/sys", "type": "sysfs", "source": "sysfs",
             "options": ["nosuid", "noexec", "nodev", "ro"]}),

@@ -160,12 +160,11 @@ impl OciSandbox {
                 "the image has neither entrypoint nor command: set command in the manifest",
             ));
         }
-        let host_network = !self.own_network();
         let bundle = bundle::bundle(
             &request,
             &self.request.hostname,
             self.tools.flavour,
-            host_network,
+            self.request.network,
         )?;
         let (sources, names) = self.sources(&request, &layers, scratch)?;
         let mut shared = self.shared.lock().await;
