@@ -54,6 +54,7 @@ fn offer(layout: &Layout, user_mode_network: bool) -> Offer {
             .filter(|limit| layout.place(controller_of(*limit)).is_some())
             .collect(),
         isolation: Isolation::SharedKernel,
+        shared_loopback: true,
         exec: true,
         start_ms: Figure::assumed(
             8.0,

@@ -126,6 +126,7 @@ fn needs(workload: &Workload, container: &Container, content: &ResolvedContainer
         ignore_unenforceable_limits: workload.ignore_unenforceable_limits,
         isolation: workload.isolation,
         runtime: workload.runtime,
+        shared_loopback: workload.containers.len() > 1,
         exec_probes: probes.into_iter().flatten().any(is_exec),
         gpu: false,
     }
@@ -151,6 +152,7 @@ fn candidate(probe: &Probe) -> Candidate {
             .map(|limit| limit_kind(*limit))
             .collect(),
         isolation: offer.isolation,
+        shared_loopback: offer.shared_loopback,
         exec: offer.exec,
         gpu: false,
         start_ms: offer.start_ms.clone(),

@@ -8,7 +8,7 @@ use std::{
 
 use uc_image::{
     Image, ImageConfig, ImageKind, Progress,
-    image::{BlobSource, architecture},
+    image::{BlobSource, Build, architecture},
     layout::{Layout as _, LayoutArchive, LayoutDirectory},
     registry::Credentials,
     store::Store,
@@ -16,7 +16,7 @@ use uc_image::{
 };
 use uc_linux::IdMapping;
 use uc_model::{
-    Digest, PayloadFormat, Problem, Result,
+    Digest, PayloadFormat, Problem, Result, RuntimeChoice, RuntimeKind,
     workload::{Container, ImageSource, Workload},
 };
 use uc_wasm::WasmFacts;
@@ -72,6 +72,15 @@ impl Content {
     }
 }
 
+/// Which build of an image a runtime wants. Left to `uc`, it is that for this processor: what its author builds for it is
+/// what its author runs.
+fn build(runtime: RuntimeChoice) -> Build {
+    match runtime {
+        RuntimeChoice::Fixed(RuntimeKind::Wasm) => Build::Wasm,
+        RuntimeChoice::Fixed(_) | RuntimeChoice::Auto => Build::Native,
+    }
+}
+
 impl Engine {
     /// Finds, pulls and unpacks what the containers need. Blobs are checked against their digests on the way.
     ///
@@ -90,7 +99,7 @@ impl Engine {
         {
             for (index, container) in group.iter().enumerate() {
                 let resolved = self
-                    .resolve_container(container, progress)
+                    .resolve_container(container, build(workload.runtime), progress)
                     .map_err(blame(format!("{field}[{index}].image")))?;
                 // A user that does not exist, or is root against the manifest's word, is known here.
                 let process = environment::process(&workload, container, &resolved)
@@ -111,6 +120,7 @@ impl Engine {
     fn resolve_container(
         &self,
         container: &Container,
+        build: Build,
         progress: &dyn Progress,
     ) -> Result<ResolvedContainer> {
         let name = container.name.clone();
@@ -130,17 +140,17 @@ impl Engine {
                 })
             }
             ImageSource::OciLayout { directory, tag } => {
-                let layout = LayoutDirectory::open(directory)?;
+                let layout = LayoutDirectory::open(directory)?.preferring(build);
                 let image = layout.image(tag.as_deref())?;
                 self.resolve_image(container, &image, &layout)
             }
             ImageSource::OciArchive { file, tag } => {
-                let archive = LayoutArchive::open(file)?;
+                let archive = LayoutArchive::open(file)?.preferring(build);
                 let image = archive.image(tag.as_deref())?;
                 self.resolve_image(container, &image, &archive)
             }
             ImageSource::Registry { reference } => {
-                let store = Store::open(&self.home().images())?;
+                let store = Store::open(&self.home().images())?.preferring(build);
                 let credentials = Credentials::from_environment();
                 let image = store.resolve(
                     &reference.parse()?,

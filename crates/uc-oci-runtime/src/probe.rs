@@ -106,6 +106,8 @@ fn offer(flavour: Flavour, start_ms: Figure) -> Offer {
             .filter(|limit| layout.place(controller_of(*limit)).is_some())
             .collect(),
         isolation: flavour.kind().isolation(),
+        // Each container has a kernel of its own in gVisor, and with it a network.
+        shared_loopback: flavour != Flavour::Runsc,
         exec: true,
         start_ms,
         overhead_mib: match flavour {

@@ -20,6 +20,8 @@ pub struct Candidate {
     pub limits: BTreeSet<LimitKind>,
     /// The boundary that it puts up.
     pub isolation: Isolation,
+    /// Whether containers of a workload share a loopback.
+    pub shared_loopback: bool,
     /// Whether it can run a second program in a running container.
     pub exec: bool,
     /// Whether it gives access to a GPU.
@@ -76,6 +78,7 @@ impl Candidate {
             networks: BTreeSet::new(),
             limits: BTreeSet::new(),
             isolation: kind.isolation(),
+            shared_loopback: false,
             exec: false,
             gpu: false,
             start_ms: unknown("ms"),

@@ -24,6 +24,8 @@ pub struct Needs {
     pub isolation: Isolation,
     /// Which runtime it asks for.
     pub runtime: RuntimeChoice,
+    /// Whether it has several containers that run at a time: they reach each other on the loopback that they share.
+    pub shared_loopback: bool,
     /// Whether it has exec probes.
     pub exec_probes: bool,
     /// Whether it needs a GPU.

@@ -13,8 +13,8 @@ use crate::{
 type Requirement = fn(&Needs, &Candidate) -> Option<Reason>;
 
 /// All requirements, in the order in which they are reported.
-pub(crate) const REQUIREMENTS: [Requirement; 8] = [
-    asked_for, available, formats, isolation, network, limits, exec, gpu,
+pub(crate) const REQUIREMENTS: [Requirement; 9] = [
+    asked_for, available, formats, isolation, network, loopback, limits, exec, gpu,
 ];
 
 /// The reasons why a candidate cannot be chosen; none if it can. Of one that is not available nothing more is known.
@@ -88,6 +88,13 @@ fn network(needs: &Needs, candidate: &Candidate) -> Option<Reason> {
             joined(&candidate.networks, ", ")
         ),
         remedy: "set the annotation undercurrent.dev/network to one that it offers; `uc doctor` says what is missing for the others".into(),
+    })
+}
+
+fn loopback(needs: &Needs, candidate: &Candidate) -> Option<Reason> {
+    (needs.shared_loopback && !candidate.shared_loopback).then(|| Reason {
+        text: "the workload's containers share a loopback; it gives each of them its own".into(),
+        remedy: "put each container into a Pod of its own".into(),
     })
 }
 

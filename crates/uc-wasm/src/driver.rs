@@ -148,6 +148,7 @@ fn offer(engine_ms: f64) -> Offer {
         // Processes need no counting: a program is one thread and can make no other.
         limits: BTreeSet::from([Limit::Memory, Limit::Cpu, Limit::Pids]),
         isolation: RuntimeKind::Wasm.isolation(),
+        shared_loopback: true,
         exec: false,
         start_ms: Figure::modelled(
             0.3 + engine_ms,

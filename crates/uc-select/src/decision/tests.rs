@@ -21,6 +21,7 @@ fn candidate(kind: RuntimeKind, start_ms: f64, overhead_mib: f64) -> Candidate {
         networks: BTreeSet::from([Network::None]),
         limits: BTreeSet::from([LimitKind::Memory]),
         isolation: kind.isolation(),
+        shared_loopback: false,
         exec: false,
         gpu: false,
         start_ms: Figure::measured(start_ms, "ms", "test"),
@@ -119,6 +120,11 @@ fn each_need_excludes_who_cannot_meet_it_and_nobody_else() {
             "process limit",
         ),
         (|n| n.exec_probes = true, |c| c.exec = true, "exec probes"),
+        (
+            |n| n.shared_loopback = true,
+            |c| c.shared_loopback = true,
+            "share a loopback",
+        ),
         (|n| n.gpu = true, |c| c.gpu = true, "GPU"),
         (
             |n| {
