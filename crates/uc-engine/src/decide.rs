@@ -152,6 +152,7 @@ fn candidate(probe: &Probe) -> Candidate {
             .map(|limit| limit_kind(*limit))
             .collect(),
         isolation: offer.isolation,
+        isolation_bits: offer.isolation_bits.clone(),
         shared_loopback: offer.shared_loopback,
         exec: offer.exec,
         gpu: false,

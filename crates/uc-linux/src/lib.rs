@@ -11,6 +11,7 @@ pub mod cgroup;
 pub mod exit;
 pub mod id_maps;
 pub mod idmap;
+pub mod isolation;
 pub mod mount_points;
 pub mod namespaces;
 pub mod network;

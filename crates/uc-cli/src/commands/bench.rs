@@ -1,6 +1,7 @@
 //! `uc bench`: the same workload here and under the other runtimes found on PATH, timed in turns.
 
 mod fixture;
+mod isolation;
 mod measure;
 mod memory;
 mod peers;
@@ -61,6 +62,7 @@ enum Only {
     Wasm,
     Container,
     Gvisor,
+    Isolation,
     Pull,
     Verify,
 }
@@ -71,6 +73,7 @@ struct Report {
     provenance: &'static str,
     container: Vec<Measured>,
     gvisor: Vec<Measured>,
+    isolation: Vec<isolation::Isolation>,
     wasm: Vec<Measured>,
     /// One more instance of the program, in this process, in microseconds.
     instantiation_us: Option<Summary>,
@@ -100,6 +103,7 @@ pub(crate) fn bench(args: &BenchArgs, format: Format) -> Result<ExitCode> {
         provenance: "measured",
         container: Vec::new(),
         gvisor: Vec::new(),
+        isolation: Vec::new(),
         wasm: Vec::new(),
         instantiation_us: None,
         monitor: None,
@@ -111,11 +115,17 @@ pub(crate) fn bench(args: &BenchArgs, format: Format) -> Result<ExitCode> {
         .map_err(|error| Problem::host("cannot find this program").caused_by(error))?
         .display()
         .to_string();
-    if wanted(Only::Container) || wanted(Only::Gvisor) {
+    if [Only::Container, Only::Gvisor, Only::Isolation]
+        .map(wanted)
+        .contains(&true)
+    {
         fixture.containers(&args.busybox)?;
     }
     if wanted(Only::Gvisor) {
         report.gvisor = measure(gvisor(&fixture, &uc));
+    }
+    if wanted(Only::Isolation) {
+        report.isolation = isolation::isolation(&fixture, &uc)?;
     }
     if wanted(Only::Container) {
         report.container = measure(containers(&fixture, &uc));
@@ -283,6 +293,9 @@ fn words(report: &Report) -> String {
             "Monitor of a detached workload: {:.2} MB PSS (measured; promise: {:.1} MB)\n",
             monitor.pss_mb, monitor.promise_mb
         ));
+    }
+    if !report.isolation.is_empty() {
+        text.push_str(&isolation::words(&report.isolation));
     }
     if let Some(pull) = &report.pull {
         text.push_str(&pull.words());

@@ -21,6 +21,7 @@ fn candidate(kind: RuntimeKind, start_ms: f64, overhead_mib: f64) -> Candidate {
         networks: BTreeSet::from([Network::None]),
         limits: BTreeSet::from([LimitKind::Memory]),
         isolation: kind.isolation(),
+        isolation_bits: Figure::assumed(0.5, "bit", "test"),
         shared_loopback: false,
         exec: false,
         gpu: false,
@@ -83,7 +84,7 @@ fn the_lightest_able_kind_wins() {
 fn each_need_excludes_who_cannot_meet_it_and_nobody_else() {
     type Change = fn(&mut Needs);
     type Ability = fn(&mut Candidate);
-    let cases: [(Change, Ability, &str); 8] = [
+    let cases: [(Change, Ability, &str); 9] = [
         (
             |n| n.network = Network::User,
             |c| {
