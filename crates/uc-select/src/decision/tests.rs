@@ -189,6 +189,7 @@ fn every_loser_has_a_reason() {
   score 18.0, modelled: start + 2 ms/MiB × overhead
   start 10 ms (measured: test)
   overhead 4 MiB (assumed: test)
+  reach of the host's kernel 0.5 bit (assumed: test)
 not chosen:
   gvisor: able, but heavier than container: score 200.0 against 18.0
   microvm: able, but heavier than container: score 760.0 against 18.0
