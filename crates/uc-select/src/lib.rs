@@ -4,17 +4,25 @@
 //! for each need that it misses. Then the lightest of those that are left wins, by a [`Score`] of start latency and
 //! memory overhead. The outcome depends on the arguments alone, not on their order.
 
+mod api;
 mod candidate;
 mod constants;
+mod coverage;
 mod decision;
 mod footprint;
 mod needs;
+mod records;
 mod requirement;
 mod score;
 mod syscalls;
 mod variant;
 
+pub use api::{
+    Claim, Comparison, Fate, Interface, Level, Mapping, Morphism, Support, calls, claims, compare,
+    function_count, mapping, nested_incompatibility, posix_subset, source_remarks, support,
+};
 pub use candidate::{Candidate, LimitKind, Unavailable};
+pub use coverage::{Confidence, Coverage, Finding, Prediction, Verdict, Weight, coverage};
 pub use decision::{Decision, Loser, Reason, Winner, choose};
 pub use footprint::{Architecture, Footprint, MAX_VARIANTS, Method, Usage};
 pub use needs::Needs;

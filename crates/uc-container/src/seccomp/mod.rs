@@ -120,4 +120,51 @@ mod tests {
             EPERM
         );
     }
+
+    /// `uc-select` tells users what a container's programs may call; it must be what the filter says.
+    #[test]
+    fn the_published_set_of_calls_is_that_of_the_filter() {
+        use uc_select::{Architecture, Interface, Level, support, syscall_number, variant};
+
+        let Ok(processor) = std::env::consts::ARCH.parse::<Architecture>() else {
+            eprintln!("skipped: no table for {}", std::env::consts::ARCH);
+            return;
+        };
+        let published = |call: &str, variant: Option<&str>| {
+            let answer = support(Interface::Container, processor, call, variant);
+            match (answer.level, answer.errno) {
+                (Level::Full, None) => ALLOW,
+                (Level::Refused, Some("EPERM")) => EPERM,
+                (Level::Refused, Some("ENOSYS")) => ENOSYS,
+                _ => panic!("{call}: {answer:?}"),
+            }
+        };
+        let number = |call: &str| syscall_number(processor, call).expect("known") as i64;
+        let checked = ["clone", "socket", "socketpair", "personality", "ioctl"];
+        for call in uc_select::syscall_names(processor) {
+            if !checked.contains(&call) {
+                let said = verdict(number(call), [0; 6]);
+                assert_eq!(published(call, None), said, "{call}");
+            }
+        }
+        let families = (0..46).flat_map(|family| (0..11).map(move |kind| (family, kind)));
+        let sockets = families.flat_map(|(family, kind)| {
+            [0, 1, 4, 6, 9, 12, 15, 17].map(|protocol| ("socket", [family, kind, protocol]))
+        });
+        let pairs = (0..46).map(|family| ("socketpair", [family, 1, 0]));
+        let clones = (7..32).map(|bit| ("clone", [1 << bit, 0, 0]));
+        let requests = (0x5400..0x5480).map(|request| ("ioctl", [0, request, 0]));
+        let personalities = [0, 8, 0x2_0000, 0x2_0008, 0x4_0000, u32::MAX];
+        let personalities = personalities.map(|value| ("personality", [value, 0, 0]));
+        let samples = sockets.chain(pairs).chain(clones).chain(requests);
+        for (call, [a, b, c]) in samples.chain(personalities) {
+            let wide = [a, b, c, 0, 0, 0].map(u64::from);
+            let name = variant(processor, call, &wide);
+            assert_eq!(
+                published(call, name.as_deref()),
+                verdict(number(call), [a, b, c, 0, 0, 0]),
+                "{call} {name:?}"
+            );
+        }
+    }
 }

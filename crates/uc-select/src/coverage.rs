@@ -1,0 +1,225 @@
+//! Whether a program would run on a runtime, judged by what it asks of its kernel.
+//!
+//! Every call of a [`Footprint`] is held against the runtime's answers. What is refused weighs by what is known of its users:
+//! the absence of some calls is harmless, since every user falls back; others are what their users came for. A program
+//! is expected to run if nothing essential is refused, and to fail if something is that it was seen to do.
+
+mod absences;
+
+use serde::Serialize;
+
+use crate::{
+    api::{Interface, Level, Support, answers, support},
+    footprint::{Footprint, Method, Usage},
+};
+
+/// How much of what a program asks for a runtime has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// All of it.
+    Full,
+    /// Not all; what is missing is named, and may not matter.
+    Partial,
+    /// Not what the program came for.
+    Not,
+}
+
+/// What is expected of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prediction {
+    /// It runs.
+    Runs,
+    /// Something is missing of which it is not known how programs take it.
+    Doubtful,
+    /// It fails, at least in part of what it does.
+    Fails,
+}
+
+/// How sure the prediction is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confidence {
+    /// Read from code: the program may never make the calls, or make others.
+    Low,
+    /// Seen in a run of which a part was missed.
+    Medium,
+    /// Seen in a whole run; what the program did not do then is still unknown.
+    High,
+}
+
+/// What the absence of a call means to its users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weight {
+    /// They do without.
+    Harmless,
+    /// Not known.
+    Unclear,
+    /// They came for it.
+    Essential,
+}
+
+/// A call, or one of its variants, that the runtime does not answer as Linux does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The call.
+    pub call: String,
+    /// The argument that decides, if one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// How often the program makes it.
+    pub count: u64,
+    /// What the runtime answers.
+    #[serde(flatten)]
+    pub support: Support,
+    /// What that means to the program.
+    pub weight: Weight,
+    /// Why; empty where the answer says enough.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// What a runtime has of what a program asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Coverage {
+    /// The runtime.
+    pub interface: Interface,
+    /// How much it has.
+    pub verdict: Verdict,
+    /// Whether the program is expected to run.
+    pub prediction: Prediction,
+    /// How sure that is.
+    pub confidence: Confidence,
+    /// How many different calls the program makes.
+    pub calls: usize,
+    /// How many of them, with all their variants, are answered as Linux does.
+    pub answered: usize,
+    /// The rest, heaviest first.
+    pub findings: Vec<Finding>,
+}
+
+impl Finding {
+    /// `ioctl(FICLONE)`, or the call alone.
+    pub fn name(&self) -> String {
+        match &self.variant {
+            Some(variant) => format!("{}({variant})", self.call),
+            None => self.call.clone(),
+        }
+    }
+}
+
+impl Coverage {
+    /// The findings of a weight, save calls that are merely not needed.
+    pub fn of(&self, weight: Weight) -> impl Iterator<Item = &Finding> {
+        self.findings
+            .iter()
+            .filter(move |one| one.weight == weight && one.support.level != Level::Unneeded)
+    }
+}
+
+/// Holds a program's calls against a runtime's.
+pub fn coverage(footprint: &Footprint, interface: impl Into<Interface>) -> Coverage {
+    let interface = interface.into();
+    let mut findings = Vec::new();
+    let mut answered = 0;
+    for (call, usage) in &footprint.calls {
+        let found = judge(footprint, interface, call, usage);
+        answered += usize::from(found.is_empty());
+        findings.extend(found);
+    }
+    findings.sort_by(|one, other| {
+        let key = |finding: &Finding| (finding.weight, finding.support.level);
+        key(other)
+            .cmp(&key(one))
+            .then_with(|| one.name().cmp(&other.name()))
+    });
+    let worst = findings.first().map_or(Weight::Harmless, |one| one.weight);
+    let prediction = match (worst, footprint.method) {
+        (Weight::Harmless, _) => Prediction::Runs,
+        (Weight::Essential, Method::Traced) => Prediction::Fails,
+        (Weight::Unclear, _) | (Weight::Essential, Method::Static) => Prediction::Doubtful,
+    };
+    Coverage {
+        interface,
+        verdict: verdict(&findings),
+        prediction,
+        confidence: match footprint.method {
+            Method::Static => Confidence::Low,
+            Method::Traced if footprint.gaps.is_empty() => Confidence::High,
+            Method::Traced => Confidence::Medium,
+        },
+        calls: footprint.calls.len(),
+        answered,
+        findings,
+    }
+}
+
+fn verdict(findings: &[Finding]) -> Verdict {
+    let missed =
+        |finding: &&Finding| !matches!(finding.support.level, Level::Unneeded | Level::Start);
+    match findings.iter().filter(missed).map(|one| one.weight).max() {
+        None => Verdict::Full,
+        Some(Weight::Harmless | Weight::Unclear) => Verdict::Partial,
+        Some(Weight::Essential) => Verdict::Not,
+    }
+}
+
+/// What of one call is not answered as Linux does.
+fn judge(footprint: &Footprint, interface: Interface, call: &str, usage: &Usage) -> Vec<Finding> {
+    let answer = |variant| support(interface, footprint.architecture, call, variant);
+    let whole = answer(None);
+    let finding = |support: Support, variant: Option<&str>, count: u64| {
+        let (weight, reason) = weigh(footprint, call, variant, &support, count);
+        Finding {
+            call: call.to_owned(),
+            variant: variant.map(str::to_owned),
+            count,
+            support,
+            weight,
+            reason,
+        }
+    };
+    let mut findings = Vec::new();
+    // Of a run it is known that no argument decided where none is noted.
+    let is_plain = footprint.method == Method::Traced && answers(interface).is_by_argument(call);
+    let mut rest = if is_plain { 0 } else { usage.count };
+    for (variant, &count) in &usage.variants {
+        let support = answer(Some(variant));
+        // What the variant shares with its call is said once, with the call.
+        if support != whole || support.level == Level::Refused {
+            rest = rest.saturating_sub(count);
+            findings.push(finding(support, Some(variant), count));
+        }
+    }
+    findings.retain(|finding| finding.support.level != Level::Full);
+    if whole.level != Level::Full && rest > 0 {
+        findings.push(finding(whole, None, rest));
+    }
+    findings
+}
+
+/// What an answer means to the program, and why.
+fn weigh(
+    footprint: &Footprint,
+    call: &str,
+    variant: Option<&str>,
+    support: &Support,
+    count: u64,
+) -> (Weight, String) {
+    match support.level {
+        Level::Full | Level::Partial | Level::Unneeded | Level::Emulated => {
+            (Weight::Harmless, String::new())
+        }
+        Level::Start if count <= 1 => (Weight::Harmless, String::new()),
+        Level::Differs => (
+            Weight::Unclear,
+            "nothing tells the program that the effect is missing".into(),
+        ),
+        Level::Start | Level::Refused => absences::weigh(footprint.architecture, call, variant),
+    }
+}
+
+#[cfg(test)]
+mod tests;
