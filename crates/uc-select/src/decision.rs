@@ -26,6 +26,9 @@ pub struct Winner {
     pub score: Score,
     /// Why it was chosen.
     pub reasons: Vec<Reason>,
+    /// On what it rests that it answers the program's system calls: a trace, or a guess. Empty for what is no Linux program.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub calls: String,
 }
 
 /// A kind that was not chosen.
@@ -93,6 +96,7 @@ pub fn choose(needs: &Needs, candidates: &[Candidate]) -> Decision {
         winner: winner.map(|(kind, score)| Winner {
             kind,
             reasons: why(needs, heavier.len()),
+            calls: crate::evidence::words(needs, kind),
             score,
         }),
         losers: heavier.into_iter().chain(losers).collect(),
@@ -209,6 +213,9 @@ impl fmt::Display for Decision {
                     "  reach of the host's kernel {}",
                     winner.score.isolation_bits
                 )?;
+                if !winner.calls.is_empty() {
+                    writeln!(f, "  system calls: {}", winner.calls)?;
+                }
             }
             None => writeln!(f, "runtime: none is able and safe for this workload")?,
         }

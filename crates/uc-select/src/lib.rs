@@ -9,6 +9,7 @@ mod candidate;
 mod constants;
 mod coverage;
 mod decision;
+mod evidence;
 mod footprint;
 mod needs;
 mod records;

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use uc_model::{Bytes, Isolation, MilliCpu, PayloadFormat, RuntimeChoice, workload::Network};
 
+use crate::footprint::Footprint;
+
 /// What a workload needs of its sandbox.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Needs {
@@ -28,6 +30,9 @@ pub struct Needs {
     pub shared_loopback: bool,
     /// Whether it has exec probes.
     pub exec_probes: bool,
+    /// What its program asks of a kernel, where that is known.
+    #[serde(skip)]
+    pub footprint: Option<Footprint>,
     /// Whether it needs a GPU.
     pub gpu: bool,
 }
