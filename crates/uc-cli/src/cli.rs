@@ -83,6 +83,7 @@ pub(crate) enum Command {
     Run(commands::run::RunArgs),
     Explain(commands::explain::ExplainArgs),
     Doctor(commands::doctor::DoctorArgs),
+    Compat(commands::compat::CompatArgs),
     Ps(commands::ps::PsArgs),
     Logs(commands::logs::LogsArgs),
     Stats(commands::stats::StatsArgs),

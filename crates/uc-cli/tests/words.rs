@@ -25,6 +25,7 @@ fn help() {
         &["run"],
         &["explain"],
         &["doctor"],
+        &["compat"],
         &["ps"],
         &["logs"],
         &["stats"],

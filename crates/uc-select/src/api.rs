@@ -12,7 +12,7 @@ pub use comparison::{Comparison, calls, compare, posix_subset};
 pub use interface::Interface;
 pub use mapping::{Fate, Mapping, Morphism, mapping};
 pub use source::{Claim, claims, nested_incompatibility, source_remarks};
-pub use support::{Level, Support, function_count, support};
+pub use support::{ArgumentRule, Level, Support, argument_rules, function_count, support};
 
 #[cfg(test)]
 mod tests;

@@ -217,8 +217,28 @@ fn weigh(
             Weight::Unclear,
             "nothing tells the program that the effect is missing".into(),
         ),
-        Level::Start | Level::Refused => absences::weigh(footprint.architecture, call, variant),
+        Level::Start | Level::Refused => {
+            let known = absences::weigh(footprint.architecture, call, variant);
+            if SPEAKS.contains(&call) && is_local(footprint) {
+                let reason =
+                    "speaks over local sockets, perhaps to a name service that it can do without";
+                return (known.0.min(Weight::Unclear), reason.into());
+            }
+            known
+        }
     }
+}
+
+/// Calls of whoever speaks over a socket that it has made.
+const SPEAKS: [&str; 6] = [
+    "connect", "sendto", "sendmsg", "sendmmsg", "recvmsg", "recvfrom",
+];
+
+/// Whether all sockets that were seen are local ones.
+fn is_local(footprint: &Footprint) -> bool {
+    footprint.calls.get("socket").is_some_and(|usage| {
+        !usage.variants.is_empty() && usage.variants.keys().all(|one| one.starts_with("AF_UNIX:"))
+    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod attest;
 pub(crate) mod bench;
+pub(crate) mod compat;
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod energy;
@@ -39,6 +40,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Run(args) => run::run(args, format?),
         Command::Explain(args) => explain::explain(args, format?),
         Command::Doctor(args) => doctor::doctor(args, format?),
+        Command::Compat(args) => compat::compat(args, format?),
         Command::Ps(args) => ps::ps(args, format?),
         Command::Logs(args) => logs::logs(args, format?),
         Command::Stats(args) => stats::stats(args, format?),

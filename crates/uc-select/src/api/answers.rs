@@ -5,7 +5,7 @@ use std::{
     sync::OnceLock,
 };
 
-use super::{Interface, Level, Support};
+use super::{Interface, Level, Support, support::ArgumentRule};
 use crate::{
     footprint::Architecture,
     records::{Record, matches, records},
@@ -30,6 +30,8 @@ pub(crate) struct Answers {
     arguments: BTreeMap<&'static str, Arguments>,
     /// Calls that lack nothing but what `arguments` say.
     by_argument: BTreeSet<&'static str>,
+    /// The same as `arguments`, in the order and grouping of the data.
+    pub(super) rules: Vec<ArgumentRule>,
     /// How many functions stand for calls.
     pub(super) functions: usize,
 }
@@ -122,13 +124,21 @@ impl Answers {
         let (support, patterns) = match record.keyword {
             "differs" => (Support::new(Level::Differs, note), rest),
             "partial-variant" => (Support::new(Level::Partial, note), rest),
+            "emulated-variant" => (Support::new(Level::Emulated, note), rest),
             "knows" | "lacks" => {
                 let (errno, patterns) = rest.split_first()?;
                 (Support::refused(errno, note), patterns)
             }
             _ => return None,
         };
-        if record.keyword == "knows" {
+        let is_list_of_known = record.keyword == "knows";
+        self.rules.push(ArgumentRule {
+            call,
+            patterns: patterns.to_vec(),
+            all_but: is_list_of_known,
+            support: support.clone(),
+        });
+        if is_list_of_known {
             arguments.known.extend(patterns);
             arguments.otherwise = Some(support);
         } else {

@@ -99,6 +99,25 @@ pub fn support(
         .unwrap_or(whole)
 }
 
+/// Arguments of a call that a runtime answers in their own way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ArgumentRule {
+    /// The call.
+    pub call: &'static str,
+    /// Forms of variants; `*` stands for anything.
+    pub patterns: Vec<&'static str>,
+    /// Whether the answer is to every variant *but* these.
+    pub all_but: bool,
+    /// The answer.
+    #[serde(flatten)]
+    pub support: Support,
+}
+
+/// The rules of a runtime about arguments.
+pub fn argument_rules(interface: Interface) -> &'static [ArgumentRule] {
+    &answers(interface).rules
+}
+
 /// How many functions an interface has that is not made of system calls: those of WASI.
 pub fn function_count(interface: Interface) -> Option<usize> {
     match answers(interface).functions {

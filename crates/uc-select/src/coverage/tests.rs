@@ -82,7 +82,7 @@ fn programs_that_came_for_what_gvisor_lacks_fail() {
         "socket(AF_NETLINK:SOCK_RAW:NETLINK_NETFILTER)",
         "ioctl(KVM_CREATE_VM)",
         "seccomp(SECCOMP_SET_MODE_FILTER:SECCOMP_FILTER_FLAG_NEW_LISTENER)",
-        "unshare(CLONE_NEWCGROUP)",
+        "clone(CLONE_NEWCGROUP)",
         "fsopen",
     ] {
         assert_eq!(
@@ -104,6 +104,7 @@ fn what_is_not_known_is_doubtful() {
         "ioctl(0xc0de)",
         "setsockopt(IPPROTO_TCP:TCP_ULP)",
         "mmap(MAP_HUGETLB)",
+        "unshare(CLONE_NEWCGROUP)",
         "syscall_999",
     ] {
         assert_eq!(
@@ -153,6 +154,14 @@ fn webassembly_has_no_processes_and_sockets_by_version() {
             "{calls}"
         );
     }
+    // A look-up of a name asks a service over a local socket, if there is one.
+    let lookup = "socket(AF_UNIX:SOCK_STREAM) connect";
+    assert_eq!(predict(lookup, Interface::WasiP1), Prediction::Doubtful);
+    assert_eq!(
+        predict("clone(CLONE_THREAD)", Interface::WasiP1),
+        Prediction::Doubtful
+    );
+    assert_eq!(predict("clone", Interface::WasiP1), Prediction::Fails);
     let client = "socket(AF_INET:SOCK_STREAM) connect sendto recvfrom";
     assert_eq!(predict(client, Interface::WasiP1), Prediction::Fails);
     assert_eq!(predict(client, Interface::WasiP2), Prediction::Runs);
