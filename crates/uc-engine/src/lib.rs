@@ -6,6 +6,7 @@
 
 pub mod decide;
 mod environment;
+pub mod footprints;
 pub mod home;
 mod lifecycle;
 mod network;
@@ -22,6 +23,7 @@ pub mod sbom;
 mod stop_signal;
 mod supervise;
 pub mod timing;
+mod tracing;
 pub mod trust;
 mod unpack;
 mod volumes;

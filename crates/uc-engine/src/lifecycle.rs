@@ -18,6 +18,7 @@ use uc_model::{
     workload::{Container, Network, RestartPolicy, Workload},
 };
 use uc_sandbox::{DestroyRequest, Exit, HttpGrant, Limit, Mount, PrepareRequest, Sandbox};
+use uc_select::Footprint;
 
 use crate::{
     Engine,
@@ -30,6 +31,7 @@ use crate::{
     removal::{VOLUMES, sandbox_directory},
     resolve::{Resolved, ResolvedContainer},
     timing::{Stage, Timings},
+    tracing::Tracing,
     volumes,
 };
 
@@ -109,6 +111,8 @@ pub struct RunRequest {
     pub output_to_stderr: bool,
     /// Whether the moment of the first output is wanted. It is seen where output passes through us, which costs time.
     pub time_output: bool,
+    /// Whether its system calls are recorded, and added to what is known of its images.
+    pub trace: bool,
     /// The clock, with the stages so far.
     pub timings: Timings,
     /// How to end it.
@@ -128,6 +132,9 @@ pub struct Outcome {
     pub containers: BTreeMap<String, ContainerRecord>,
     /// More to say about the end.
     pub message: Option<String>,
+    /// What the system calls of each container were, where they were recorded.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub footprints: BTreeMap<String, Footprint>,
     /// The stages of the run.
     #[serde(skip)]
     pub timings: Timings,
@@ -149,6 +156,7 @@ pub(crate) struct Pod {
     pub(crate) time_output: bool,
     pub(crate) first_output: Arc<OnceLock<Instant>>,
     pub(crate) stopper: Stopper,
+    pub(crate) tracing: Option<Arc<Tracing>>,
     announced: AtomicBool,
     own_directories: Vec<PathBuf>,
 }
@@ -191,6 +199,7 @@ impl Engine {
         let destroyed = pod.destroy().await;
         let (exit_code, message) = ran?;
         destroyed?;
+        let footprints = self.keep_footprints(&pod)?;
         timings.end(Stage::Exit);
         pod.owned.change(|record| {
             record.phase = Phase::Exited;
@@ -206,8 +215,27 @@ impl Engine {
             exit_code,
             containers: record.containers,
             message,
+            footprints,
             timings,
         })
+    }
+
+    /// Adds what was recorded of each container to what is known of its image.
+    fn keep_footprints(&self, pod: &Pod) -> Result<BTreeMap<String, Footprint>> {
+        let Some(tracing) = &pod.tracing else {
+            return Ok(BTreeMap::new());
+        };
+        let mut footprints = BTreeMap::new();
+        for (index, footprint) in tracing.finish()? {
+            let Some(content) = pod.contents.get(index) else {
+                continue;
+            };
+            if let Some(digest) = &content.digest {
+                self.footprints().add(digest, footprint.clone())?;
+            }
+            footprints.insert(content.name.clone(), footprint);
+        }
+        Ok(footprints)
     }
 
     pub(crate) async fn prepare(&self, owned: Owned, request: RunRequest) -> Result<Pod> {
@@ -263,6 +291,7 @@ impl Engine {
             time_output: request.time_output,
             first_output: Arc::new(OnceLock::new()),
             stopper: request.stopper,
+            tracing: request.trace.then(Arc::default),
             announced: AtomicBool::new(false),
             own_directories: vec![
                 self.home().workloads(),

@@ -115,6 +115,11 @@ impl Pod {
                     .or((is_rootfs && self.can_limit_pids).then_some(DEFAULT_PIDS_LIMIT)),
             },
             seccomp_profile: self.seccomp_profile(container)?,
+            call_listener: self
+                .tracing
+                .as_ref()
+                .filter(|_| is_rootfs)
+                .map(|tracing| tracing.listener(index)),
         };
         self.check_sources(&request)?;
         let response = sandbox
