@@ -16,11 +16,13 @@ use uc_sandbox::{
 
 use crate::{
     environment,
-    lifecycle::{Pod, StopLevel},
+    lifecycle::Pod,
     output::{Sink, Stream},
     probes, process,
     resolve::Content,
-    stop_signal, volumes,
+    stop_signal,
+    stopper::StopLevel,
+    volumes,
 };
 
 /// The most processes and threads of a container whose manifest sets no limit, where the host can enforce one.
