@@ -22,7 +22,7 @@ pub(super) struct Body {
     /// The first instruction of each run, ascending.
     starts: Vec<usize>,
     convention: Convention,
-    /// What a call changes: all registers in Go, those of the platform's convention elsewhere.
+    /// What is lost in a call: all registers in Go, whose results can be in any of them.
     lost_in_call: u32,
 }
 
@@ -49,6 +49,7 @@ impl Body {
                     starts.push(index + 1);
                 }
                 Flow::Jump(_) | Flow::Stop => starts.push(index + 1),
+                Flow::Call(Target::Direct(to)) => starts.extend(body.index(to)),
                 Flow::Next | Flow::Kernel | Flow::Call(_) => {}
             }
         }
@@ -113,8 +114,15 @@ impl Body {
             return entries;
         };
         *first = Some(State::at_entry(&self.convention));
-        let orphans = self.orphans();
         let mut pending: Vec<usize> = vec![0];
+        // What is called here is entered with more than one stack.
+        for block in self.called().into_iter().filter(|block| *block != 0) {
+            if let Some(entry) = entries.get_mut(block) {
+                *entry = Some(State::unknown());
+                pending.push(block);
+            }
+        }
+        let orphans = self.orphans();
         // Whether what is known there comes from behind a call alone.
         let mut doubtful = vec![false; self.starts.len()];
         let mut is_pending = vec![false; self.starts.len()];
@@ -163,6 +171,21 @@ impl Body {
             }
         }
         entries
+    }
+
+    /// Runs that are called from within.
+    fn called(&self) -> Vec<usize> {
+        let mut called: Vec<usize> = self
+            .instructions
+            .iter()
+            .filter_map(|instruction| match instruction.flow {
+                Flow::Call(Target::Direct(to)) => self.starts.binary_search(&self.index(to)?).ok(),
+                _ => None,
+            })
+            .collect();
+        called.sort_unstable();
+        called.dedup();
+        called
     }
 
     /// Whether a run ends with a call: what it calls may never return, and what follows then belongs to something else.
