@@ -1,5 +1,12 @@
 //! Static scans of real programs beside what strace sees of them, of programs built on the spot, and of hostile files.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests fail by panicking and say what they skip"
+)]
+
 #[path = "scan/build.rs"]
 mod build;
 #[path = "scan/hostile.rs"]
