@@ -1,6 +1,6 @@
 //! What registers hold at the places of a function that matter: numbers followed through its jumps until nothing changes.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use super::{
     code::{self, Convention},
@@ -66,6 +66,12 @@ impl Body {
             .ok()
     }
 
+    /// Whether it has an instruction that goes to the kernel: in bytes that look like one there often is none.
+    pub(super) fn makes_calls(&self) -> bool {
+        let mut all = self.instructions.iter();
+        all.any(|instruction| instruction.flow == Flow::Kernel)
+    }
+
     /// Shows each instruction with what is known before it.
     pub(super) fn visit(&self, mut show: impl FnMut(&Instruction, &State)) {
         for (block, entry) in self.entries().into_iter().enumerate() {
@@ -114,27 +120,24 @@ impl Body {
             return entries;
         };
         *first = Some(State::at_entry(&self.convention));
-        let mut pending: Vec<usize> = vec![0];
+        // In the order of addresses, so that most runs are followed when all before them have been.
+        let mut pending = BTreeSet::from([0_usize]);
         // What is called here is entered with more than one stack.
         for block in self.called().into_iter().filter(|block| *block != 0) {
             if let Some(entry) = entries.get_mut(block) {
                 *entry = Some(State::unknown());
-                pending.push(block);
+                pending.insert(block);
             }
         }
         let orphans = self.orphans();
         // Whether what is known there comes from behind a call alone.
         let mut doubtful = vec![false; self.starts.len()];
-        let mut is_pending = vec![false; self.starts.len()];
         let mut left = MAX_ROUNDS.saturating_mul(self.starts.len());
-        while let Some(block) = pending.pop() {
+        while let Some(block) = pending.pop_first() {
             if left == 0 {
                 return vec![Some(State::unknown()); self.starts.len()];
             }
             left -= 1;
-            if let Some(waits) = is_pending.get_mut(block) {
-                *waits = false;
-            }
             let Some(mut state) = entries.get(block).cloned().flatten() else {
                 continue;
             };
@@ -164,9 +167,8 @@ impl Body {
                         true
                     }
                 };
-                if let Some(waits) = is_pending.get_mut(next).filter(|waits| changed && !**waits) {
-                    *waits = true;
-                    pending.push(next);
+                if changed {
+                    pending.insert(next);
                 }
             }
         }

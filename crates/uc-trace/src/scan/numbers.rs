@@ -109,6 +109,9 @@ impl<'r, 'u, 'a> Numbers<'r, 'u, 'a> {
         let Some(unit) = self.units.get(function.0) else {
             return;
         };
+        if !body.makes_calls() {
+            return;
+        }
         let convention = code::convention(unit.elf.architecture);
         body.visit(|instruction, state| {
             if instruction.flow == Flow::Kernel && core.contains(&instruction.address) {
