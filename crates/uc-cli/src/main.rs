@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod csv;
+mod drivers;
 mod figures;
 mod key_file;
 mod name_service;
@@ -19,11 +20,10 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     name_service::use_built_in();
-    if env::args_os()
-        .next()
-        .is_some_and(|name| name == commands::monitor::NAME)
-    {
-        return commands::monitor::monitor();
+    match env::args_os().next() {
+        Some(name) if name == commands::monitor::NAME => return commands::monitor::monitor(),
+        Some(name) if name == uc_oci_runtime::SUPERVISOR => return uc_oci_runtime::supervise(),
+        _ => {}
     }
     let cli = cli::Cli::parse();
     match commands::run(&cli) {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use uc_linux::{
     cgroup::{Layout, Version, controller_of},
     idmap::{IdMapping, MapWriter},
-    network,
+    isolation, network,
     userns::Worker,
 };
 use uc_model::{Facility, Figure, Isolation, PayloadFormat, RuntimeKind, workload::Network};
@@ -54,6 +54,8 @@ fn offer(layout: &Layout, user_mode_network: bool) -> Offer {
             .filter(|limit| layout.place(controller_of(*limit)).is_some())
             .collect(),
         isolation: Isolation::SharedKernel,
+        isolation_bits: isolation::of_allow_list(),
+        shared_loopback: true,
         exec: true,
         start_ms: Figure::assumed(
             8.0,

@@ -126,7 +126,9 @@ fn needs(workload: &Workload, container: &Container, content: &ResolvedContainer
         ignore_unenforceable_limits: workload.ignore_unenforceable_limits,
         isolation: workload.isolation,
         runtime: workload.runtime,
+        shared_loopback: workload.containers.len() > 1,
         exec_probes: probes.into_iter().flatten().any(is_exec),
+        footprint: content.footprint.clone(),
         gpu: false,
     }
 }
@@ -151,6 +153,8 @@ fn candidate(probe: &Probe) -> Candidate {
             .map(|limit| limit_kind(*limit))
             .collect(),
         isolation: offer.isolation,
+        isolation_bits: offer.isolation_bits.clone(),
+        shared_loopback: offer.shared_loopback,
         exec: offer.exec,
         gpu: false,
         start_ms: offer.start_ms.clone(),

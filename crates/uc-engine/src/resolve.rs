@@ -8,7 +8,7 @@ use std::{
 
 use uc_image::{
     Image, ImageConfig, ImageKind, Progress,
-    image::{BlobSource, architecture},
+    image::{BlobSource, Build, architecture},
     layout::{Layout as _, LayoutArchive, LayoutDirectory},
     registry::Credentials,
     store::Store,
@@ -16,12 +16,16 @@ use uc_image::{
 };
 use uc_linux::IdMapping;
 use uc_model::{
-    Digest, PayloadFormat, Problem, Result,
+    Digest, PayloadFormat, Problem, Result, RuntimeChoice, RuntimeKind,
     workload::{Container, ImageSource, Workload},
 };
+use uc_select::Footprint;
 use uc_wasm::WasmFacts;
 
-use crate::{Engine, environment, home::make_private, stop_signal, unpack::MappedUnpacker};
+use crate::{
+    Engine, environment, footprints::Footprints, home::make_private, stop_signal,
+    unpack::MappedUnpacker,
+};
 
 /// A workload with the content of its containers at hand.
 pub struct Resolved {
@@ -43,6 +47,8 @@ pub struct ResolvedContainer {
     pub digest: Option<Digest>,
     /// The digest that its name stands for: of an index that lists the manifest, or the manifest's own.
     pub named_digest: Option<Digest>,
+    /// What is known of its program's system calls.
+    pub footprint: Option<Footprint>,
 }
 
 /// What a container executes.
@@ -72,6 +78,37 @@ impl Content {
     }
 }
 
+/// Which build of an image a runtime wants. Left to `uc`, it is that for this processor: what its author builds for it is
+/// what its author runs.
+fn build(runtime: RuntimeChoice) -> Build {
+    match runtime {
+        RuntimeChoice::Fixed(RuntimeKind::Wasm) => Build::Wasm,
+        RuntimeChoice::Fixed(_) | RuntimeChoice::Auto => Build::Native,
+    }
+}
+
+impl Resolved {
+    /// Leaves the choice of a runtime no more to `uc` where a trace is wanted: calls can be heard where the host's kernel
+    /// answers them.
+    pub fn prefer_traceable(&mut self) {
+        let mut contents = self.containers.iter().map(|container| &container.content);
+        if self.workload.runtime == RuntimeChoice::Auto
+            && contents.all(|content| matches!(content, Content::Rootfs { .. }))
+        {
+            self.workload.runtime = RuntimeChoice::Fixed(RuntimeKind::Container);
+        }
+    }
+
+    /// Takes a footprint for what is known of each container's program, where one is given.
+    pub fn know(&mut self, footprint: Option<&Footprint>) {
+        if let Some(footprint) = footprint {
+            for container in &mut self.containers {
+                container.footprint = Some(footprint.clone());
+            }
+        }
+    }
+}
+
 impl Engine {
     /// Finds, pulls and unpacks what the containers need. Blobs are checked against their digests on the way.
     ///
@@ -90,7 +127,7 @@ impl Engine {
         {
             for (index, container) in group.iter().enumerate() {
                 let resolved = self
-                    .resolve_container(container, progress)
+                    .resolve_container(container, build(workload.runtime), progress)
                     .map_err(blame(format!("{field}[{index}].image")))?;
                 // A user that does not exist, or is root against the manifest's word, is known here.
                 let process = environment::process(&workload, container, &resolved)
@@ -111,6 +148,7 @@ impl Engine {
     fn resolve_container(
         &self,
         container: &Container,
+        build: Build,
         progress: &dyn Progress,
     ) -> Result<ResolvedContainer> {
         let name = container.name.clone();
@@ -127,20 +165,21 @@ impl Engine {
                     config: ImageConfig::default(),
                     digest: None,
                     named_digest: None,
+                    footprint: None,
                 })
             }
             ImageSource::OciLayout { directory, tag } => {
-                let layout = LayoutDirectory::open(directory)?;
+                let layout = LayoutDirectory::open(directory)?.preferring(build);
                 let image = layout.image(tag.as_deref())?;
                 self.resolve_image(container, &image, &layout)
             }
             ImageSource::OciArchive { file, tag } => {
-                let archive = LayoutArchive::open(file)?;
+                let archive = LayoutArchive::open(file)?.preferring(build);
                 let image = archive.image(tag.as_deref())?;
                 self.resolve_image(container, &image, &archive)
             }
             ImageSource::Registry { reference } => {
-                let store = Store::open(&self.home().images())?;
+                let store = Store::open(&self.home().images())?.preferring(build);
                 let credentials = Credentials::from_environment();
                 let image = store.resolve(
                     &reference.parse()?,
@@ -186,7 +225,13 @@ impl Engine {
             config: image.config.clone(),
             digest: Some(image.manifest_digest.clone()),
             named_digest: Some(image.named_digest.clone()),
+            footprint: self.footprints().find(&image.manifest_digest),
         })
+    }
+
+    /// What is known of the system calls of images' programs.
+    pub fn footprints(&self) -> Footprints {
+        Footprints::new(self.home().footprints())
     }
 
     /// Unpacks an image's layers, as running it would.

@@ -74,6 +74,11 @@ pub trait BlobSource: Send + Sync {
     /// A name for messages.
     fn place(&self) -> String;
 
+    /// Which of several builds of an image is wanted.
+    fn build(&self) -> Build {
+        Build::Native
+    }
+
     /// The repository that the blobs are in, where they are in one: its registry can hand them on by itself.
     fn repository(&self) -> Option<&Reference> {
         None
@@ -135,7 +140,7 @@ fn resolve_in(source: &dyn BlobSource, named: &Descriptor, reference: &str) -> R
             .map_err(|problem| problem.within(&descriptor.digest))?
         {
             Document::Index(index) => {
-                descriptor = for_this_machine(&index.manifests)
+                descriptor = for_this_machine(&index.manifests, source.build())
                     .ok_or_else(|| no_platform(&index))?
                     .clone();
             }
@@ -194,10 +199,20 @@ pub(crate) fn document(bytes: &[u8], announced: &str) -> Result<Document> {
     }
 }
 
-/// The manifest for this machine: its own architecture first, then WebAssembly, then one that does not say.
-pub(crate) fn for_this_machine(manifests: &[Descriptor]) -> Option<&Descriptor> {
+/// Which of an image's builds is wanted, where it has several.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Build {
+    /// That for this processor, else the one in WebAssembly.
+    #[default]
+    Native,
+    /// That in WebAssembly, else the one for this processor.
+    Wasm,
+}
+
+/// The manifest for this machine: the build that is wanted first, then the other, then one that does not say.
+pub(crate) fn for_this_machine(manifests: &[Descriptor], build: Build) -> Option<&Descriptor> {
     let rank = |descriptor: &Descriptor| match &descriptor.platform {
-        Some(platform) => rank_platform(platform),
+        Some(platform) => rank_platform(platform, build),
         None if media::is_index(&descriptor.media_type)
             || media::is_manifest(&descriptor.media_type) =>
         {
@@ -212,11 +227,12 @@ pub(crate) fn for_this_machine(manifests: &[Descriptor]) -> Option<&Descriptor> 
         .map(|(_, descriptor)| descriptor)
 }
 
-fn rank_platform(platform: &Platform) -> Option<u8> {
+fn rank_platform(platform: &Platform, build: Build) -> Option<u8> {
+    let native = if build == Build::Wasm { 6 } else { 0 };
     // On amd64 a variant such as v3 asks for newer processors: the plain one runs everywhere.
     let variant = u8::from(platform.variant.is_some() && architecture() == "amd64");
     match (platform.os.as_str(), platform.architecture.as_str()) {
-        ("linux", own) if own == architecture() => Some(variant),
+        ("linux", own) if own == architecture() => Some(native + variant),
         ("wasip2" | "wasip1" | "wasi", _) => Some(4),
         (_, "wasm" | "wasm32") => Some(5),
         _ => None,

@@ -15,7 +15,7 @@ pub use writer::{ConfigDraft, LayoutWriter};
 use uc_model::{Digest, Problem, Result};
 
 use crate::{
-    image::{self, BlobSource, Image},
+    image::{self, BlobSource, Build, Image},
     spec::{Descriptor, Index},
 };
 
@@ -39,7 +39,8 @@ pub trait Layout: BlobSource + Sized {
     /// Not found, listing the tags there are; else those of [`image::resolve`].
     fn image(&self, tag: Option<&str>) -> Result<Image> {
         let index = self.index()?;
-        let named = named(&index, tag).map_err(|problem| problem.within(self.place()))?;
+        let named =
+            named(&index, tag, self.build()).map_err(|problem| problem.within(self.place()))?;
         let reference = match tag {
             Some(tag) => format!("{}:{tag}", self.place()),
             None => self.place(),
@@ -49,7 +50,7 @@ pub trait Layout: BlobSource + Sized {
 }
 
 /// The descriptor that a tag names.
-fn named<'a>(index: &'a Index, tag: Option<&str>) -> Result<&'a Descriptor> {
+fn named<'a>(index: &'a Index, tag: Option<&str>, build: Build) -> Result<&'a Descriptor> {
     let tags = || {
         let mut tags: Vec<&str> = index
             .manifests
@@ -90,7 +91,7 @@ fn named<'a>(index: &'a Index, tag: Option<&str>) -> Result<&'a Descriptor> {
         [only] => Some(only),
         // One image built for several machines, listed without an index of its own.
         several if same_name(several) && several.iter().all(|one| one.platform.is_some()) => {
-            image::for_this_machine(several)
+            image::for_this_machine(several, build)
         }
         several if several.iter().all(|one| one.digest == several[0].digest) => several.first(),
         _ if tag.is_some() => {

@@ -30,6 +30,6 @@ pub mod verify;
 pub mod walk;
 
 pub use config::ImageConfig;
-pub use image::{Image, ImageKind, Layer};
+pub use image::{Build, Image, ImageKind, Layer};
 pub use progress::{NoProgress, Progress};
 pub use reference::Reference;

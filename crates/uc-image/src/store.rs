@@ -18,7 +18,7 @@ use uc_model::{Digest, Problem, Result, workload::PullPolicy};
 
 use crate::{
     bounds,
-    image::{self, BlobSource, Document, Image},
+    image::{self, BlobSource, Build, Document, Image},
     layout::{Layout, LayoutDirectory, MARKER},
     progress::Progress,
     reference::Reference,
@@ -79,6 +79,14 @@ impl Store {
         Ok(Self {
             layout: LayoutDirectory::open(directory)?,
         })
+    }
+
+    /// The same, choosing this build where an image has several.
+    #[must_use]
+    pub fn preferring(self, build: Build) -> Self {
+        Self {
+            layout: self.layout.preferring(build),
+        }
     }
 
     /// The image of a reference, pulled where the policy says so.
@@ -305,6 +313,10 @@ impl Layout for Store {
 impl BlobSource for Store {
     fn open_unverified(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
         self.layout.open_unverified(descriptor)
+    }
+
+    fn build(&self) -> Build {
+        self.layout.build()
     }
 
     fn place(&self) -> String {

@@ -11,12 +11,14 @@ pub mod cgroup;
 pub mod exit;
 pub mod id_maps;
 pub mod idmap;
+pub mod isolation;
 pub mod mount_points;
 pub mod namespaces;
 pub mod network;
 pub mod scratch;
 pub mod sources;
 pub mod sys;
+pub mod syscall_policy;
 pub mod userns;
 
 pub use idmap::{Extent, IdMapping, MapWriter};

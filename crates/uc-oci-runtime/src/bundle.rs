@@ -1,12 +1,13 @@
 //! The bundle's `config.json` (OCI runtime specification 1.0.2), made from a container's request.
 
 use serde_json::{Value, json};
-use uc_model::{Problem, Result};
+use uc_model::{Problem, Result, workload::Network};
 use uc_sandbox::{CreateRequest, MountSource, Process};
 
 use crate::{
     flavour::Flavour,
     order::{PLACE, Volume},
+    seccomp,
 };
 
 /// The version of the specification that the oldest runtimes understood here know.
@@ -29,9 +30,9 @@ pub(crate) fn bundle(
     request: &CreateRequest,
     hostname: &str,
     flavour: Flavour,
-    host_network: bool,
+    network: Network,
 ) -> Result<Bundle> {
-    let mut mounts = system_mounts(flavour, host_network);
+    let mut mounts = system_mounts(flavour, network);
     let mut volumes = Vec::new();
     for mount in &request.mounts {
         let access = if mount.read_only { "ro" } else { "rw" };
@@ -54,13 +55,23 @@ pub(crate) fn bundle(
             }
         }
     }
+    let mut namespaces = vec![
+        json!({"type": "pid"}),
+        json!({"type": "mount"}),
+        json!({"type": "ipc"}),
+        json!({"type": "uts"}),
+    ];
+    if flavour == Flavour::Runsc && network == Network::User {
+        // gVisor takes over the interfaces of the namespace that it is given: the supervisor's, which is process 1.
+        namespaces.push(json!({"type": "network", "path": "/proc/1/ns/net"}));
+    }
     let mut linux = json!({
-        "namespaces": [{"type": "pid"}, {"type": "mount"}, {"type": "ipc"}, {"type": "uts"}],
+        "namespaces": namespaces,
         "maskedPaths": MASKED,
         "readonlyPaths": READ_ONLY,
     });
-    if let Some(profile) = &request.seccomp_profile {
-        linux["seccomp"] = seccomp(profile)?;
+    if let Some(profile) = seccomp(request.seccomp_profile.as_deref(), flavour)? {
+        linux["seccomp"] = profile;
     }
     let config = json!({
         "ociVersion": VERSION,
@@ -95,7 +106,7 @@ pub(crate) fn process(process: &Process) -> Value {
 }
 
 /// What the specification asks of every Linux container, and what programs expect.
-fn system_mounts(flavour: Flavour, host_network: bool) -> Vec<Value> {
+fn system_mounts(flavour: Flavour, network: Network) -> Vec<Value> {
     let mut mounts = vec![
         json!({"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]}),
         json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs",
@@ -106,7 +117,7 @@ fn system_mounts(flavour: Flavour, host_network: bool) -> Vec<Value> {
             "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]}),
     ];
     // A new sysfs needs a network of one's own; only gVisor makes up its own.
-    if flavour == Flavour::Runsc || !host_network {
+    if flavour == Flavour::Runsc || network != Network::Host {
         mounts.push(
             json!({"destination": "/sys", "type": "sysfs", "source": "sysfs",
             "options": ["nosuid", "noexec", "nodev", "ro"]}),
@@ -136,7 +147,20 @@ const READ_ONLY: [&str; 5] = [
     "/proc/sysrq-trigger",
 ];
 
-fn seccomp(profile: &[u8]) -> Result<Value> {
+/// The system-call filter: the user's own within gVisor, whose kernel is no filter's business; the allow-list elsewhere.
+fn seccomp(own: Option<&[u8]>, flavour: Flavour) -> Result<Option<Value>> {
+    match (own, flavour) {
+        (None, Flavour::Runsc) => Ok(None),
+        (Some(own), Flavour::Runsc) => read_profile(own).map(Some),
+        (None, _) => seccomp::profile().map(Some),
+        (Some(_), _) => Err(Problem::refused(format!(
+            "{flavour} takes one seccomp profile, and the allow-list is one already"
+        ))
+        .remedy("leave the runtime to `uc`, which applies both: unset UC_CONTAINER_RUNTIME")),
+    }
+}
+
+fn read_profile(profile: &[u8]) -> Result<Value> {
     if profile.len() > MAX_PROFILE {
         return Err(Problem::invalid("the seccomp profile is too large")
             .limit("1 MiB")

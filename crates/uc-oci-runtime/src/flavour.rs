@@ -1,9 +1,9 @@
 //! The runtimes, and where their command lines differ.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use uc_model::{RuntimeKind, workload::Network};
+use uc_model::{Problem, RuntimeKind, workload::Network};
 
 /// An OCI runtime whose command line is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -39,6 +39,21 @@ impl Platform {
             Self::Ptrace => "ptrace",
             Self::Kvm => "kvm",
         }
+    }
+}
+
+impl FromStr for Platform {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        [Self::Systrap, Self::Ptrace, Self::Kvm]
+            .into_iter()
+            .find(|platform| platform.name() == text)
+            .ok_or_else(|| {
+                Problem::invalid("unknown platform of gVisor")
+                    .limit("systrap, ptrace or kvm")
+                    .found(text)
+            })
     }
 }
 

@@ -21,6 +21,7 @@ mod flavour;
 mod order;
 mod probe;
 mod sandbox;
+mod seccomp;
 mod spawn;
 mod streams;
 mod stub;

@@ -44,6 +44,10 @@ pub struct Offer {
     pub limits: BTreeSet<Limit>,
     /// The boundary it puts up.
     pub isolation: Isolation,
+    /// How much of the host's kernel a program can reach by itself: log2(1 + reachable calls / all calls), in bits.
+    pub isolation_bits: Figure,
+    /// Whether containers of a sandbox share a loopback.
+    pub shared_loopback: bool,
     /// Whether it can run a second program in a running container.
     pub exec: bool,
     /// Time from request to the first instruction of the program, in ms.

@@ -20,6 +20,11 @@ pub struct Candidate {
     pub limits: BTreeSet<LimitKind>,
     /// The boundary that it puts up.
     pub isolation: Isolation,
+    /// How much of the host's kernel a program can reach by itself: log2(1 + reachable calls / all calls), in bits. 0 where
+    /// it can make none, 1 where it can make all.
+    pub isolation_bits: Figure,
+    /// Whether containers of a workload share a loopback.
+    pub shared_loopback: bool,
     /// Whether it can run a second program in a running container.
     pub exec: bool,
     /// Whether it gives access to a GPU.
@@ -76,6 +81,8 @@ impl Candidate {
             networks: BTreeSet::new(),
             limits: BTreeSet::new(),
             isolation: kind.isolation(),
+            isolation_bits: unknown("bit"),
+            shared_loopback: false,
             exec: false,
             gpu: false,
             start_ms: unknown("ms"),

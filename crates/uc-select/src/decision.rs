@@ -26,6 +26,9 @@ pub struct Winner {
     pub score: Score,
     /// Why it was chosen.
     pub reasons: Vec<Reason>,
+    /// On what it rests that it answers the program's system calls: a trace, or a guess. Empty for what is no Linux program.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub calls: String,
 }
 
 /// A kind that was not chosen.
@@ -53,7 +56,8 @@ pub struct Decision {
 
 /// Chooses the lightest candidate that meets every need.
 ///
-/// Equal scores go to the kind that comes first in [`RuntimeKind::ALL`]. Where two candidates are of the same kind, the
+/// Equal scores go to the kind whose programs reach less of the host's kernel, then to the one that comes first in
+/// [`RuntimeKind::ALL`]. Where two candidates are of the same kind, the
 /// better one counts.
 pub fn choose(needs: &Needs, candidates: &[Candidate]) -> Decision {
     let mut able = Vec::new();
@@ -72,7 +76,11 @@ pub fn choose(needs: &Needs, candidates: &[Candidate]) -> Decision {
     }
     able.sort_by(|(kind, score), (other_kind, other)| {
         let by_score = score.total.value.total_cmp(&other.total.value);
-        by_score.then(kind.cmp(other_kind))
+        let by_reach = score
+            .isolation_bits
+            .value
+            .total_cmp(&other.isolation_bits.value);
+        by_score.then(by_reach).then(kind.cmp(other_kind))
     });
     losers.sort_by(|loser, other| {
         let key = |loser: &Loser| (loser.kind, reason_texts(loser));
@@ -88,6 +96,7 @@ pub fn choose(needs: &Needs, candidates: &[Candidate]) -> Decision {
         winner: winner.map(|(kind, score)| Winner {
             kind,
             reasons: why(needs, heavier.len()),
+            calls: crate::evidence::words(needs, kind),
             score,
         }),
         losers: heavier.into_iter().chain(losers).collect(),
@@ -107,6 +116,9 @@ fn heavier(kind: RuntimeKind, score: Score, winner: Option<&(RuntimeKind, Score)
         Some((winner, best)) if best.total.value < score.total.value => format!(
             "able, but heavier than {winner}: score {:.1} against {:.1}",
             score.total.value, best.total.value
+        ),
+        Some((winner, best)) if best.isolation_bits.value < score.isolation_bits.value => format!(
+            "able, and as light as {winner}, whose programs reach less of the host's kernel"
         ),
         Some((winner, _)) => format!("able, and as light as {winner}, which is the simpler kind"),
         None => "able".into(),
@@ -196,6 +208,14 @@ impl fmt::Display for Decision {
                 )?;
                 writeln!(f, "  start {}", winner.score.start_ms)?;
                 writeln!(f, "  overhead {}", winner.score.overhead_mib)?;
+                writeln!(
+                    f,
+                    "  reach of the host's kernel {}",
+                    winner.score.isolation_bits
+                )?;
+                if !winner.calls.is_empty() {
+                    writeln!(f, "  system calls: {}", winner.calls)?;
+                }
             }
             None => writeln!(f, "runtime: none is able and safe for this workload")?,
         }

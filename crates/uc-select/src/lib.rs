@@ -14,6 +14,7 @@ mod condition;
 mod constants;
 mod coverage;
 mod decision;
+mod evidence;
 mod footprint;
 mod needs;
 mod records;

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use uc_model::{Bytes, Isolation, MilliCpu, PayloadFormat, RuntimeChoice, workload::Network};
 
+use crate::footprint::Footprint;
+
 /// What a workload needs of its sandbox.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Needs {
@@ -24,8 +26,13 @@ pub struct Needs {
     pub isolation: Isolation,
     /// Which runtime it asks for.
     pub runtime: RuntimeChoice,
+    /// Whether it has several containers that run at a time: they reach each other on the loopback that they share.
+    pub shared_loopback: bool,
     /// Whether it has exec probes.
     pub exec_probes: bool,
+    /// What its program asks of a kernel, where that is known.
+    #[serde(skip)]
+    pub footprint: Option<Footprint>,
     /// Whether it needs a GPU.
     pub gpu: bool,
 }

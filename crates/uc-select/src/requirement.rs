@@ -6,6 +6,7 @@ use uc_model::RuntimeChoice;
 
 use crate::{
     candidate::{Candidate, LimitKind},
+    coverage::{Finding, Prediction, Weight},
     decision::Reason,
     needs::Needs,
 };
@@ -13,8 +14,8 @@ use crate::{
 type Requirement = fn(&Needs, &Candidate) -> Option<Reason>;
 
 /// All requirements, in the order in which they are reported.
-pub(crate) const REQUIREMENTS: [Requirement; 8] = [
-    asked_for, available, formats, isolation, network, limits, exec, gpu,
+pub(crate) const REQUIREMENTS: [Requirement; 10] = [
+    asked_for, available, formats, calls, isolation, network, loopback, limits, exec, gpu,
 ];
 
 /// The reasons why a candidate cannot be chosen; none if it can. Of one that is not available nothing more is known.
@@ -63,6 +64,20 @@ fn formats(needs: &Needs, candidate: &Candidate) -> Option<Reason> {
     })
 }
 
+/// Who asks for a runtime by name gets it, and hears of the prediction from the winner.
+fn calls(needs: &Needs, candidate: &Candidate) -> Option<Reason> {
+    let coverage = crate::evidence::coverage_of(needs, candidate.kind)?;
+    (needs.runtime == RuntimeChoice::Auto && coverage.prediction == Prediction::Fails).then(|| {
+        Reason {
+            text: format!(
+                "the program was seen to need {}, which it does not answer",
+                joined(coverage.of(Weight::Essential).map(Finding::name), ", ")
+            ),
+            remedy: format!("if it does without, ask for {} by name", candidate.kind),
+        }
+    })
+}
+
 fn isolation(needs: &Needs, candidate: &Candidate) -> Option<Reason> {
     (candidate.isolation < needs.isolation).then(|| Reason {
         text: format!(
@@ -88,6 +103,13 @@ fn network(needs: &Needs, candidate: &Candidate) -> Option<Reason> {
             joined(&candidate.networks, ", ")
         ),
         remedy: "set the annotation undercurrent.dev/network to one that it offers; `uc doctor` says what is missing for the others".into(),
+    })
+}
+
+fn loopback(needs: &Needs, candidate: &Candidate) -> Option<Reason> {
+    (needs.shared_loopback && !candidate.shared_loopback).then(|| Reason {
+        text: "the workload's containers share a loopback; it gives each of them its own".into(),
+        remedy: "put each container into a Pod of its own".into(),
     })
 }
 

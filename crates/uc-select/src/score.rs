@@ -20,6 +20,8 @@ pub struct Score {
     pub start_ms: Figure,
     /// Memory overhead, in MiB.
     pub overhead_mib: Figure,
+    /// How much of the host's kernel the program can reach, in bits; it decides between equal totals.
+    pub isolation_bits: Figure,
 }
 
 impl Score {
@@ -34,6 +36,7 @@ impl Score {
             ),
             start_ms: candidate.start_ms.clone(),
             overhead_mib: candidate.overhead_mib.clone(),
+            isolation_bits: candidate.isolation_bits.clone(),
         }
     }
 }

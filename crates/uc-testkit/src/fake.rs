@@ -370,6 +370,8 @@ fn generous(kind: RuntimeKind) -> Probe {
             networks: [Network::None, Network::Http, Network::User, Network::Host].into(),
             limits: BTreeSet::from([Limit::Memory, Limit::Cpu, Limit::Pids]),
             isolation: kind.isolation(),
+            isolation_bits: Figure::assumed(0.5, "bit", "fake"),
+            shared_loopback: true,
             exec: true,
             start_ms: Figure::assumed(1.0, "ms", "the fake driver"),
             overhead_mib: Figure::assumed(1.0, "MiB", "the fake driver"),

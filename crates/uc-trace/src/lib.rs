@@ -6,6 +6,7 @@ mod guardian;
 mod interrupt;
 mod listener;
 mod profile;
+pub mod reach;
 mod recorder;
 mod refusals;
 mod rehearsal;

@@ -148,6 +148,12 @@ fn offer(engine_ms: f64) -> Offer {
         // Processes need no counting: a program is one thread and can make no other.
         limits: BTreeSet::from([Limit::Memory, Limit::Cpu, Limit::Pids]),
         isolation: RuntimeKind::Wasm.isolation(),
+        isolation_bits: Figure::modelled(
+            0.0,
+            "bit",
+            "WebAssembly has no instruction that calls a kernel",
+        ),
+        shared_loopback: true,
         exec: false,
         start_ms: Figure::modelled(
             0.3 + engine_ms,

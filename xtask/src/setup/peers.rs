@@ -10,11 +10,12 @@ use std::{
 const FOLDER: &str = "target/peers";
 
 /// A program, the release of Debian that has the version wanted, and its name here.
-const PEERS: [(&str, &str, &str); 4] = [
+const PEERS: [(&str, &str, &str); 5] = [
     ("cosign", "trixie", "cosign2"),
     ("cosign", "sid", "cosign3"),
     ("oras", "trixie", "oras"),
     ("notation", "sid", "notation"),
+    ("runsc", "bookworm-backports", "runsc"),
 ];
 
 /// Brings what is missing where this is Debian and its mirror has it; otherwise says in a line what is left out. Nothing

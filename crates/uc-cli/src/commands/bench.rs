@@ -1,6 +1,7 @@
 //! `uc bench`: the same workload here and under the other runtimes found on PATH, timed in turns.
 
 mod fixture;
+mod isolation;
 mod measure;
 mod memory;
 mod peers;
@@ -29,7 +30,7 @@ use crate::{
     table::Table,
 };
 
-/// Measure cold starts, pulls and signatures beside crun, runc, podman, wasmtime, skopeo, umoci and cosign where they are
+/// Measure cold starts, pulls and signatures beside crun, runc, runsc, podman, wasmtime, skopeo, umoci and cosign where they are
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   uc bench
@@ -60,6 +61,8 @@ pub(crate) struct BenchArgs {
 enum Only {
     Wasm,
     Container,
+    Gvisor,
+    Isolation,
     Pull,
     Verify,
 }
@@ -69,6 +72,8 @@ enum Only {
 struct Report {
     provenance: &'static str,
     container: Vec<Measured>,
+    gvisor: Vec<Measured>,
+    isolation: Vec<isolation::Isolation>,
     wasm: Vec<Measured>,
     /// One more instance of the program, in this process, in microseconds.
     instantiation_us: Option<Summary>,
@@ -97,6 +102,8 @@ pub(crate) fn bench(args: &BenchArgs, format: Format) -> Result<ExitCode> {
     let mut report = Report {
         provenance: "measured",
         container: Vec::new(),
+        gvisor: Vec::new(),
+        isolation: Vec::new(),
         wasm: Vec::new(),
         instantiation_us: None,
         monitor: None,
@@ -108,8 +115,19 @@ pub(crate) fn bench(args: &BenchArgs, format: Format) -> Result<ExitCode> {
         .map_err(|error| Problem::host("cannot find this program").caused_by(error))?
         .display()
         .to_string();
-    if wanted(Only::Container) {
+    if [Only::Container, Only::Gvisor, Only::Isolation]
+        .map(wanted)
+        .contains(&true)
+    {
         fixture.containers(&args.busybox)?;
+    }
+    if wanted(Only::Gvisor) {
+        report.gvisor = measure(gvisor(&fixture, &uc));
+    }
+    if wanted(Only::Isolation) {
+        report.isolation = isolation::isolation(&fixture, &uc)?;
+    }
+    if wanted(Only::Container) {
         report.container = measure(containers(&fixture, &uc));
         report.monitor = Some(memory::monitor(&fixture, &uc)?);
     }
@@ -167,6 +185,34 @@ fn containers(fixture: &Fixture, uc: &str) -> Vec<Contender> {
     ]
 }
 
+/// gVisor by way of `uc`, and by itself with the options that `uc` gives it; and with its own defaults, which are quicker and
+/// let its kernel open the host's files.
+fn gvisor(fixture: &Fixture, uc: &str) -> Vec<Contender> {
+    let (image, bundle) = (fixture.image(), fixture.file("bundle"));
+    let state = fixture.file("runsc");
+    let program = std::env::var(crate::drivers::RUNSC).unwrap_or_else(|_| "runsc".into());
+    let id = format!("uc-bench-{}", std::process::id());
+    let bare = |options: &[&str]| -> Vec<String> {
+        let common = ["--root", &state, "--network", "none", "--ignore-cgroups"];
+        let run = ["run", "--bundle", &bundle, &id];
+        [&[program.as_str()], &common[..], options, &run[..]]
+            .concat()
+            .iter()
+            .map(|&word| word.to_owned())
+            .collect()
+    };
+    let named = |name, command: Vec<String>| {
+        let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        contender(fixture, name, &words)
+    };
+    let ours = [uc, "run", "--runtime", "gvisor", &image, "--", "true"];
+    vec![
+        contender(fixture, "uc", &ours),
+        named("runsc", bare(&["--overlay2", "none", "--directfs=false"])),
+        named("runsc (own defaults)", bare(&[])),
+    ]
+}
+
 fn modules(fixture: &Fixture, uc: &str, peer: Option<&Path>) -> Result<Vec<Contender>> {
     let module = fixture.module()?;
     let mut all = vec![contender(fixture, "uc", &[uc, "run", &module])];
@@ -209,6 +255,10 @@ fn words(report: &Report) -> String {
             "Container `true`, image unpacked, whole process",
             &report.container,
         ),
+        (
+            "gVisor `true`, image unpacked, whole process",
+            &report.gvisor,
+        ),
         ("WebAssembly hello, cached, whole process", &report.wasm),
     ] {
         if all.is_empty() {
@@ -243,6 +293,9 @@ fn words(report: &Report) -> String {
             "Monitor of a detached workload: {:.2} MB PSS (measured; promise: {:.1} MB)\n",
             monitor.pss_mb, monitor.promise_mb
         ));
+    }
+    if !report.isolation.is_empty() {
+        text.push_str(&isolation::words(&report.isolation));
     }
     if let Some(pull) = &report.pull {
         text.push_str(&pull.words());

@@ -93,11 +93,6 @@ fn host_facilities() -> Vec<Facility> {
     };
     let programs = [
         (
-            "runsc",
-            "gVisor sandboxes",
-            "https://gvisor.dev/docs/user_guide/install",
-        ),
-        (
             "firecracker",
             "microVMs",
             "https://github.com/firecracker-microvm/firecracker/releases",

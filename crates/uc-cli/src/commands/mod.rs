@@ -27,12 +27,10 @@ pub(crate) mod trace;
 pub(crate) mod verify;
 pub(crate) mod watch;
 
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
-use uc_container::ContainerDriver;
 use uc_engine::{Engine, Home};
 use uc_model::{Problem, Result};
-use uc_wasm::WasmDriver;
 
 use crate::cli::{Cli, Command};
 
@@ -70,9 +68,8 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
 /// The engine with every driver of this binary.
 pub(crate) fn engine() -> Result<Engine> {
     let home = Home::from_environment()?;
-    let wasm = WasmDriver::new(home.compiled());
-    let container = ContainerDriver::new(home.mount_points());
-    Ok(Engine::new(home, vec![Arc::new(wasm), Arc::new(container)]))
+    let drivers = crate::drivers::drivers(&home)?;
+    Ok(Engine::new(home, drivers))
 }
 
 /// The asynchronous runtime. One thread: containers die with the thread that made them.

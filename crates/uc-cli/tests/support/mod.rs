@@ -116,8 +116,32 @@ impl Host {
             .current_dir(self.path())
             .env("UC_HOME", self.path().join("home"))
             .env("RUST_BACKTRACE", "0")
+            // Whether gVisor is installed here is for the tests that ask for it.
+            .env("UC_RUNSC", "/no/such/runsc")
             .stdin(Stdio::null());
         command
+    }
+
+    /// The command with a runtime of this host: gVisor's by `UC_RUNSC`, another for containers. `None`, with the reason
+    /// printed, where it is not installed.
+    pub(crate) fn uc_with(&self, runtime: &str) -> Option<Command> {
+        let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/peers");
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let found = std::env::split_paths(&path)
+            .chain(["/usr/sbin".into(), peers])
+            .map(|directory| directory.join(runtime))
+            .find(|file| file.is_file());
+        let Some(found) = found else {
+            println!("skipped: {runtime} is not installed (make setup-tests brings it)");
+            return None;
+        };
+        let variable = match runtime {
+            "runsc" => "UC_RUNSC",
+            _ => "UC_CONTAINER_RUNTIME",
+        };
+        let mut command = self.uc();
+        command.env(variable, found);
+        Some(command)
     }
 
     /// Runs it to its end.

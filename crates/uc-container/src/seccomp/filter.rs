@@ -7,52 +7,7 @@
 use std::collections::BTreeMap;
 
 use seccompiler::{BpfProgram, sock_filter};
-
-/// What becomes of a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It goes through.
-    Allow,
-    /// It fails with this error number.
-    Fail(i32),
-    /// It goes through if one of the rules holds, otherwise it fails with EPERM. A rule holds if all its conditions do.
-    AllowIf(Vec<Vec<Condition>>),
-}
-
-/// A condition on an argument's low 32 bits, which are all of it for calls that take an `int` there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Condition {
-    /// Which argument, from 0.
-    pub(super) argument: u8,
-    /// The bits that are looked at.
-    pub(super) mask: u32,
-    /// What they must be, or must not be.
-    pub(super) value: u32,
-    /// Whether they must be `value`.
-    pub(super) equal: bool,
-}
-
-impl Condition {
-    pub(super) fn equals(argument: u8, value: u32) -> Self {
-        Self::masked(argument, u32::MAX, value)
-    }
-
-    pub(super) fn differs(argument: u8, value: u32) -> Self {
-        Self {
-            equal: false,
-            ..Self::equals(argument, value)
-        }
-    }
-
-    pub(super) fn masked(argument: u8, mask: u32, value: u32) -> Self {
-        Self {
-            argument,
-            mask,
-            value,
-            equal: true,
-        }
-    }
-}
+use uc_linux::syscall_policy::{Condition, Verdict};
 
 /// Offsets in the kernel's `struct seccomp_data`.
 const NUMBER: u32 = 0;

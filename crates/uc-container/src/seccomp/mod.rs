@@ -1,16 +1,17 @@
 //! The system-call filter: an allow-list, compiled for the processor this runs on.
 
-mod allowlist;
 mod filter;
 mod install;
 mod profile;
+mod report;
 
-use std::{collections::BTreeMap, sync::OnceLock};
+use std::sync::OnceLock;
 
-use filter::{Condition, Verdict};
-pub(crate) use install::install;
+pub(crate) use install::{install, install_listener};
 pub(crate) use profile::compile_profile;
+pub(crate) use report::reporting;
 use seccompiler::{BpfProgram, TargetArch};
+use uc_linux::syscall_policy::{NEWEST_CONSIDERED, verdicts};
 use uc_model::{Problem, Result};
 
 /// The processor this binary runs on.
@@ -43,80 +44,14 @@ pub(crate) fn built_in() -> Result<&'static BpfProgram> {
     if let Some(filter) = FILTER.get() {
         return Ok(filter);
     }
-    let filter = filter::compile(
-        audit_architecture()?,
-        &verdicts(),
-        allowlist::NEWEST_CONSIDERED,
-    );
+    let filter = filter::compile(audit_architecture()?, &verdicts(), NEWEST_CONSIDERED);
     Ok(FILTER.get_or_init(|| filter))
-}
-
-fn verdicts() -> BTreeMap<u32, Verdict> {
-    let allowed = allowlist::ALLOWED
-        .iter()
-        .map(|&call| (call, Verdict::Allow));
-    let absent = allowlist::ABSENT
-        .iter()
-        .map(|&call| (call, Verdict::Fail(libc::ENOSYS)));
-    let checked = [
-        (
-            libc::SYS_clone,
-            vec![vec![Condition::masked(0, allowlist::NAMESPACE_FLAGS, 0)]],
-        ),
-        (libc::SYS_socket, socket_rules()),
-        (
-            libc::SYS_socketpair,
-            vec![vec![Condition::equals(0, libc::AF_UNIX as u32)]],
-        ),
-        (libc::SYS_personality, personality_rules()),
-        (
-            libc::SYS_ioctl,
-            // Both put characters into a terminal's input.
-            vec![vec![
-                Condition::differs(1, libc::TIOCSTI as u32),
-                Condition::differs(1, libc::TIOCLINUX as u32),
-            ]],
-        ),
-    ];
-    let checked = checked.map(|(call, rules)| (call, Verdict::AllowIf(rules)));
-    allowed
-        .chain(absent)
-        .chain(checked)
-        .filter_map(|(call, verdict)| Some((u32::try_from(call).ok()?, verdict)))
-        .collect()
-}
-
-/// Families and types of sockets: no raw ones, no packet, vsock, kernel-crypto or other families.
-fn socket_rules() -> Vec<Vec<Condition>> {
-    let family = |family: i32| Condition::equals(0, family as u32);
-    let mut rules = vec![vec![family(libc::AF_UNIX)]];
-    for internet in [libc::AF_INET, libc::AF_INET6] {
-        for kind in [libc::SOCK_STREAM, libc::SOCK_DGRAM] {
-            // The type's low four bits; above them are SOCK_NONBLOCK and SOCK_CLOEXEC.
-            rules.push(vec![
-                family(internet),
-                Condition::masked(1, 0xf, kind as u32),
-            ]);
-        }
-    }
-    // Only routing: other netlink families reach audit, connectors and the like.
-    rules.push(vec![
-        family(libc::AF_NETLINK),
-        Condition::equals(2, libc::NETLINK_ROUTE as u32),
-    ]);
-    rules
-}
-
-/// Personalities that containers need: the default, a query, and 32-bit or old-kernel pretences.
-fn personality_rules() -> Vec<Vec<Condition>> {
-    [0, 0x0008, 0x0002_0000, 0x0002_0008, 0xffff_ffff]
-        .into_iter()
-        .map(|value| vec![Condition::equals(0, value)])
-        .collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use uc_linux::syscall_policy::{ABSENT, ALLOWED};
+
     use super::*;
 
     fn verdict(call: i64, arguments: [u32; 6]) -> u32 {
@@ -144,11 +79,9 @@ mod tests {
             libc::SYS_ioctl,
         ];
         for call in (0..1000).filter(|call| !checked.contains(call)) {
-            let expected = if allowlist::ALLOWED.contains(&call) {
+            let expected = if ALLOWED.contains(&call) {
                 ALLOW
-            } else if allowlist::ABSENT.contains(&call)
-                || call > i64::from(allowlist::NEWEST_CONSIDERED)
-            {
+            } else if ABSENT.contains(&call) || call > i64::from(NEWEST_CONSIDERED) {
                 ENOSYS
             } else {
                 EPERM
@@ -188,13 +121,6 @@ mod tests {
             verdict(libc::SYS_personality, [0x40000, 0, 0, 0, 0, 0]),
             EPERM
         );
-    }
-
-    #[test]
-    fn no_call_is_listed_twice() {
-        let mut calls: Vec<i64> = allowlist::ALLOWED.to_vec();
-        calls.sort_unstable();
-        assert!(calls.windows(2).all(|pair| pair[0] != pair[1]));
     }
 
     /// `uc-select` tells users what a container's programs may call; it must be what the filter says.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     bounds,
-    image::BlobSource,
+    image::{BlobSource, Build},
     spec::{self, Descriptor, Index},
 };
 
@@ -28,6 +28,7 @@ pub struct LayoutArchive {
     file: Arc<File>,
     /// Name in the archive -> where its content lies.
     members: BTreeMap<String, Span>,
+    build: Build,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +55,7 @@ impl LayoutArchive {
             path: path.to_owned(),
             file: Arc::new(file),
             members,
+            build: Build::Native,
         };
         archive
             .check_layout()
@@ -172,12 +174,25 @@ impl Layout for LayoutArchive {
     }
 }
 
+impl LayoutArchive {
+    /// The same, choosing this build where an image has several.
+    #[must_use]
+    pub fn preferring(mut self, build: Build) -> Self {
+        self.build = build;
+        self
+    }
+}
+
 impl BlobSource for LayoutArchive {
     fn open_unverified(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>> {
         match self.members.get(&blob_name(&descriptor.digest)) {
             Some(span) => Ok(Box::new(self.reader(*span))),
             None => Err(missing_blob(descriptor)),
         }
+    }
+
+    fn build(&self) -> Build {
+        self.build
     }
 
     fn place(&self) -> String {

@@ -11,7 +11,7 @@ use uc_model::{Digest, Problem, Result};
 use super::{Layout, MARKER};
 use crate::{
     bounds,
-    image::BlobSource,
+    image::{BlobSource, Build},
     spec::{self, Descriptor, Index},
 };
 
@@ -19,6 +19,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct LayoutDirectory {
     directory: PathBuf,
+    build: Build,
 }
 
 impl LayoutDirectory {
@@ -29,10 +30,18 @@ impl LayoutDirectory {
     pub fn open(directory: &Path) -> Result<Self> {
         let layout = Self {
             directory: directory.to_owned(),
+            build: Build::Native,
         };
         let marker = layout.file(MARKER.0)?;
         check_marker(&marker).map_err(|problem| problem.at(directory.join(MARKER.0).display()))?;
         Ok(layout)
+    }
+
+    /// The same, choosing this build where an image has several.
+    #[must_use]
+    pub fn preferring(mut self, build: Build) -> Self {
+        self.build = build;
+        self
     }
 
     /// Where a blob lies, whether it is there or not.
@@ -111,6 +120,10 @@ impl BlobSource for LayoutDirectory {
             Ok(metadata) if metadata.is_file() => Ok(Box::new(file)),
             _ => Err(Problem::invalid("the blob is not a regular file").at(path.display())),
         }
+    }
+
+    fn build(&self) -> Build {
+        self.build
     }
 
     fn place(&self) -> String {

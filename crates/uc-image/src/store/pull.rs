@@ -15,7 +15,7 @@ use uc_model::{Problem, Result};
 use super::{Store, failed, lock::Lock};
 use crate::{
     bounds,
-    image::{self, BlobSource, Image},
+    image::{self, BlobSource, Build, Image},
     media, parallel,
     progress::Progress,
     reference::Reference,
@@ -88,6 +88,10 @@ impl BlobSource for Pull<'_> {
             self.keep(descriptor, &bytes)?;
         }
         self.store.open_unverified(descriptor)
+    }
+
+    fn build(&self) -> Build {
+        self.store.build()
     }
 
     fn place(&self) -> String {

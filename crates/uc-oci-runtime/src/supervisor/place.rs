@@ -12,7 +12,7 @@ use rustix::{
     mount::{MountFlags, MountPropagationFlags},
 };
 use uc_linux::sys;
-use uc_model::{Problem, Result};
+use uc_model::{Problem, Result, workload::Network};
 
 use crate::{
     flavour::Flavour,
@@ -64,6 +64,9 @@ pub(super) fn build(order: &Order) -> Result<()> {
     if order.configure_network {
         configure_network(&order.hostname)?;
     }
+    if order.flavour == Flavour::Runsc && order.network == Network::User {
+        hide_network_settings()?;
+    }
     Ok(())
 }
 
@@ -89,6 +92,14 @@ fn hide_cgroups() -> Result<()> {
         Err(Errno::NOENT) => Ok(()),
         other => other.map_err(|errno| failed("hiding control groups", errno)),
     }
+}
+
+/// runsc takes a network namespace for the host's where it sees a setting that older kernels showed there alone.
+fn hide_network_settings() -> Result<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::RDONLY;
+    let options = Some(c"mode=755,size=0");
+    rustix::mount::mount(c"tmpfs", c"/proc/sys/net/core", c"tmpfs", flags, options)
+        .map_err(|errno| failed("hiding settings of the network", errno))
 }
 
 fn overlay_options(order: &Order) -> Result<CString> {

@@ -111,25 +111,29 @@ impl Runtime {
 
     /// Creates the container, whose program has this process's standard streams.
     pub(super) fn create(&self, processes: &mut Processes) -> Result<()> {
+        self.make("create", &[], processes)
+    }
+
+    /// Starts the program of the created container.
+    pub(super) fn start(&self, processes: &mut Processes) -> Result<()> {
+        self.complete("start", &mut self.command(&["start", &self.id]), processes)
+    }
+
+    /// Creates and starts at once.
+    pub(super) fn run(&self, processes: &mut Processes) -> Result<()> {
+        self.make("run", &["--detach"], processes)
+    }
+
+    fn make(&self, what: &str, options: &[&str], processes: &mut Processes) -> Result<()> {
         let bundle = format!("{PLACE}/bundle");
         let pid_file = pid_file();
-        let mut command = self.command(&[
-            "create",
-            "--bundle",
-            &bundle,
-            "--pid-file",
-            &pid_file,
-            &self.id,
-        ]);
+        let common = ["--bundle", &bundle, "--pid-file", &pid_file, &self.id];
+        let mut command = self.command(&[&[what], options, &common].concat());
         command
             .stdin(Stdio::inherit())
             .stdout(Stdio::inherit())
             .stderr(Stdio::inherit());
-        self.complete("create", &mut command, processes)
-    }
-
-    pub(super) fn start(&self, processes: &mut Processes) -> Result<()> {
-        self.complete("start", &mut self.command(&["start", &self.id]), processes)
+        self.complete(what, &mut command, processes)
     }
 
     /// The process that is the container's program-to-be.

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use uc_model::{Bytes, Figure, Isolation, MilliCpu, PayloadFormat, workload::Network};
 
 use super::*;
-use crate::candidate::{LimitKind, Unavailable};
+use crate::{
+    candidate::{LimitKind, Unavailable},
+    footprint::{Architecture, Footprint, Method},
+};
 
 fn candidate(kind: RuntimeKind, start_ms: f64, overhead_mib: f64) -> Candidate {
     let formats = match kind {
@@ -21,6 +24,8 @@ fn candidate(kind: RuntimeKind, start_ms: f64, overhead_mib: f64) -> Candidate {
         networks: BTreeSet::from([Network::None]),
         limits: BTreeSet::from([LimitKind::Memory]),
         isolation: kind.isolation(),
+        isolation_bits: Figure::assumed(0.5, "bit", "test"),
+        shared_loopback: false,
         exec: false,
         gpu: false,
         start_ms: Figure::measured(start_ms, "ms", "test"),
@@ -82,7 +87,7 @@ fn the_lightest_able_kind_wins() {
 fn each_need_excludes_who_cannot_meet_it_and_nobody_else() {
     type Change = fn(&mut Needs);
     type Ability = fn(&mut Candidate);
-    let cases: [(Change, Ability, &str); 8] = [
+    let cases: [(Change, Ability, &str); 9] = [
         (
             |n| n.network = Network::User,
             |c| {
@@ -119,6 +124,11 @@ fn each_need_excludes_who_cannot_meet_it_and_nobody_else() {
             "process limit",
         ),
         (|n| n.exec_probes = true, |c| c.exec = true, "exec probes"),
+        (
+            |n| n.shared_loopback = true,
+            |c| c.shared_loopback = true,
+            "share a loopback",
+        ),
         (|n| n.gpu = true, |c| c.gpu = true, "GPU"),
         (
             |n| {
@@ -182,6 +192,8 @@ fn every_loser_has_a_reason() {
   score 18.0, modelled: start + 2 ms/MiB × overhead
   start 10 ms (measured: test)
   overhead 4 MiB (assumed: test)
+  reach of the host's kernel 0.5 bit (assumed: test)
+  system calls: a guess, since no trace of the program is known; `uc run --trace` or `uc trace` makes one
 not chosen:
   gvisor: able, but heavier than container: score 200.0 against 18.0
   microvm: able, but heavier than container: score 760.0 against 18.0
@@ -246,4 +258,50 @@ fn nothing_left_is_a_refusal_that_names_all() {
         choose(&linux(), &all()).require().expect("able"),
         RuntimeKind::Container
     );
+}
+
+fn traced(calls: &[(&str, Option<&str>)]) -> Needs {
+    let mut footprint = Footprint::new(Architecture::X86_64, Method::Traced);
+    for (call, variant) in calls {
+        footprint.add(call, variant.map(str::to_owned));
+    }
+    Needs {
+        isolation: Isolation::UserKernel,
+        footprint: Some(footprint),
+        ..linux()
+    }
+}
+
+#[test]
+fn a_trace_keeps_a_program_from_a_runtime_that_cannot_answer_it() {
+    let answered = traced(&[("read", None), ("write", None)]);
+    assert_eq!(kind(&answered, &all()), Some(RuntimeKind::Gvisor));
+    let decision = choose(&answered, &all());
+    let winner = decision.winner.expect("one");
+    assert!(winner.calls.contains("2 of 2"), "{}", winner.calls);
+    assert!(winner.calls.contains("expected to run"), "{}", winner.calls);
+
+    let beyond = traced(&[("read", None), ("bpf", None)]);
+    assert_eq!(kind(&beyond, &all()), Some(RuntimeKind::Microvm));
+    let decision = choose(&beyond, &all());
+    let gvisor = decision
+        .losers
+        .iter()
+        .find(|one| one.kind == RuntimeKind::Gvisor);
+    let text = gvisor.expect("a loser").to_string();
+    assert!(text.contains("seen to need bpf"), "{text}");
+}
+
+#[test]
+fn who_asks_for_a_runtime_gets_it_and_hears_of_the_prediction() {
+    let mut beyond = traced(&[("bpf", None)]);
+    beyond.runtime = RuntimeChoice::Fixed(RuntimeKind::Gvisor);
+    let winner = choose(&beyond, &all()).winner.expect("one");
+    assert_eq!(winner.kind, RuntimeKind::Gvisor);
+    assert!(
+        winner.calls.contains("expected to fail"),
+        "{}",
+        winner.calls
+    );
+    assert!(winner.calls.contains("it needs bpf"), "{}", winner.calls);
 }

@@ -17,7 +17,7 @@ pub(super) const NAMESPACE_FLAGS: u32 = (libc::CLONE_NEWNS
 
 /// Calls that answer ENOSYS: their arguments lie behind a pointer where a filter cannot look (`clone3`), and their
 /// users fall back to an older call; io_uring would run operations past the filter.
-pub(super) const ABSENT: &[c_long] = &[
+pub const ABSENT: &[c_long] = &[
     libc::SYS_clone3,
     libc::SYS_io_uring_setup,
     libc::SYS_io_uring_enter,
@@ -25,7 +25,7 @@ pub(super) const ABSENT: &[c_long] = &[
 ];
 
 /// The newest call that was considered for the list: mseal(2) of Linux 6.10, numbered alike on all architectures.
-pub(super) const NEWEST_CONSIDERED: u32 = 462;
+pub const NEWEST_CONSIDERED: u32 = 462;
 
 macro_rules! calls {
     ($($name:ident)*) => { &[$(libc::$name),*] };
@@ -33,11 +33,11 @@ macro_rules! calls {
 
 /// Calls that exist on every 64-bit architecture.
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) const ALLOWED: &[c_long] = COMMON;
+pub const ALLOWED: &[c_long] = COMMON;
 
 /// Calls of x86-64: the common ones and those it kept from older times.
 #[cfg(target_arch = "x86_64")]
-pub(super) const ALLOWED: &[c_long] = &concat_lists();
+pub const ALLOWED: &[c_long] = &concat_lists();
 
 #[cfg(target_arch = "x86_64")]
 const fn concat_lists() -> [c_long; COMMON.len() + X86_64.len()] {

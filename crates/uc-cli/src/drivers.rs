@@ -1,0 +1,77 @@
+//! The drivers of this binary, and the environment variables that choose among them.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use uc_container::ContainerDriver;
+use uc_engine::Home;
+use uc_model::{Problem, Result};
+use uc_oci_runtime::{Flavour, OciRuntimeDriver, Platform};
+use uc_sandbox::Driver;
+use uc_wasm::WasmDriver;
+
+/// An OCI runtime that makes containers in place of the built-in launcher: `crun`, `runc` or `youki`, or a path to one.
+pub(crate) const CONTAINER_RUNTIME: &str = "UC_CONTAINER_RUNTIME";
+
+/// Where runsc is, if not on PATH.
+pub(crate) const RUNSC: &str = "UC_RUNSC";
+
+/// How gVisor catches system calls: `systrap`, `ptrace` or `kvm`.
+pub(crate) const GVISOR_PLATFORM: &str = "UC_GVISOR_PLATFORM";
+
+/// The program that is a supervisor when called so: this one, even if its file has been replaced since.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
+/// One driver for each kind of sandbox.
+pub(crate) fn drivers(home: &Home) -> Result<Vec<Arc<dyn Driver>>> {
+    Ok(vec![
+        Arc::new(WasmDriver::new(home.compiled())),
+        container(home)?,
+        Arc::new(gvisor(home)?),
+    ])
+}
+
+fn container(home: &Home) -> Result<Arc<dyn Driver>> {
+    let Some(wanted) = setting(CONTAINER_RUNTIME) else {
+        return Ok(Arc::new(ContainerDriver::new(home.mount_points())));
+    };
+    let path = PathBuf::from(&wanted);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let flavour = [Flavour::Crun, Flavour::Runc, Flavour::Youki]
+        .into_iter()
+        .find(|flavour| flavour.program() == name)
+        .ok_or_else(|| {
+            Problem::invalid(format!(
+                "{CONTAINER_RUNTIME} names no runtime that is known"
+            ))
+            .limit("crun, runc or youki, or a path that ends so")
+            .found(&wanted)
+        })?;
+    let driver = OciRuntimeDriver::new(flavour, THIS_PROGRAM.into(), home.mount_points());
+    Ok(Arc::new(match wanted.contains('/') {
+        true => driver.with_program(path),
+        false => driver,
+    }))
+}
+
+fn gvisor(home: &Home) -> Result<OciRuntimeDriver> {
+    let driver = OciRuntimeDriver::new(Flavour::Runsc, THIS_PROGRAM.into(), home.mount_points());
+    let driver = match setting(RUNSC) {
+        Some(path) => driver.with_program(Path::new(&path).to_owned()),
+        None => driver,
+    };
+    let Some(platform) = setting(GVISOR_PLATFORM) else {
+        return Ok(driver);
+    };
+    let platform: Platform = platform
+        .parse()
+        .map_err(|problem: Problem| problem.within(GVISOR_PLATFORM))?;
+    Ok(driver.with_platform(platform))
+}
+
+fn setting(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
