@@ -1,5 +1,9 @@
 //! What programs ask of a kernel: recorded by `uc run --trace`, and used in the choice.
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says why it was skipped"
+)]
 
 mod support;
 

@@ -1,6 +1,7 @@
 //! Sandboxes by OCI runtimes, as a user starts them: gVisor's runsc, crun, runc (mission M2.1, M2.4).
 #![allow(
     clippy::expect_used,
+    clippy::panic,
     clippy::print_stdout,
     reason = "a test fails by panicking and says why it was skipped"
 )]
