@@ -99,10 +99,11 @@ pub fn architecture() -> Result<Architecture> {
 /// Host, where the kernel does not report calls; command not found and not executable, as a shell has them.
 pub fn trace(command: Command, options: &Options, wish: &dyn Fn() -> Wish) -> Result<Trace> {
     let began = Instant::now();
-    let mut run = Run::new(architecture()?, options.clone());
+    let architecture = architecture()?;
     let launch = Launch::start(command)?;
     let listener = Listener::new(launch.listen()?)?;
     let guardian = Guardian::start(&listener)?;
+    let mut run = Run::new(architecture, options.clone(), guardian);
     run.launcher = Some(launch.launcher());
     let observer = options
         .capabilities
@@ -116,7 +117,6 @@ pub fn trace(command: Command, options: &Options, wish: &dyn Fn() -> Wish) -> Re
         .map(|observer| observer.finish(launcher))
         .transpose()?;
     run.tree.wait();
-    drop(guardian);
     let status = run.tree.status().map_or(0, |status| status.as_raw());
     let duration = began.elapsed();
     let mut gaps = run.gaps;
@@ -196,6 +196,7 @@ enum Asked {
 }
 
 struct Run {
+    guardian: Guardian,
     recorder: Recorder,
     tree: Tree,
     options: Options,
@@ -207,8 +208,9 @@ struct Run {
 }
 
 impl Run {
-    fn new(architecture: Architecture, options: Options) -> Self {
+    fn new(architecture: Architecture, options: Options, guardian: Guardian) -> Self {
         Self {
+            guardian,
             recorder: Recorder::new(architecture),
             tree: Tree::new(),
             options,
@@ -271,8 +273,14 @@ impl Run {
             Stage::Executing => self.stage = Stage::Running,
         }
         self.tree.see(call.thread);
-        if i64::from(call.number) == libc::SYS_exit_group {
-            self.tree.measure(call.thread);
+        self.guardian.know(call.thread);
+        match i64::from(call.number) {
+            libc::SYS_exit_group => {
+                self.tree.measure(call.thread);
+                self.guardian.forget(call.thread);
+            }
+            libc::SYS_exit => self.guardian.forget(call.thread),
+            _ => {}
         }
         record(listener, &mut self.recorder, call);
     }
