@@ -12,6 +12,7 @@ mod refusals;
 mod rehearsal;
 mod run;
 pub mod scan;
+mod ticker;
 mod tracee;
 mod tree;
 

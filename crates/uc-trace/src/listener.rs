@@ -7,10 +7,7 @@
     reason = "seccomp(2) and its ioctls have no safe wrappers"
 )]
 
-use std::{
-    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd},
-    time::Duration,
-};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 use libc::c_ulong;
 use rustix::{
@@ -59,14 +56,14 @@ impl Call {
     }
 }
 
-/// What a listener has.
+/// What came of waiting for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum News {
     /// A call.
-    Call,
-    /// Nothing within the time.
+    Call(Call),
+    /// None: a signal has ended the wait, or the call's thread was killed meanwhile.
     Nothing,
-    /// Nobody is left who could make a call.
+    /// Nobody is left who could make one.
     End,
 }
 
@@ -129,55 +126,33 @@ impl Listener {
         &self.descriptor
     }
 
-    /// Waits for a call. A signal ends the wait.
-    pub(crate) fn wait(&self, longest: Duration) -> Result<News> {
-        let longest = Timespec {
-            tv_sec: longest.as_secs().try_into().unwrap_or(i64::MAX),
-            tv_nsec: longest.subsec_nanos().into(),
-        };
+    /// Waits for a call, until a signal comes.
+    pub(crate) fn wait(&self) -> Result<News> {
+        match receive(self.descriptor.as_fd()) {
+            Ok(found) => Ok(News::Call(Call {
+                id: found.id,
+                thread: found.pid,
+                number: found.data.nr.cast_unsigned(),
+                convention: found.data.arch,
+                arguments: found.data.args,
+            })),
+            // Before Linux 6.11 nothing but a signal ends a wait for nobody.
+            Err(Errno::NOENT | Errno::INTR) if self.is_abandoned() => Ok(News::End),
+            Err(Errno::NOENT | Errno::INTR) => Ok(News::Nothing),
+            Err(error) => {
+                Err(Problem::internal("cannot take a reported system call").caused_by(error))
+            }
+        }
+    }
+
+    fn is_abandoned(&self) -> bool {
         let mut watched = [PollFd::from_borrowed_fd(
             self.descriptor.as_fd(),
             PollFlags::IN,
         )];
-        match poll(&mut watched, Some(&longest)) {
-            Ok(_) => {}
-            Err(Errno::INTR) => return Ok(News::Nothing),
-            Err(error) => {
-                return Err(
-                    Problem::internal("cannot wait for system calls to be reported")
-                        .caused_by(error),
-                );
-            }
-        }
+        let asked = poll(&mut watched, Some(&Timespec::default()));
         let [watched] = watched;
-        let found = watched.revents();
-        Ok(if found.contains(PollFlags::IN) {
-            News::Call
-        } else if found.intersects(PollFlags::HUP | PollFlags::ERR) {
-            News::End
-        } else {
-            News::Nothing
-        })
-    }
-
-    /// Takes a call that [`Self::wait`] has told of; `None` where its thread was killed meanwhile.
-    pub(crate) fn receive(&self) -> Result<Option<Call>> {
-        let found = match receive(self.descriptor.as_fd()) {
-            Ok(found) => found,
-            Err(Errno::NOENT | Errno::INTR) => return Ok(None),
-            Err(error) => {
-                return Err(
-                    Problem::internal("cannot take a reported system call").caused_by(error)
-                );
-            }
-        };
-        Ok(Some(Call {
-            id: found.id,
-            thread: found.pid,
-            number: found.data.nr.cast_unsigned(),
-            convention: found.data.arch,
-            arguments: found.data.args,
-        }))
+        asked.is_ok() && watched.revents().contains(PollFlags::HUP)
     }
 
     /// Lets a call go on; false where it did not wait any more: it was killed, or will be made anew after a signal.

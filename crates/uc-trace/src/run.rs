@@ -22,6 +22,7 @@ use crate::{
     guardian::Guardian,
     listener::{self, Call, Listener, News},
     recorder::Recorder,
+    ticker::Ticker,
     tracee::Tracee,
     tree::Tree,
 };
@@ -81,6 +82,8 @@ pub struct Trace {
 /// How often time, memory and wishes are looked at.
 const TICK: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_millis(250);
+/// Looking at the clock at each call would cost as much as counting it.
+const CALLS_BETWEEN: u32 = 64;
 
 /// The processor this runs on, where its calls are known.
 ///
@@ -145,12 +148,16 @@ pub fn trace(command: Command, options: &Options, wish: &dyn Fn() -> Wish) -> Re
 pub fn collect(descriptor: OwnedFd, stop: &dyn Fn() -> bool) -> Result<(Footprint, Deeds)> {
     let listener = Listener::new(descriptor)?;
     let mut recorder = Recorder::new(architecture()?);
+    let _ticker = Ticker::start(TICK)?;
+    let mut calls = 0u32;
     loop {
-        match listener.wait(TICK)? {
+        match listener.wait()? {
             News::End => break,
-            News::Call => {
-                if let Some(call) = listener.receive()? {
-                    record(&listener, &mut recorder, &call);
+            News::Call(call) => {
+                record(&listener, &mut recorder, &call);
+                calls = calls.wrapping_add(1);
+                if !calls.is_multiple_of(CALLS_BETWEEN) {
+                    continue;
                 }
             }
             News::Nothing => {}
@@ -223,24 +230,20 @@ impl Run {
     }
 
     fn collect(&mut self, listener: &Listener, wish: &dyn Fn() -> Wish) -> Result<()> {
-        // Looking at the clock at each call would cost as much as counting it.
-        const CALLS_BETWEEN: u32 = 64;
+        let _ticker = Ticker::start(TICK)?;
         let (mut ticked, mut looked) = (Instant::now(), Instant::now());
         let mut calls = 0u32;
         loop {
-            let news = listener.wait(TICK)?;
-            match news {
+            match listener.wait()? {
                 News::End => return Ok(()),
-                News::Call => {
-                    if let Some(call) = listener.receive()? {
-                        self.take(listener, &call);
+                News::Call(call) => {
+                    self.take(listener, &call);
+                    calls = calls.wrapping_add(1);
+                    if !calls.is_multiple_of(CALLS_BETWEEN) {
+                        continue;
                     }
                 }
                 News::Nothing => {}
-            }
-            calls = calls.wrapping_add(1);
-            if news == News::Call && !calls.is_multiple_of(CALLS_BETWEEN) {
-                continue;
             }
             let now = Instant::now();
             if self.stage == Stage::Running && now.duration_since(ticked) >= TICK {
