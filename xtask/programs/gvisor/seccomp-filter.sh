@@ -1,0 +1,1 @@
+"$BIN/seccomp-filter"
