@@ -154,6 +154,7 @@ impl Comparison {
         let mut row = Row {
             program: program.name.clone(),
             part: program.part,
+            is_probe: program.is_probe,
             coverage: None,
             happened: Happened::Ran,
         };

@@ -1,2 +1,2 @@
 # needs: bpftool
-bpftool prog list >/dev/null; bpftool feature probe kernel | head -n 1
+bpftool prog list >/dev/null; bpftool feature probe kernel | sed -n 1,1p

@@ -7,4 +7,4 @@ git log --format='%H %s'
 git checkout -qb side HEAD~1; echo x > side; git add side; git commit -qm side; git checkout -q main; git merge -q --no-edit side
 git gc -q; git fsck
 cd ..; git clone -q "file://$WORK/one" two; cd two; git log --oneline | wc -l; git status --short | wc -l
-git worktree add -q ../three side; ls ../three; git grep -c 10 | head -n 2; git blame -s file1 | wc -l
+git worktree add -q ../three side; ls ../three; git grep -c 10 | sed -n 1,2p; git blame -s file1 | wc -l

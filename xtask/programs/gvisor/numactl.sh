@@ -1,2 +1,2 @@
 # needs: numactl
-numactl --interleave=all echo spread; numactl --show | head -n 1
+numactl --interleave=all echo spread; numactl --show | sed -n 1,1p

@@ -9,6 +9,6 @@ with tempfile.TemporaryDirectory() as folder:
     path = pathlib.Path(folder) / "file.json"
     path.write_text(text)
     shutil.copy(path, path.with_suffix(".copy"))
-    shutil.copytree(folder, folder + "/../tree")
+    shutil.copytree(folder, "tree")
     print(sorted(p.name for p in pathlib.Path(folder).iterdir()))
 END

@@ -1,4 +1,5 @@
 # needs: /usr/bin/python3
+# probe
 /usr/bin/python3 - <<'END'
 import os
 r, w = os.pipe(); open("a", "wb").write(b"x" * 5000)

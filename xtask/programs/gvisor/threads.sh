@@ -1,1 +1,2 @@
+# probe
 "$BIN/threads"

@@ -1,2 +1,2 @@
 # needs: unshare mount
-mkdir m; unshare -Urm sh -c 'mount -t tmpfs none m && touch m/f && ls m; mount --bind /etc m; ls m/passwd' 
+mkdir m; unshare -Urm sh -c 'mount -t tmpfs none m && touch m/f && ls m; mount --bind /usr m; ls -d m/bin' 

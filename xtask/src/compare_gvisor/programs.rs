@@ -1,7 +1,8 @@
 //! The programs: shell scripts in `xtask/programs/gvisor`, with C sources of the same name beside some.
 //!
 //! The head of a script says `# needs: PROGRAM...` and, where two runs write different things, `# output: varies`. Everything
-//! that a script does must succeed, or it ends with an error.
+//! that a script does must succeed, or it ends with an error. `# probe` marks what is no program of anybody, but a few lines
+//! that make one call and have no other way.
 
 use std::{
     env, fs,
@@ -49,6 +50,8 @@ pub struct Program {
     pub name: String,
     /// Whether its result was in sight.
     pub part: Part,
+    /// Whether it was written for one call.
+    pub is_probe: bool,
     needs: Vec<String>,
     pub(super) output_varies: bool,
     /// Whether a C source of this name lies beside it.
@@ -71,6 +74,7 @@ impl Program {
                 .split_whitespace()
                 .map(str::to_owned)
                 .collect(),
+            is_probe: head("# probe").is_some(),
             output_varies: head("# output: varies").is_some(),
             is_compiled: script.with_extension("c").is_file(),
             name,

@@ -2,7 +2,7 @@
 //! environment, and without capabilities in both.
 
 use std::{
-    env, fs,
+    env, fs, io,
     os::unix::fs::{PermissionsExt as _, chown},
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::{Path, PathBuf},
@@ -125,7 +125,7 @@ impl Stage {
             .tempdir()
             .map_err(|error| unwritable(&env::temp_dir(), error))?;
         let path = work.path();
-        let mut command = Command::new("/usr/bin/setpriv");
+        let mut command = Command::new("/usr/bin/bash");
         if is_root() {
             chown(path, Some(USER), Some(USER)).map_err(|error| unwritable(path, error))?;
             command.uid(USER).gid(USER);
@@ -136,12 +136,13 @@ impl Stage {
             fs::File::create(&file).map_err(|error| unwritable(&file, error))
         };
         command
-            .args(["--no-new-privs", "/usr/bin/bash", "-euo", "pipefail"])
+            .args(["-euo", "pipefail"])
             .arg(self.bin().join(format!("{}.sh", program.name)))
             .current_dir(path)
             .env_clear()
             .envs([("PATH", PATH), ("LANG", "C.UTF-8")])
-            .envs([("HOME", path), ("WORK", path), ("BIN", &self.bin())])
+            .envs([("HOME", path), ("WORK", path), ("TMPDIR", path)])
+            .env("BIN", self.bin())
             .stdin(Stdio::null())
             .stdout(log("output")?)
             .stderr(log("errors")?);
@@ -149,11 +150,21 @@ impl Stage {
             longest: Some(LONGEST_NATIVE),
             ..Options::default()
         };
-        let trace = uc_trace::trace(command, &options, &|| Wish::GoOn)?;
+        // The setting is one of a thread, and of what it starts.
+        let traced = thread::scope(|scope| {
+            let run = scope.spawn(|| {
+                rustix::thread::set_no_new_privs(true).map_err(|errno| {
+                    Problem::host("cannot give up privileges").caused_by(io::Error::from(errno))
+                })?;
+                uc_trace::trace(command, &options, &|| Wish::GoOn)
+            });
+            run.join()
+        });
+        let trace = traced.map_err(|_| Problem::internal("the recording failed"))??;
         let text = |name: &str| {
             let bytes = fs::read(logs.path().join(name)).unwrap_or_default();
             String::from_utf8_lossy(&bytes)
-                .replace(&*path.to_string_lossy(), "/data")
+                .replace(&*path.to_string_lossy(), "/data/work")
                 .replace(&*self.bin().to_string_lossy(), "/program")
         };
         let ended = Ended {
@@ -228,13 +239,14 @@ spec:
 {user}  containers:
     - name: compared
       image: oci:./root:latest
-      command: [/busybox, sh, -c, '/usr/bin/bash -euo pipefail /program/{name}.sh; echo \"{MARK}$?\"']
+      command: [/busybox, sh, -c, 'umask 022; mkdir -m 700 work; cd work; /usr/bin/bash -euo pipefail /program/{name}.sh; echo \"{MARK}$?\"']
       workingDir: /data
       env:
         - {{name: PATH, value: '{PATH}'}}
         - {{name: LANG, value: C.UTF-8}}
-        - {{name: HOME, value: /data}}
-        - {{name: WORK, value: /data}}
+        - {{name: HOME, value: /data/work}}
+        - {{name: WORK, value: /data/work}}
+        - {{name: TMPDIR, value: /data/work}}
         - {{name: BIN, value: /program}}
       volumeMounts:
         - {{name: usr, mountPath: /usr}}
@@ -293,7 +305,7 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|found| found.uid() == 0)
 }
 
-fn unwritable(path: &Path, error: std::io::Error) -> Problem {
+fn unwritable(path: &Path, error: io::Error) -> Problem {
     Problem::storage("cannot write for the comparison")
         .at(path.display())
         .caused_by(error)

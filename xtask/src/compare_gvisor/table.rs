@@ -28,6 +28,8 @@ pub struct Row {
     pub program: String,
     /// Whether its result was in sight when the data were corrected.
     pub part: Part,
+    /// Whether it was written for one call.
+    pub is_probe: bool,
     /// What was expected, where it runs here.
     pub coverage: Option<Coverage>,
     /// What came.
@@ -211,16 +213,16 @@ pub(super) fn text(rows: &[Row]) -> String {
         text.push('\n');
     }
     text.push('\n');
-    let parts: [(&str, Option<Part>); 3] = [
-        ("tuned", Some(Part::Tuned)),
-        ("held out", Some(Part::HeldOut)),
-        ("all", None),
+    type Group = (&'static str, fn(&Row) -> bool);
+    let groups: [Group; 5] = [
+        ("tuned", |row| row.part == Part::Tuned),
+        ("held out", |row| row.part == Part::HeldOut),
+        ("programs", |row| !row.is_probe),
+        ("probes", |row| row.is_probe),
+        ("all", |_| true),
     ];
-    for (name, part) in parts {
-        let rows: Vec<&Row> = rows
-            .iter()
-            .filter(|row| part.is_none_or(|part| row.part == part))
-            .collect();
+    for (name, belongs) in groups {
+        let rows: Vec<&Row> = rows.iter().filter(|row| belongs(row)).collect();
         let fails = rows
             .iter()
             .filter(|row| row.is_compared() && row.happened != Happened::Ran)
