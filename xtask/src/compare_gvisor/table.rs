@@ -76,8 +76,12 @@ impl Row {
         }
     }
 
+    fn predicted(&self) -> Option<Prediction> {
+        Some(self.coverage.as_ref()?.prediction)
+    }
+
     fn predicted_name(&self) -> &'static str {
-        match self.coverage.as_ref().map(|coverage| coverage.prediction) {
+        match self.predicted() {
             None => "",
             Some(Prediction::Runs) => "runs",
             Some(Prediction::Doubtful) => "doubtful",
@@ -127,6 +131,16 @@ impl Agreement {
     /// A doubtful prediction never agrees.
     fn strict(rows: &[&Row]) -> Self {
         Self::count(rows, |row| row.agrees() == Some(true))
+    }
+
+    /// Doubtful predictions are left out.
+    fn definite(rows: &[&Row]) -> Self {
+        let definite: Vec<&Row> = rows
+            .iter()
+            .copied()
+            .filter(|row| row.agrees().is_some())
+            .collect();
+        Self::strict(&definite)
     }
 
     /// A doubtful prediction is read as that it runs.
@@ -230,12 +244,27 @@ pub(super) fn text(rows: &[Row]) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "{name}: agreement {}; {} with doubtful read as runs; {fails} fail under gVisor",
+            "{name}: agreement {}\n    with doubtful read as runs {}\n    without the doubtful {}\n    \
+             said to run: {}; said to fail: {}; {fails} fail under gVisor",
             Agreement::strict(&rows),
-            Agreement::lenient(&rows)
+            Agreement::lenient(&rows),
+            Agreement::definite(&rows),
+            said(&rows, Prediction::Runs),
+            said(&rows, Prediction::Fails),
         );
     }
     text
+}
+
+/// How many of those with a prediction met it.
+fn said(rows: &[&Row], prediction: Prediction) -> String {
+    let said: Vec<bool> = rows
+        .iter()
+        .filter(|row| row.predicted() == Some(prediction))
+        .filter_map(|row| row.agrees())
+        .collect();
+    let met = said.iter().filter(|agrees| **agrees).count();
+    format!("{met} of {} do", said.len())
 }
 
 #[cfg(test)]
