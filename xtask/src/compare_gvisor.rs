@@ -5,7 +5,7 @@
 
 mod programs;
 mod stage;
-mod table;
+pub(crate) mod table;
 
 use std::{
     env,

@@ -3,6 +3,7 @@
 pub mod compare_gvisor;
 pub mod compare_plan;
 pub mod compare_sbom;
+pub mod compare_wasm;
 pub mod example_image;
 mod measure;
 mod python;

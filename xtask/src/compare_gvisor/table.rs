@@ -53,7 +53,7 @@ impl Row {
     }
 
     /// In one line.
-    pub(super) fn summary(&self) -> String {
+    pub fn summary(&self) -> String {
         format!(
             "{}: expected {}, {}; {}",
             self.program,
@@ -122,7 +122,7 @@ impl Row {
 
 /// How many of how many agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(super) struct Agreement {
+struct Agreement {
     agree: usize,
     of: usize,
 }
@@ -192,7 +192,7 @@ impl std::fmt::Display for Agreement {
 }
 
 /// The table and the figures below it.
-pub(super) fn text(rows: &[Row]) -> String {
+pub(crate) fn text(rows: &[Row]) -> String {
     let width = |name: fn(&Row) -> usize, least: usize| {
         rows.iter().map(name).max().unwrap_or(0).max(least)
     };
