@@ -84,6 +84,7 @@ pub(crate) enum Command {
     Explain(commands::explain::ExplainArgs),
     Doctor(commands::doctor::DoctorArgs),
     Compat(commands::compat::CompatArgs),
+    Trace(commands::trace::TraceArgs),
     Ps(commands::ps::PsArgs),
     Logs(commands::logs::LogsArgs),
     Stats(commands::stats::StatsArgs),

@@ -1,6 +1,7 @@
 //! Sandboxes by OCI runtimes, as a user starts them: gVisor's runsc, crun, runc (mission M2.1, M2.4).
 #![allow(
     clippy::expect_used,
+    clippy::panic,
     clippy::print_stdout,
     reason = "a test fails by panicking and says why it was skipped"
 )]
@@ -353,7 +354,7 @@ fn broken_runtimes_are_told() {
         ("#!/bin/sh\necho nothing of use\n", "not runsc"),
         (
             "#!/bin/sh\ncase \"$*\" in *--version*) echo runsc version 1.0;; *) exit 9;; esac\n",
-            "could not create",
+            "could not run",
         ),
     ] {
         let runsc = host.file("runsc", script);

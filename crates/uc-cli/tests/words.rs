@@ -154,7 +154,7 @@ fn refusals_of_the_command_line() {
         ("runtime", &["run", "--runtime", "vm", "oci:busybox:latest"]),
         (
             "no_driver",
-            &["run", "--runtime", "gvisor", "oci:busybox:latest"],
+            &["run", "--runtime", "microvm", "oci:busybox:latest"],
         ),
         (
             "wrong_format",

@@ -9,6 +9,7 @@ mod filesystem;
 
 use std::{
     ffi::CStr,
+    mem::MaybeUninit,
     os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
 };
 
@@ -16,6 +17,7 @@ use rustix::{
     fs::{Access, AtFlags, Mode, OFlags},
     io::Errno,
     mount::UnmountFlags,
+    net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg},
 };
 
 use uc_linux::{cgroup::Entrances, sys};
@@ -85,6 +87,22 @@ pub(crate) fn fail(control: BorrowedFd<'_>, Failure(step, index, errno): Failure
 /// Sends a report; if nobody listens any more, the next read says so.
 pub(crate) fn send(control: BorrowedFd<'_>, report: Report) {
     let _ = rustix::io::retry_on_intr(|| rustix::io::write(control, &report.encode()));
+}
+
+/// Sends a report with a descriptor for the launcher.
+fn send_with(
+    control: BorrowedFd<'_>,
+    report: Report,
+    descriptor: BorrowedFd<'_>,
+) -> Result<(), Errno> {
+    let bytes = report.encode();
+    let parts = [std::io::IoSlice::new(&bytes)];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [descriptor];
+    ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+    rustix::io::retry_on_intr(|| sendmsg(control, &parts, &mut ancillary, SendFlags::NOSIGNAL))
+        .map(drop)
 }
 
 fn container(
@@ -224,7 +242,13 @@ fn execute(program: &Program, control: BorrowedFd<'_>) -> Done<std::convert::Inf
     for filter in &program.filters {
         crate::seccomp::install(filter).during(Step::InstallSeccomp)?;
     }
-    send(control, Report::Ready);
+    match &program.report {
+        None => send(control, Report::Ready),
+        Some(filter) => {
+            let listener = crate::seccomp::install_listener(filter).during(Step::InstallSeccomp)?;
+            send_with(control, Report::Ready, listener.as_fd()).during(Step::InstallSeccomp)?;
+        }
+    }
     await_byte(control, START)?;
     // SAFETY: both arrays end with a null pointer (PointerArray).
     let errno = unsafe { sys::execve(found, program.argv.as_ptr(), program.envp.as_ptr()) };

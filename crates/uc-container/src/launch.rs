@@ -1,13 +1,17 @@
 //! The launcher's side of a start: clone, give ids and groups, hear how it went.
 
 use std::{
+    mem::MaybeUninit,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     time::Duration,
 };
 
 use rustix::{
     io::Errno,
-    net::{AddressFamily, RecvFlags, SocketFlags, SocketType},
+    net::{
+        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags,
+        SocketType,
+    },
 };
 use tokio::io::unix::AsyncFd;
 use uc_linux::{
@@ -45,6 +49,11 @@ impl ControlPair {
             Problem::host("cannot make a socket pair").caused_by(std::io::Error::from(errno))
         })?;
         Ok(Self { launcher, child })
+    }
+
+    /// The number of the child's end.
+    pub(crate) fn child_fd(&self) -> RawFd {
+        self.child.as_raw_fd()
     }
 
     /// The number the child's plan must stay above.
@@ -108,6 +117,29 @@ impl Control {
         }
     }
 
+    /// As [`Self::set_up`], for a child whose calls are reported: the descriptor to hear them by.
+    pub(crate) async fn set_up_reporting(&self, subjects: &Subjects) -> Result<OwnedFd> {
+        self.send(child::PREPARED)
+            .map_err(|problem| self.last_words(subjects).unwrap_or(problem))?;
+        let received = tokio::time::timeout(
+            SETUP_PATIENCE,
+            self.0
+                .async_io(tokio::io::Interest::READABLE, receive_descriptor),
+        )
+        .await
+        .map_err(|_| Problem::host("a container took too long to set up").limit("60 s"))?
+        .map_err(|error| Problem::host("lost a container's first process").caused_by(error))?;
+        match received {
+            (Some(Report::Ready), Some(listener)) => Ok(listener),
+            (Some(Report::Failed { step, index, errno }), _) => {
+                Err(subjects.problem(step, index, errno))
+            }
+            _ => Err(Problem::host(
+                "the container's first process died while being set up",
+            )),
+        }
+    }
+
     /// Tells the child that its ids are in place, and waits until it has done all but the execution.
     pub(crate) async fn set_up(&self, subjects: &Subjects) -> Result<()> {
         // A child that is gone has left word why.
@@ -149,6 +181,21 @@ impl Control {
             )),
         }
     }
+}
+
+/// A report with the descriptor that came along.
+fn receive_descriptor(socket: &OwnedFd) -> std::io::Result<(Option<Report>, Option<OwnedFd>)> {
+    let mut buffer = [0u8; REPORT_SIZE];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut parts = [std::io::IoSliceMut::new(&mut buffer)];
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let length = rustix::net::recvmsg(socket, &mut parts, &mut ancillary, flags)?.bytes;
+    let descriptor = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    });
+    Ok((Report::decode(&buffer[..length]), descriptor))
 }
 
 /// Clones a container's first process into its cgroups, with new namespaces or into those of its sandbox.

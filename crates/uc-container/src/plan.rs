@@ -34,6 +34,8 @@ pub(crate) struct Program {
     pub(crate) groups: Option<Vec<u32>>,
     /// Applied in order; each further one can only narrow.
     pub(crate) filters: Vec<BpfProgram>,
+    /// Reports every call that these let through.
+    pub(crate) report: Option<BpfProgram>,
     pub(crate) streams: Streams,
 }
 
@@ -181,6 +183,7 @@ impl Program {
             gid: process.user.gid,
             groups: can_set_groups.then(|| process.user.groups.clone()),
             filters,
+            report: None,
             streams,
         })
     }

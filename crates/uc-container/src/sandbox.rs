@@ -22,9 +22,9 @@ use uc_linux::{
 };
 use uc_model::{Problem, Result, workload::Network};
 use uc_sandbox::{
-    CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason, MountSource,
-    Payload, Pending, PrepareRequest, Process, RemoveRequest, Sandbox, StartRequest, StartResponse,
-    Stats, StatsRequest, StopRequest, TcpConnectRequest, WaitRequest,
+    CallListener, CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason,
+    MountSource, Payload, Pending, PrepareRequest, Process, RemoveRequest, Sandbox, StartRequest,
+    StartResponse, Stats, StatsRequest, StopRequest, TcpConnectRequest, WaitRequest,
 };
 
 use crate::{
@@ -195,12 +195,15 @@ impl ContainerSandbox {
         let mut shared = self.shared.lock().await;
         let mut streams = Streams::new(request.stdio)?;
         streams.hand_over(&self.mapping, &request.process.user)?;
-        let program = Program::new(
+        let mut program = Program::new(
             &request.process,
             streams,
             filters.clone(),
             !self.mapping.is_own_id_only(),
         )?;
+        if request.call_listener.is_some() {
+            program.report = Some(seccomp::reporting(pair.child_fd()));
+        }
         let plan_request = PlanRequest {
             layers: &layers,
             scratch,
@@ -220,7 +223,9 @@ impl ContainerSandbox {
             pair,
         )
         .await?;
-        let set_up = self.set_up(&launched, &plan, &mut shared).await;
+        let set_up = self
+            .set_up(&launched, &plan, &mut shared, request.call_listener)
+            .await;
         match set_up {
             Ok(()) => Ok((
                 launched,
@@ -243,22 +248,36 @@ impl ContainerSandbox {
         launched: &launch::Launched,
         plan: &Plan,
         shared: &mut Option<Shared>,
+        call_listener: Option<CallListener>,
     ) -> Result<()> {
-        if shared.is_some() {
-            return launched.control.set_up(&plan.subjects).await;
+        let first = match shared {
+            Some(_) => None,
+            None => Some(self.identify(launched.pid)?),
+        };
+        match call_listener {
+            None => launched.control.set_up(&plan.subjects).await?,
+            Some(CallListener(listen)) => {
+                listen(launched.control.set_up_reporting(&plan.subjects).await?);
+            }
         }
-        uc_linux::id_maps::write_id_maps(&self.mapping, launched.pid)?;
-        let namespaces = Arc::new(Namespaces::of(launched.pid, self.own_network())?);
+        if first.is_some() {
+            *shared = first;
+        }
+        Ok(())
+    }
+
+    /// Gives the first process of a sandbox its ids and its network.
+    fn identify(&self, pid: u32) -> Result<Shared> {
+        uc_linux::id_maps::write_id_maps(&self.mapping, pid)?;
+        let namespaces = Arc::new(Namespaces::of(pid, self.own_network())?);
         let link = match self.request.network {
-            Network::User => Some(network::link(launched.pid, &self.request.ports)?),
+            Network::User => Some(network::link(pid, &self.request.ports)?),
             Network::None | Network::Http | Network::Host => None,
         };
-        launched.control.set_up(&plan.subjects).await?;
-        *shared = Some(Shared {
+        Ok(Shared {
             namespaces,
             _link: link,
-        });
-        Ok(())
+        })
     }
 
     async fn start_container(&self, name: &str) -> Result<StartResponse> {

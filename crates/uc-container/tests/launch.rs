@@ -81,6 +81,7 @@ fn request(container: &str, layer: &Path, argv: &[&str]) -> (CreateRequest, std:
         read_only_root: false,
         limits: Limits::default(),
         seccomp_profile: None,
+        call_listener: None,
     };
     (request, reader)
 }

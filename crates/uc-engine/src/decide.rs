@@ -128,7 +128,7 @@ fn needs(workload: &Workload, container: &Container, content: &ResolvedContainer
         runtime: workload.runtime,
         shared_loopback: workload.containers.len() > 1,
         exec_probes: probes.into_iter().flatten().any(is_exec),
-        footprint: None,
+        footprint: content.footprint.clone(),
         gpu: false,
     }
 }

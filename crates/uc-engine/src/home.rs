@@ -70,6 +70,11 @@ impl Home {
         }
     }
 
+    /// What is known of the system calls of images' programs.
+    pub fn footprints(&self) -> PathBuf {
+        self.data.join("footprints")
+    }
+
     /// The image store.
     pub fn images(&self) -> PathBuf {
         self.data.join("images")

@@ -6,6 +6,7 @@
 
 pub mod decide;
 mod environment;
+pub mod footprints;
 pub mod home;
 mod lifecycle;
 mod network;
@@ -20,8 +21,10 @@ mod removal;
 pub mod resolve;
 pub mod sbom;
 mod stop_signal;
+mod stopper;
 mod supervise;
 pub mod timing;
+mod tracing;
 pub mod trust;
 mod unpack;
 mod volumes;
@@ -30,10 +33,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use decide::{ContainerChoice, choose};
 pub use home::Home;
-pub use lifecycle::{OnStarted, Outcome, RunRequest, StopLevel, Stopper};
+pub use lifecycle::{OnStarted, Outcome, RunRequest};
 pub use output::{Output, Sink};
 pub use record::{Phase, Record, Status};
 pub use resolve::{Resolved, ResolvedContainer};
+pub use stopper::{StopLevel, Stopper};
 pub use timing::{Stage, Timings};
 use uc_image::unpack::Lease;
 use uc_model::RuntimeKind;

@@ -12,12 +12,13 @@ use std::{
 };
 
 use serde::Serialize;
-use tokio::{net::UnixListener, sync::watch, task::JoinSet};
+use tokio::{net::UnixListener, task::JoinSet};
 use uc_model::{
     Problem, Result, RuntimeKind,
     workload::{Container, Network, RestartPolicy, Workload},
 };
 use uc_sandbox::{DestroyRequest, Exit, HttpGrant, Limit, Mount, PrepareRequest, Sandbox};
+use uc_select::Footprint;
 
 use crate::{
     Engine,
@@ -29,66 +30,14 @@ use crate::{
     record::{ContainerRecord, Owned, Phase, Record, new_id},
     removal::{VOLUMES, sandbox_directory},
     resolve::{Resolved, ResolvedContainer},
+    stopper::{StopLevel, Stopper},
     timing::{Stage, Timings},
+    tracing::Tracing,
     volumes,
 };
 
 /// Largest seccomp profile that is read, in bytes.
 const MAX_SECCOMP_PROFILE: u64 = 1 << 20;
-
-/// How urgently a workload is to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum StopLevel {
-    /// Not at all.
-    None,
-    /// With the grace period.
-    Graceful,
-    /// At once.
-    Now,
-}
-
-/// Asks a workload to end. Clones ask the same one.
-#[derive(Debug, Clone)]
-pub struct Stopper(Arc<watch::Sender<StopLevel>>);
-
-impl Default for Stopper {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(StopLevel::None)))
-    }
-}
-
-impl Stopper {
-    /// Asks; a level once reached is never taken back.
-    pub fn ask(&self, level: StopLevel) {
-        self.0.send_if_modified(|current| {
-            let higher = level > *current;
-            *current = level.max(*current);
-            higher
-        });
-    }
-
-    /// Asks for an end with grace, and at the second time for one at once.
-    pub fn ask_again(&self) {
-        let next = if self.level() == StopLevel::None {
-            StopLevel::Graceful
-        } else {
-            StopLevel::Now
-        };
-        self.ask(next);
-    }
-
-    /// What has been asked so far.
-    pub fn level(&self) -> StopLevel {
-        *self.0.borrow()
-    }
-
-    /// Waits until a level has been asked for.
-    pub async fn reached(&self, level: StopLevel) {
-        let mut receiver = self.0.subscribe();
-        // The sender lives in `self`, so waiting cannot fail.
-        let _ = receiver.wait_for(|current| *current >= level).await;
-    }
-}
 
 /// Called once all containers run, with the workload's id.
 pub type OnStarted = Box<dyn FnOnce(&str) + Send>;
@@ -109,6 +58,8 @@ pub struct RunRequest {
     pub output_to_stderr: bool,
     /// Whether the moment of the first output is wanted. It is seen where output passes through us, which costs time.
     pub time_output: bool,
+    /// Whether its system calls are recorded, and added to what is known of its images.
+    pub trace: bool,
     /// The clock, with the stages so far.
     pub timings: Timings,
     /// How to end it.
@@ -128,6 +79,9 @@ pub struct Outcome {
     pub containers: BTreeMap<String, ContainerRecord>,
     /// More to say about the end.
     pub message: Option<String>,
+    /// What the system calls of each container were, where they were recorded.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub footprints: BTreeMap<String, Footprint>,
     /// The stages of the run.
     #[serde(skip)]
     pub timings: Timings,
@@ -149,6 +103,7 @@ pub(crate) struct Pod {
     pub(crate) time_output: bool,
     pub(crate) first_output: Arc<OnceLock<Instant>>,
     pub(crate) stopper: Stopper,
+    pub(crate) tracing: Option<Arc<Tracing>>,
     announced: AtomicBool,
     own_directories: Vec<PathBuf>,
 }
@@ -191,6 +146,7 @@ impl Engine {
         let destroyed = pod.destroy().await;
         let (exit_code, message) = ran?;
         destroyed?;
+        let footprints = self.keep_footprints(&pod)?;
         timings.end(Stage::Exit);
         pod.owned.change(|record| {
             record.phase = Phase::Exited;
@@ -206,8 +162,27 @@ impl Engine {
             exit_code,
             containers: record.containers,
             message,
+            footprints,
             timings,
         })
+    }
+
+    /// Adds what was recorded of each container to what is known of its image.
+    fn keep_footprints(&self, pod: &Pod) -> Result<BTreeMap<String, Footprint>> {
+        let Some(tracing) = &pod.tracing else {
+            return Ok(BTreeMap::new());
+        };
+        let mut footprints = BTreeMap::new();
+        for (index, footprint) in tracing.finish()? {
+            let Some(content) = pod.contents.get(index) else {
+                continue;
+            };
+            if let Some(digest) = &content.digest {
+                self.footprints().add(digest, footprint.clone())?;
+            }
+            footprints.insert(content.name.clone(), footprint);
+        }
+        Ok(footprints)
     }
 
     pub(crate) async fn prepare(&self, owned: Owned, request: RunRequest) -> Result<Pod> {
@@ -263,6 +238,7 @@ impl Engine {
             time_output: request.time_output,
             first_output: Arc::new(OnceLock::new()),
             stopper: request.stopper,
+            tracing: request.trace.then(Arc::default),
             announced: AtomicBool::new(false),
             own_directories: vec![
                 self.home().workloads(),

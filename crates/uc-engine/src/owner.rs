@@ -17,11 +17,7 @@ use tokio::{
 use uc_model::{Problem, Result};
 use uc_sandbox::{Stats, StatsRequest};
 
-use crate::{
-    home::cannot_write,
-    lifecycle::{Pod, StopLevel},
-    record::Status,
-};
+use crate::{home::cannot_write, lifecycle::Pod, record::Status, stopper::StopLevel};
 
 /// Longest request and answer, in bytes.
 const LONGEST_LINE: u64 = 64 << 10;

@@ -19,9 +19,13 @@ use uc_model::{
     Digest, PayloadFormat, Problem, Result, RuntimeChoice, RuntimeKind,
     workload::{Container, ImageSource, Workload},
 };
+use uc_select::Footprint;
 use uc_wasm::WasmFacts;
 
-use crate::{Engine, environment, home::make_private, stop_signal, unpack::MappedUnpacker};
+use crate::{
+    Engine, environment, footprints::Footprints, home::make_private, stop_signal,
+    unpack::MappedUnpacker,
+};
 
 /// A workload with the content of its containers at hand.
 pub struct Resolved {
@@ -43,6 +47,8 @@ pub struct ResolvedContainer {
     pub digest: Option<Digest>,
     /// The digest that its name stands for: of an index that lists the manifest, or the manifest's own.
     pub named_digest: Option<Digest>,
+    /// What is known of its program's system calls.
+    pub footprint: Option<Footprint>,
 }
 
 /// What a container executes.
@@ -78,6 +84,28 @@ fn build(runtime: RuntimeChoice) -> Build {
     match runtime {
         RuntimeChoice::Fixed(RuntimeKind::Wasm) => Build::Wasm,
         RuntimeChoice::Fixed(_) | RuntimeChoice::Auto => Build::Native,
+    }
+}
+
+impl Resolved {
+    /// Leaves the choice of a runtime no more to `uc` where a trace is wanted: calls can be heard where the host's kernel
+    /// answers them.
+    pub fn prefer_traceable(&mut self) {
+        let mut contents = self.containers.iter().map(|container| &container.content);
+        if self.workload.runtime == RuntimeChoice::Auto
+            && contents.all(|content| matches!(content, Content::Rootfs { .. }))
+        {
+            self.workload.runtime = RuntimeChoice::Fixed(RuntimeKind::Container);
+        }
+    }
+
+    /// Takes a footprint for what is known of each container's program, where one is given.
+    pub fn know(&mut self, footprint: Option<&Footprint>) {
+        if let Some(footprint) = footprint {
+            for container in &mut self.containers {
+                container.footprint = Some(footprint.clone());
+            }
+        }
     }
 }
 
@@ -137,6 +165,7 @@ impl Engine {
                     config: ImageConfig::default(),
                     digest: None,
                     named_digest: None,
+                    footprint: None,
                 })
             }
             ImageSource::OciLayout { directory, tag } => {
@@ -196,7 +225,13 @@ impl Engine {
             config: image.config.clone(),
             digest: Some(image.manifest_digest.clone()),
             named_digest: Some(image.named_digest.clone()),
+            footprint: self.footprints().find(&image.manifest_digest),
         })
+    }
+
+    /// What is known of the system calls of images' programs.
+    pub fn footprints(&self) -> Footprints {
+        Footprints::new(self.home().footprints())
     }
 
     /// Unpacks an image's layers, as running it would.

@@ -16,11 +16,13 @@ use uc_sandbox::{
 
 use crate::{
     environment,
-    lifecycle::{Pod, StopLevel},
+    lifecycle::Pod,
     output::{Sink, Stream},
     probes, process,
     resolve::Content,
-    stop_signal, volumes,
+    stop_signal,
+    stopper::StopLevel,
+    volumes,
 };
 
 /// The most processes and threads of a container whose manifest sets no limit, where the host can enforce one.
@@ -115,6 +117,11 @@ impl Pod {
                     .or((is_rootfs && self.can_limit_pids).then_some(DEFAULT_PIDS_LIMIT)),
             },
             seccomp_profile: self.seccomp_profile(container)?,
+            call_listener: self
+                .tracing
+                .as_ref()
+                .filter(|_| is_rootfs)
+                .map(|tracing| tracing.listener(index)),
         };
         self.check_sources(&request)?;
         let response = sandbox

@@ -126,6 +126,8 @@ enum Answer<T> {
 mod tests {
     use uc_linux::Extent;
 
+    use uc_model::ProblemKind;
+
     use super::*;
 
     #[test]

@@ -83,6 +83,7 @@ fn content(name: &str) -> ResolvedContainer {
         config: uc_image::ImageConfig::default(),
         digest: None,
         named_digest: None,
+        footprint: None,
     }
 }
 
@@ -127,6 +128,7 @@ impl Host {
             named_output: false,
             output_to_stderr: false,
             time_output: true,
+            trace: false,
             timings: Timings::start(),
             stopper: self.stopper.clone(),
             on_started: None,

@@ -39,7 +39,8 @@ pub trait Layout: BlobSource + Sized {
     /// Not found, listing the tags there are; else those of [`image::resolve`].
     fn image(&self, tag: Option<&str>) -> Result<Image> {
         let index = self.index()?;
-        let named = named(&index, tag, self.build()).map_err(|problem| problem.within(self.place()))?;
+        let named =
+            named(&index, tag, self.build()).map_err(|problem| problem.within(self.place()))?;
         let reference = match tag {
             Some(tag) => format!("{}:{tag}", self.place()),
             None => self.place(),

@@ -19,5 +19,5 @@ pub use figure::{Figure, Provenance};
 pub use host::Facility;
 pub use problem::{Problem, ProblemKind, Result};
 pub use quantity::{Bytes, MilliCpu};
-pub use telling::Telling;
 pub use runtime::{Isolation, PayloadFormat, RuntimeChoice, RuntimeKind};
+pub use telling::Telling;

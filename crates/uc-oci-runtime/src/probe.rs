@@ -261,6 +261,7 @@ async fn run(driver: &OciRuntimeDriver, storage: &Path, layer: PathBuf) -> Resul
         read_only_root: false,
         limits: Limits::default(),
         seccomp_profile: None,
+        call_listener: None,
     };
     sandbox.create(request).await?;
     sandbox.start(StartRequest { container: name() }).await?;

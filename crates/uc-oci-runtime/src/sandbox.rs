@@ -105,6 +105,13 @@ impl OciSandbox {
                 .at(&self.request.id)
                 .found(name));
         }
+        if request.call_listener.is_some() {
+            return Err(Problem::refused(format!(
+                "{} does not tell of the system calls of its programs",
+                self.tools.flavour
+            ))
+            .remedy("trace the program with --runtime container"));
+        }
         let user = &request.process.user;
         self.mapping.require(user.uid, user.gid)?;
         self.mapping.require_groups(&user.groups)?;

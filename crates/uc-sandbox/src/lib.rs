@@ -15,10 +15,10 @@ mod offer;
 use std::{future::Future, path::Path, pin::Pin};
 
 pub use message::{
-    CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason, HostMount,
-    HostUser, HttpGrant, Limits, Mount, MountSource, Payload, PortForward, PrepareRequest, Process,
-    RemoveRequest, StartRequest, StartResponse, Stats, StatsRequest, Stdio, StopRequest,
-    TcpConnectRequest, User, WaitRequest,
+    CallListener, CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason,
+    HostMount, HostUser, HttpGrant, Limits, Mount, MountSource, Payload, PortForward,
+    PrepareRequest, Process, RemoveRequest, StartRequest, StartResponse, Stats, StatsRequest,
+    Stdio, StopRequest, TcpConnectRequest, User, WaitRequest,
 };
 pub use offer::{Availability, Limit, Offer, Probe};
 use uc_model::{Problem, RuntimeKind};

@@ -61,6 +61,18 @@ pub struct CreateRequest {
     pub limits: Limits,
     /// A further seccomp profile (bytes of an OCI seccomp JSON file), on top of the built-in allow-list.
     pub seccomp_profile: Option<Vec<u8>>,
+    /// Who hears of the system calls of its program. A driver that cannot tell of them refuses.
+    pub call_listener: Option<CallListener>,
+}
+
+/// Who hears of a program's system calls: called with the descriptor of a seccomp listener before the program starts. Every
+/// call waits until it is let go on, so somebody must listen from then on.
+pub struct CallListener(pub Box<dyn FnOnce(OwnedFd) + Send>);
+
+impl std::fmt::Debug for CallListener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CallListener")
+    }
 }
 
 /// What a container consists of.

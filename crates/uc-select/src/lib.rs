@@ -10,6 +10,7 @@
 
 mod api;
 mod candidate;
+mod condition;
 mod constants;
 mod coverage;
 mod decision;
@@ -28,6 +29,7 @@ pub use api::{
     posix_subset, source_remarks, support,
 };
 pub use candidate::{Candidate, LimitKind, Unavailable};
+pub use condition::{Condition, conditions};
 pub use coverage::{Confidence, Coverage, Finding, Prediction, Verdict, Weight, coverage};
 pub use decision::{Decision, Loser, Reason, Winner, choose};
 pub use footprint::{Architecture, Footprint, MAX_VARIANTS, Method, Usage};

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// How the arguments of a call become a variant.
-enum Rule {
+pub(crate) enum Rule {
     /// One argument holds one of the constants of a kind, after the bits of a mask.
     Value(&'static str, usize, u64),
     /// One argument holds flags of a kind; unnamed bits say nothing.
@@ -25,9 +25,9 @@ enum Rule {
 }
 
 /// Integers are 32 bits wide: the kernel does not look above.
-const INT: u64 = 0xffff_ffff;
+pub(crate) const INT: u64 = 0xffff_ffff;
 
-fn rule(call: &str) -> Option<Rule> {
+pub(crate) fn rule(call: &str) -> Option<Rule> {
     Some(match call {
         "socket" | "socketpair" => Rule::Several(socket),
         "setsockopt" | "getsockopt" => Rule::Several(socket_option),
@@ -145,11 +145,16 @@ fn personality(&[value, ..]: &[u64; 6]) -> Option<String> {
     (value != INT).then(|| name_or_hex("personality", value))
 }
 
-fn open_flags(architecture: Architecture, value: u64) -> Option<String> {
-    let direct = match architecture {
+/// `O_DIRECT`.
+pub(crate) fn open_direct(architecture: Architecture) -> u64 {
+    match architecture {
         Architecture::X86_64 => 0o40_000,
         Architecture::Aarch64 => 0o200_000,
-    };
+    }
+}
+
+fn open_flags(architecture: Architecture, value: u64) -> Option<String> {
+    let direct = open_direct(architecture);
     // The bit that O_TMPFILE has beside that of O_DIRECTORY.
     let known = [
         ("O_DIRECT", direct),

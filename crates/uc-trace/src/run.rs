@@ -17,6 +17,7 @@ use uc_model::{Problem, ProblemKind, Result};
 use uc_select::{Architecture, Footprint};
 
 use crate::{
+    capabilities::{Capabilities, Observer},
     deeds::Deeds,
     guardian::Guardian,
     listener::{self, Call, Listener, News},
@@ -32,6 +33,8 @@ pub struct Options {
     pub longest: Option<Duration>,
     /// How long it has after each request to end before it is asked more firmly.
     pub grace: Duration,
+    /// Whether to ask the kernel which capabilities it uses.
+    pub capabilities: bool,
 }
 
 impl Default for Options {
@@ -39,6 +42,7 @@ impl Default for Options {
         Self {
             longest: None,
             grace: Duration::from_secs(5),
+            capabilities: false,
         }
     }
 }
@@ -69,6 +73,9 @@ pub struct Trace {
     pub threads: usize,
     /// The most memory resident in one process or, looked at a few times a second, in all at one time; in bytes.
     pub peak_memory: u64,
+    /// The capabilities that the kernel found it to have when it needed one; `None` where that was not asked, or this kernel
+    /// or user cannot see it.
+    pub capabilities: Option<Capabilities>,
 }
 
 /// How often time, memory and wishes are looked at.
@@ -97,9 +104,17 @@ pub fn trace(command: Command, options: &Options, wish: &dyn Fn() -> Wish) -> Re
     let listener = Listener::new(launch.listen()?)?;
     let guardian = Guardian::start(&listener)?;
     run.launcher = Some(launch.launcher());
+    let observer = options
+        .capabilities
+        .then(|| Observer::start(launch.launcher()))
+        .flatten();
     launch.go();
     run.collect(&listener, wish)?;
+    let launcher = launch.launcher();
     let limits = launch.finish()?;
+    let capabilities = observer
+        .map(|observer| observer.finish(launcher))
+        .transpose()?;
     run.tree.wait();
     drop(guardian);
     let status = run.tree.status().map_or(0, |status| status.as_raw());
@@ -117,6 +132,7 @@ pub fn trace(command: Command, options: &Options, wish: &dyn Fn() -> Wish) -> Re
         duration,
         threads: run.tree.threads(),
         peak_memory: run.tree.peak_memory(),
+        capabilities,
     })
 }
 

@@ -51,6 +51,13 @@ impl WasmSandbox {
     async fn create(&self, request: CreateRequest) -> Result<CreateResponse> {
         let name = request.container.clone();
         let place = format!("container {name}");
+        if request.call_listener.is_some() {
+            return Err(Problem::refused(
+                "a WebAssembly program makes no system calls that could be traced",
+            )
+            .at(place)
+            .remedy("`uc compat --calls wasm` lists what it can ask for"));
+        }
         self.check_room(&self.lock(), &name)?;
         let job = self.job(request)?;
         let (container, warnings) = Container::new(job)

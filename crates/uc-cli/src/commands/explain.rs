@@ -1,10 +1,10 @@
 //! `uc explain`: which runtime and why, nothing started.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use serde::Serialize;
-use uc_engine::{ContainerChoice, Engine, Resolved, RunRequest, Stopper, Timings};
+use uc_engine::{ContainerChoice, Engine, Resolved, RunRequest, Stopper, Timings, footprints};
 use uc_model::{Result, RuntimeChoice, RuntimeKind};
 
 use super::{engine, run::runtime_parser, runtime};
@@ -28,6 +28,9 @@ pub(crate) struct ExplainArgs {
     /// The runtime to ask about
     #[arg(long, default_value = "auto", value_parser = runtime_parser(), value_name = "RUNTIME")]
     runtime: RuntimeChoice,
+    /// What its programs ask of a kernel, as `uc trace --output` wrote it
+    #[arg(long, value_name = "FILE")]
+    footprint: Option<PathBuf>,
 }
 
 /// One workload's explanation.
@@ -53,13 +56,19 @@ struct Obstacle {
 /// Runs the command. The exit code is that of `uc run`'s refusal, if it would refuse.
 pub(crate) fn explain(args: &ExplainArgs, format: Format) -> Result<ExitCode> {
     let target = target::read(&args.target, &[], args.runtime, None)?;
+    let footprint = args
+        .footprint
+        .as_deref()
+        .map(footprints::read)
+        .transpose()?;
     let engine = engine()?;
     let bars = Bars::default();
     let mut explanations = Vec::new();
     let mut code = 0;
     for workload in target.workloads {
         let name = workload.name.clone();
-        let resolved = engine.resolve(workload, &bars)?;
+        let mut resolved = engine.resolve(workload, &bars)?;
+        resolved.know(footprint.as_ref());
         let containers = engine.choose(&resolved, true);
         let runtimes: Vec<Option<RuntimeKind>> = containers
             .iter()
@@ -116,6 +125,7 @@ fn rehearse(
         named_output: true,
         output_to_stderr: true,
         time_output: false,
+        trace: false,
         timings: Timings::start(),
         stopper: Stopper::default(),
         on_started: None,

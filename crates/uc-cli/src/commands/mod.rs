@@ -23,6 +23,7 @@ pub(crate) mod sbom;
 pub(crate) mod sign;
 pub(crate) mod stats;
 pub(crate) mod stop;
+pub(crate) mod trace;
 pub(crate) mod verify;
 pub(crate) mod watch;
 
@@ -41,6 +42,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Explain(args) => explain::explain(args, format?),
         Command::Doctor(args) => doctor::doctor(args, format?),
         Command::Compat(args) => compat::compat(args, format?),
+        Command::Trace(args) => trace::trace(args, format?),
         Command::Ps(args) => ps::ps(args, format?),
         Command::Logs(args) => logs::logs(args, format?),
         Command::Stats(args) => stats::stats(args, format?),

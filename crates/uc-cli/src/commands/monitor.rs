@@ -168,6 +168,7 @@ fn own() -> Result<u8> {
         named_output: false,
         output_to_stderr: false,
         time_output: false,
+        trace: false,
         timings: checked.timings,
         stopper: stopper.clone(),
         on_started: Some(Box::new(|id| {

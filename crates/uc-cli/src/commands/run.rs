@@ -9,10 +9,12 @@ use clap::{
 use serde::Serialize;
 use uc_engine::{
     ContainerChoice, Engine, Outcome, Resolved, RunRequest, Stage, StopLevel, Stopper, Timings,
+    footprints,
     trust::{self, Admission, Trust},
 };
 use uc_image::{NoProgress, Progress};
 use uc_model::{Digest, Problem, Result, RuntimeChoice, RuntimeKind};
+use uc_select::{Footprint, Prediction, coverage};
 
 use super::{attest::now_s, engine, monitor, runtime, verify::read_trust};
 use crate::{
@@ -31,7 +33,8 @@ use crate::{
   uc run oci:./layout:tag -- ls -l     an image from an OCI layout
   uc run --detach --name web pod.yaml  in the background; then: uc ps, uc logs web, uc stop web
   uc run --timings pod.yaml            and how long each stage took
-  uc run --trust team.pub pod.yaml     only if the team signed every image of it")]
+  uc run --trust team.pub pod.yaml     only if the team signed every image of it
+  uc run --trace pod.yaml              and remember what its programs ask of a kernel")]
 pub(crate) struct RunArgs {
     /// A manifest (.yaml, .json or - for standard input), an image (reference, oci:DIR[:TAG], oci-archive:FILE[:TAG])
     /// or a WebAssembly file (.wasm, .wat)
@@ -55,6 +58,12 @@ pub(crate) struct RunArgs {
     /// A trust policy; without --trust and --policy, the user's own (trust.toml in the configuration directory)
     #[arg(long, value_name = "FILE", conflicts_with = "trust")]
     policy: Option<PathBuf>,
+    /// Record the system calls of its containers, and add them to what is known of their images for later choices
+    #[arg(long, conflicts_with = "detach")]
+    trace: bool,
+    /// What its programs ask of a kernel, as `uc trace --output` wrote it
+    #[arg(long, value_name = "FILE")]
+    footprint: Option<PathBuf>,
     /// Name the workload (with --detach: unique among those that run)
     #[arg(long)]
     name: Option<String>,
@@ -84,6 +93,11 @@ pub(crate) fn run(args: &RunArgs, format: Format) -> Result<ExitCode> {
         args.runtime,
         args.name.as_deref(),
     )?;
+    let footprint = args
+        .footprint
+        .as_deref()
+        .map(footprints::read)
+        .transpose()?;
     let source = target.source.clone();
     let engine = engine()?;
     let trust = read_trust(&args.trust, args.policy.as_deref())?;
@@ -96,12 +110,18 @@ pub(crate) fn run(args: &RunArgs, format: Format) -> Result<ExitCode> {
             trust.as_ref(),
             &bars,
             timings.clone(),
+            |resolved| {
+                resolved.know(footprint.as_ref());
+                if args.trace {
+                    resolved.prefer_traceable();
+                }
+            },
         )?);
     }
     if args.detach {
         return monitor::detach(checked, &source, format);
     }
-    run_here(engine, checked, &source, args.timings, format)
+    run_here(engine, checked, &source, args, format)
 }
 
 /// Resolves a workload, judges it and chooses its runtimes.
@@ -111,8 +131,10 @@ fn check(
     trust: Option<&Trust>,
     progress: &dyn Progress,
     mut timings: Timings,
+    adapt: impl FnOnce(&mut Resolved),
 ) -> Result<Checked> {
-    let resolved = engine.resolve(workload, progress)?;
+    let mut resolved = engine.resolve(workload, progress)?;
+    adapt(&mut resolved);
     timings.end(Stage::Resolve);
     let admissions = trust
         .map(|trust| engine.admit(&resolved, trust, now_s()))
@@ -144,7 +166,14 @@ pub(crate) fn check_again(
     workload: uc_model::workload::Workload,
     judged: &[Option<Digest>],
 ) -> Result<Checked> {
-    let checked = check(engine, workload, None, &NoProgress, Timings::start())?;
+    let checked = check(
+        engine,
+        workload,
+        None,
+        &NoProgress,
+        Timings::start(),
+        |_| {},
+    )?;
     if trust::judged(&checked.resolved) == judged {
         Ok(checked)
     } else {
@@ -159,7 +188,7 @@ fn run_here(
     engine: Engine,
     checked: Vec<Checked>,
     source: &str,
-    show_timings: bool,
+    args: &RunArgs,
     format: Format,
 ) -> Result<ExitCode> {
     let containers: usize = checked.iter().map(|one| one.runtimes.len()).sum();
@@ -179,7 +208,8 @@ fn run_here(
                 detached: false,
                 named_output: containers > 1,
                 output_to_stderr: format == Format::Json,
-                time_output: show_timings || format == Format::Json,
+                time_output: args.timings || format == Format::Json,
+                trace: args.trace,
                 timings: one.timings,
                 stopper: stopper.clone(),
                 on_started: None,
@@ -206,7 +236,7 @@ fn run_here(
         signals.abort();
         Ok::<_, Problem>(outcomes)
     })?;
-    report(outcomes, reports, show_timings, format)
+    report(outcomes, reports, args.timings, format)
 }
 
 /// SIGINT, SIGTERM, SIGHUP and SIGQUIT (Ctrl-\) ask for a graceful end; a second one ends at once. `tell` is called
@@ -266,6 +296,9 @@ fn report(
             if let Some(message) = &outcome.message {
                 printing::say(&format!("{}: {message}", outcome.id));
             }
+            for (container, footprint) in &outcome.footprints {
+                printing::say(&trace_words(container, footprint));
+            }
             if show_timings {
                 print_timings(&outcome);
             }
@@ -287,6 +320,24 @@ fn report(
         json(&reports)?;
     }
     Ok(ExitCode::from(code))
+}
+
+/// What a recorded run says of the runtimes.
+fn trace_words(container: &str, footprint: &Footprint) -> String {
+    let mut text = format!(
+        "container {container}: {} kinds of system calls",
+        footprint.calls.len()
+    );
+    for kind in [RuntimeKind::Gvisor, RuntimeKind::Microvm] {
+        let coverage = coverage(footprint, kind);
+        let outlook = match coverage.prediction {
+            Prediction::Runs => "is expected to run it",
+            Prediction::Doubtful => "may not run it",
+            Prediction::Fails => "is not expected to run it",
+        };
+        text.push_str(&format!("; {kind} {outlook}"));
+    }
+    text
 }
 
 fn milliseconds(duration: Duration) -> f64 {

@@ -3,11 +3,13 @@
 mod filter;
 mod install;
 mod profile;
+mod report;
 
 use std::sync::OnceLock;
 
-pub(crate) use install::install;
+pub(crate) use install::{install, install_listener};
 pub(crate) use profile::compile_profile;
+pub(crate) use report::reporting;
 use seccompiler::{BpfProgram, TargetArch};
 use uc_linux::syscall_policy::{NEWEST_CONSIDERED, verdicts};
 use uc_model::{Problem, Result};

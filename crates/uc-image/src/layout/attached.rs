@@ -60,8 +60,8 @@ impl<L: Layout> LayoutOrigin<L> {
     /// # Errors
     /// Not found, listing the tags there are; invalid where content and digest disagree.
     pub fn manifest(&self, tag: Option<&str>) -> Result<FetchedManifest> {
-        let descriptor =
-            named(&self.index, tag, self.layout.build()).map_err(|problem| problem.within(self.layout.place()))?;
+        let descriptor = named(&self.index, tag, self.layout.build())
+            .map_err(|problem| problem.within(self.layout.place()))?;
         self.read_manifest(descriptor)
     }
 

@@ -15,13 +15,13 @@ const APPLETS: [&str; 11] = [
 ];
 
 /// A layer with busybox, and a place for what drivers keep.
-pub struct Busybox {
-    pub layer: PathBuf,
-    pub directory: tempfile::TempDir,
+pub(crate) struct Busybox {
+    pub(crate) layer: PathBuf,
+    pub(crate) directory: tempfile::TempDir,
 }
 
 impl Busybox {
-    pub fn new() -> Result<Self, String> {
+    pub(crate) fn new() -> Result<Self, String> {
         if !Path::new(BUSYBOX).is_file() {
             return Err(format!("{BUSYBOX} is missing (apt install busybox-static)"));
         }
@@ -42,7 +42,7 @@ impl Busybox {
 }
 
 /// The driver of a runtime, or why there is none.
-pub fn driver(flavour: Flavour, busybox: &Busybox) -> Result<OciRuntimeDriver, String> {
+pub(crate) fn driver(flavour: Flavour, busybox: &Busybox) -> Result<OciRuntimeDriver, String> {
     let program = find(flavour.program())
         .ok_or_else(|| format!("{flavour} is not installed (apt install {flavour})"))?;
     Ok(OciRuntimeDriver::new(

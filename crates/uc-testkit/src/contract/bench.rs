@@ -188,6 +188,7 @@ impl Prepared {
             read_only_root: false,
             limits: plan.limits,
             seccomp_profile: None,
+            call_listener: None,
         };
         self.sandbox.create(request).await?;
         Ok(Running {

@@ -22,7 +22,8 @@ pub(super) struct Convention {
     pub(super) arguments: [Register; 6],
     /// The stack pointer.
     pub(super) stack: Register,
-    /// What a call changes, one bit for each register.
+    /// Where a call leaves its results, one bit for each register. Others that it may change are not asked for behind it,
+    /// unless the compiler knows that this callee leaves them alone, or never returns: then they hold what they held.
     pub(super) lost_in_call: u32,
     /// What a system call changes.
     pub(super) lost_in_kernel: u32,
@@ -37,7 +38,7 @@ pub(super) fn convention(architecture: Architecture) -> Convention {
             number: 0,
             arguments: [7, 6, 2, 10, 8, 9],
             stack: x86::STACK,
-            lost_in_call: 0b0000_1111_1100_0111,
+            lost_in_call: 0b0101,
             lost_in_kernel: 0b0000_1000_0000_0011,
             pushed_by_call: 8,
         },
@@ -45,7 +46,7 @@ pub(super) fn convention(architecture: Architecture) -> Convention {
             number: 8,
             arguments: [0, 1, 2, 3, 4, 5],
             stack: arm64::STACK,
-            lost_in_call: 0x4007_ffff,
+            lost_in_call: 0x4003_0003,
             lost_in_kernel: 1,
             pushed_by_call: 0,
         },

@@ -1,6 +1,6 @@
 //! What registers hold at the places of a function that matter: numbers followed through its jumps until nothing changes.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use super::{
     code::{self, Convention},
@@ -22,7 +22,7 @@ pub(super) struct Body {
     /// The first instruction of each run, ascending.
     starts: Vec<usize>,
     convention: Convention,
-    /// What a call changes: all registers in Go, those of the platform's convention elsewhere.
+    /// What is lost in a call: all registers in Go, whose results can be in any of them.
     lost_in_call: u32,
 }
 
@@ -49,6 +49,7 @@ impl Body {
                     starts.push(index + 1);
                 }
                 Flow::Jump(_) | Flow::Stop => starts.push(index + 1),
+                Flow::Call(Target::Direct(to)) => starts.extend(body.index(to)),
                 Flow::Next | Flow::Kernel | Flow::Call(_) => {}
             }
         }
@@ -63,6 +64,12 @@ impl Body {
         self.instructions
             .binary_search_by_key(&address, |instruction| instruction.address)
             .ok()
+    }
+
+    /// Whether it has an instruction that goes to the kernel: in bytes that look like one there often is none.
+    pub(super) fn makes_calls(&self) -> bool {
+        let mut all = self.instructions.iter();
+        all.any(|instruction| instruction.flow == Flow::Kernel)
     }
 
     /// Shows each instruction with what is known before it.
@@ -113,20 +120,24 @@ impl Body {
             return entries;
         };
         *first = Some(State::at_entry(&self.convention));
+        // In the order of addresses, so that most runs are followed when all before them have been.
+        let mut pending = BTreeSet::from([0_usize]);
+        // What is called here is entered with more than one stack.
+        for block in self.called().into_iter().filter(|block| *block != 0) {
+            if let Some(entry) = entries.get_mut(block) {
+                *entry = Some(State::unknown());
+                pending.insert(block);
+            }
+        }
         let orphans = self.orphans();
-        let mut pending: Vec<usize> = vec![0];
         // Whether what is known there comes from behind a call alone.
         let mut doubtful = vec![false; self.starts.len()];
-        let mut is_pending = vec![false; self.starts.len()];
         let mut left = MAX_ROUNDS.saturating_mul(self.starts.len());
-        while let Some(block) = pending.pop() {
+        while let Some(block) = pending.pop_first() {
             if left == 0 {
                 return vec![Some(State::unknown()); self.starts.len()];
             }
             left -= 1;
-            if let Some(waits) = is_pending.get_mut(block) {
-                *waits = false;
-            }
             let Some(mut state) = entries.get(block).cloned().flatten() else {
                 continue;
             };
@@ -156,13 +167,27 @@ impl Body {
                         true
                     }
                 };
-                if let Some(waits) = is_pending.get_mut(next).filter(|waits| changed && !**waits) {
-                    *waits = true;
-                    pending.push(next);
+                if changed {
+                    pending.insert(next);
                 }
             }
         }
         entries
+    }
+
+    /// Runs that are called from within.
+    fn called(&self) -> Vec<usize> {
+        let mut called: Vec<usize> = self
+            .instructions
+            .iter()
+            .filter_map(|instruction| match instruction.flow {
+                Flow::Call(Target::Direct(to)) => self.starts.binary_search(&self.index(to)?).ok(),
+                _ => None,
+            })
+            .collect();
+        called.sort_unstable();
+        called.dedup();
+        called
     }
 
     /// Whether a run ends with a call: what it calls may never return, and what follows then belongs to something else.

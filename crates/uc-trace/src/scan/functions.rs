@@ -60,7 +60,8 @@ impl Functions {
             .iter()
             .map(|range| range.end - range.start)
             .sum();
-        functions.are_told = are_go || covered > elf.code_size() / 2 || elf.code_size() < MAX_GLUE;
+        functions.are_told =
+            are_go || covered > elf.code_size() / 2 || covered > 0 && elf.code_size() < MAX_GLUE;
         if !functions.are_told {
             starts.extend(search::call_targets(elf));
         }

@@ -103,15 +103,18 @@ impl<'r, 'u, 'a> Numbers<'r, 'u, 'a> {
     }
 
     fn instructions_of(&mut self, function: Function, range: &Range<u64>) {
-        let Some((body, is_whole)) = self.sites.body(function, range) else {
+        let Some((body, is_whole, core)) = self.sites.body(function, range) else {
             return;
         };
         let Some(unit) = self.units.get(function.0) else {
             return;
         };
+        if !body.makes_calls() {
+            return;
+        }
         let convention = code::convention(unit.elf.architecture);
         body.visit(|instruction, state| {
-            if instruction.flow == Flow::Kernel {
+            if instruction.flow == Flow::Kernel && core.contains(&instruction.address) {
                 let value = state.register(convention.number);
                 self.place(function, is_whole, instruction.address, value, state);
             }

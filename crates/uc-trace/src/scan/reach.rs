@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use uc_select::Architecture;
+
 use super::{code::Link, dynamic::To, unit::Unit};
 
 /// A function: the file's place in the list, and its own among the functions of that file.
@@ -224,6 +226,8 @@ impl<'u, 'a> Reach<'u, 'a> {
         } else if let Some(to) = unit.pointer(address) {
             self.point(index, to, from);
             self.mark_object(index, address);
+        } else if unit.elf.architecture == Architecture::Aarch64 {
+            self.mark_around(index, address);
         } else {
             self.mark_object(index, address);
         }
@@ -246,10 +250,31 @@ impl<'u, 'a> Reach<'u, 'a> {
         }
     }
 
-    fn mark_object(&mut self, index: usize, address: u64) {
-        let Some(object) = self.units.get(index).and_then(|unit| unit.object(address)) else {
+    /// Compilers for Arm reach several objects from one address, over offsets that fit into an instruction.
+    fn mark_around(&mut self, index: usize, address: u64) {
+        const BEFORE: u64 = 256;
+        const BEHIND: u64 = 4096;
+        let Some(unit) = self.units.get(index) else {
             return;
         };
+        let first = unit
+            .object(address.saturating_sub(BEFORE))
+            .unwrap_or_default();
+        let last = unit
+            .object(address.saturating_add(BEHIND))
+            .unwrap_or_default();
+        for object in first..=last {
+            self.mark_one(index, object);
+        }
+    }
+
+    fn mark_object(&mut self, index: usize, address: u64) {
+        if let Some(object) = self.units.get(index).and_then(|unit| unit.object(address)) {
+            self.mark_one(index, object);
+        }
+    }
+
+    fn mark_one(&mut self, index: usize, object: usize) {
         let is_reached = self
             .objects
             .get_mut(index)

@@ -151,19 +151,35 @@ fn words(code: &[u8], start: u64) -> impl Iterator<Item = (u32, u64)> {
         .map(|(bytes, address)| (u32_at(bytes, 0).unwrap_or_default(), address))
 }
 
-/// The range from which an address is read when nothing says where its function begins.
-pub(super) fn window(elf: &Elf<'_>, function: &Range<u64>, place: u64) -> Range<u64> {
-    /// Longer functions are read in part.
-    const MOST: u64 = 128 << 10;
-    const BEFORE: u64 = 16 << 10;
-    const AFTER: u64 = 64;
-    if function.end - function.start <= MOST {
+/// Longer functions are read in parts.
+const MAX_WHOLE: u64 = 128 << 10;
+/// Bytes of a part, and of what is read before it to know what registers hold.
+const PART: u64 = 16 << 10;
+/// What is read behind a part, so that its last instruction is whole.
+const BEHIND: u64 = 16;
+
+/// The part of a function that holds a place, with what is read before it. Reading from the middle of an instruction falls
+/// in step again within a few.
+pub(super) fn window(function: &Range<u64>, place: u64) -> Range<u64> {
+    if function.end - function.start <= MAX_WHOLE {
         return function.clone();
     }
-    let start = match elf.architecture {
-        // Reading from the middle of an instruction falls in step again within a few.
-        Architecture::X86_64 => place.saturating_sub(BEFORE),
-        Architecture::Aarch64 => place.saturating_sub(BEFORE) & !3,
+    let part = place.saturating_sub(function.start) / PART;
+    let start = function.start + part.saturating_sub(1) * PART;
+    let end = function.start.saturating_add((part + 1) * PART + BEHIND);
+    start..end.min(function.end)
+}
+
+/// Where in a window the places are that count: others are in the windows beside it.
+pub(super) fn core(function: &Range<u64>, window: &Range<u64>) -> Range<u64> {
+    if window == function {
+        return window.clone();
+    }
+    let is_first = window.end - window.start <= PART + BEHIND && window.start == function.start;
+    let start = if is_first {
+        window.start
+    } else {
+        window.start.saturating_add(PART)
     };
-    start.max(function.start)..place.saturating_add(AFTER).min(function.end)
+    start..start.saturating_add(PART)
 }

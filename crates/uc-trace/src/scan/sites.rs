@@ -64,24 +64,23 @@ impl<'r, 'u, 'a> Sites<'r, 'u, 'a> {
         self.bodies >= MAX_BODIES || self.sites >= MAX_SITES || self.searched >= MAX_SEARCHED
     }
 
-    /// Reads a run of code; also whether it begins where its function does.
+    /// Reads a run of code; also whether it begins where its function does, and where the places are that count.
     pub(super) fn body(
         &mut self,
         (index, at): Function,
         range: &Range<u64>,
-    ) -> Option<(Body, bool)> {
+    ) -> Option<(Body, bool, Range<u64>)> {
         if self.is_cut() {
             return None;
         }
         self.bodies += 1;
         let unit = self.units.get(index)?;
-        let is_whole = unit
-            .functions
-            .range(at)
-            .is_some_and(|whole| whole.start == range.start);
+        let function = unit.functions.range(at)?;
+        let body = Body::read(&unit.elf, range, unit.functions.are_go);
         Some((
-            Body::read(&unit.elf, range, unit.functions.are_go),
-            is_whole,
+            body,
+            function.start == range.start,
+            search::core(function, range),
         ))
     }
 
@@ -98,7 +97,7 @@ impl<'r, 'u, 'a> Sites<'r, 'u, 'a> {
             let Some(function) = unit.functions.range(at) else {
                 continue;
             };
-            let range = search::window(&unit.elf, function, *place);
+            let range = search::window(function, *place);
             bodies.insert((range.start, range.end), at);
             if bodies.len() >= MAX_BODIES {
                 break;
@@ -180,7 +179,7 @@ impl<'r, 'u, 'a> Sites<'r, 'u, 'a> {
         parameter: Parameter,
         found: &mut Vec<Site>,
     ) {
-        let Some((body, is_whole)) = self.body(caller, range) else {
+        let Some((body, is_whole, core)) = self.body(caller, range) else {
             return;
         };
         let Some(unit) = self.units.get(caller.0) else {
@@ -194,7 +193,7 @@ impl<'r, 'u, 'a> Sites<'r, 'u, 'a> {
                 address,
                 is_whole,
                 value,
-            })
+            });
         };
         if (caller.0, caller.1 + 1) == callee && unit.falls_through(caller.1) {
             add(
@@ -203,7 +202,9 @@ impl<'r, 'u, 'a> Sites<'r, 'u, 'a> {
             );
         }
         body.visit(|instruction, state| {
-            if self.leads_to(caller.0, instruction, state, callee) {
+            if core.contains(&instruction.address)
+                && self.leads_to(caller.0, instruction, state, callee)
+            {
                 let pushed = match instruction.flow {
                     Flow::Call(_) => convention.pushed_by_call,
                     _ => 0,
@@ -245,6 +246,7 @@ impl<'r, 'u, 'a> Sites<'r, 'u, 'a> {
             .get(index)
             .and_then(|unit| unit.functions.at(instruction.address));
         let is_inside = inside == Some(callee.1) && index == callee.0;
-        functions.contains(&callee) && !(is_inside && !matches!(instruction.flow, Flow::Call(_)))
+        let is_call = matches!(instruction.flow, Flow::Call(_));
+        functions.contains(&callee) && (is_call || !is_inside)
     }
 }

@@ -140,122 +140,137 @@ pub(super) fn lift(decoded: &Decoded, info: &mut InstructionInfoFactory) -> Inst
     lifted
 }
 
+/// The register that an operand is, if it is one.
+fn operand(decoded: &Decoded, at: u32) -> Option<Register> {
+    (decoded.op_kind(at) == OpKind::Register)
+        .then(|| register(decoded.op_register(at)))
+        .flatten()
+}
+
 /// The instructions whose outcome can be followed; nothing for all others.
 fn special(decoded: &Decoded, lifted: &mut Instruction) -> Option<()> {
-    let first =
-        || register(decoded.op0_register()).filter(|_| decoded.op0_kind() == OpKind::Register);
-    let second =
-        || register(decoded.op1_register()).filter(|_| decoded.op1_kind() == OpKind::Register);
-    let narrow = decoded.op0_register().is_gpr32();
-    let add = |to, from, plus| Effect::Add {
+    match decoded.mnemonic() {
+        Mnemonic::Mov => movement(decoded, lifted),
+        Mnemonic::Push | Mnemonic::Pop | Mnemonic::Leave => stack(decoded, lifted),
+        _ => {
+            let effect = arithmetic(decoded).or_else(|| choice(decoded))?;
+            lifted.push(effect);
+            Some(())
+        }
+    }
+}
+
+/// Sums, and what is a number whatever it is made of.
+fn arithmetic(decoded: &Decoded) -> Option<Effect> {
+    if decoded.mnemonic() == Mnemonic::Cdqe {
+        let (to, from) = (0, 0);
+        return Some(Effect::Add {
+            to,
+            from,
+            plus: 0,
+            narrow: false,
+        });
+    }
+    let to = operand(decoded, 0)?;
+    let named = decoded.op0_register();
+    let add = |from, plus, narrow| Effect::Add {
         to,
         from,
         plus,
         narrow,
     };
-    match decoded.mnemonic() {
-        Mnemonic::Mov => return movement(decoded, lifted),
-        Mnemonic::Movsxd | Mnemonic::Cdqe => {
-            let (to, from) = if decoded.mnemonic() == Mnemonic::Cdqe {
-                (0, 0)
-            } else {
-                (first()?, second()?)
-            };
-            lifted.push(Effect::Add {
-                to,
-                from,
-                plus: 0,
-                narrow: false,
-            });
-        }
-        Mnemonic::Xor | Mnemonic::Sub if first().is_some() && first() == second() => {
-            lifted.push(Effect::Constant(first()?, 0));
-        }
-        Mnemonic::Lea => {
-            let to = first()?;
-            match fixed_address(decoded) {
-                Some(address) => {
-                    lifted.push(Effect::Constant(to, fit(decoded.op0_register(), address)))
-                }
-                None => {
-                    let place = place(decoded)?;
-                    lifted.push(add(to, place.base, place.offset));
-                }
+    Some(match decoded.mnemonic() {
+        Mnemonic::Movsxd => add(operand(decoded, 1)?, 0, false),
+        Mnemonic::Xor | Mnemonic::Sub if operand(decoded, 1) == Some(to) => Effect::Constant(to, 0),
+        Mnemonic::Lea => match fixed_address(decoded) {
+            Some(address) => Effect::Constant(to, fit(named, address)),
+            None => {
+                let place = place(decoded)?;
+                add(place.base, place.offset, named.is_gpr32())
             }
+        },
+        Mnemonic::Add => add(to, constant(decoded, 1)? as i64, named.is_gpr32()),
+        Mnemonic::Sub => add(
+            to,
+            (constant(decoded, 1)? as i64).wrapping_neg(),
+            named.is_gpr32(),
+        ),
+        Mnemonic::Or
+            if constant(decoded, 1)
+                .is_some_and(|number| fit(named, number) == fit(named, u64::MAX)) =>
+        {
+            Effect::Constant(to, fit(named, u64::MAX))
         }
-        Mnemonic::Add | Mnemonic::Sub => {
-            let (to, number) = (first()?, constant(decoded, 1)? as i64);
-            let plus = if decoded.mnemonic() == Mnemonic::Add {
-                number
-            } else {
-                number.wrapping_neg()
-            };
-            lifted.push(add(to, to, plus));
-        }
-        Mnemonic::Or if constant(decoded, 1) == Some(u64::MAX) => {
-            lifted.push(Effect::Constant(
-                first()?,
-                fit(decoded.op0_register(), u64::MAX),
-            ));
-        }
-        Mnemonic::Push => push(decoded, lifted)?,
-        Mnemonic::Pop if decoded.op0_register().is_gpr64() => {
+        _ => return None,
+    })
+}
+
+/// Moves on a condition.
+fn choice(decoded: &Decoded) -> Option<Effect> {
+    use Mnemonic::{
+        Cmova, Cmovae, Cmovb, Cmovbe, Cmove, Cmovg, Cmovge, Cmovl, Cmovle, Cmovne, Cmovno, Cmovnp,
+        Cmovns, Cmovo, Cmovp, Cmovs,
+    };
+    let is_choice = matches!(
+        decoded.mnemonic(),
+        Cmova
+            | Cmovae
+            | Cmovb
+            | Cmovbe
+            | Cmove
+            | Cmovg
+            | Cmovge
+            | Cmovl
+            | Cmovle
+            | Cmovne
+            | Cmovno
+            | Cmovnp
+            | Cmovns
+            | Cmovo
+            | Cmovp
+            | Cmovs
+    );
+    let (to, other) = (operand(decoded, 0)?, operand(decoded, 1)?);
+    is_choice.then_some(Effect::Either { to, one: to, other })
+}
+
+/// What moves the stack pointer by itself.
+fn stack(decoded: &Decoded, lifted: &mut Instruction) -> Option<()> {
+    let raise = |from| Effect::Add {
+        to: STACK,
+        from,
+        plus: 8,
+        narrow: false,
+    };
+    match decoded.mnemonic() {
+        Mnemonic::Push => return push(decoded, lifted),
+        Mnemonic::Pop => {
+            let to = operand(decoded, 0).filter(|_| decoded.op0_register().is_gpr64())?;
             let place = Place {
                 base: STACK,
                 offset: 0,
             };
-            let to = first()?;
             lifted.push(Effect::Load {
                 to,
                 place,
                 narrow: false,
             });
             if to != STACK {
-                lifted.push(Effect::Add {
-                    to: STACK,
-                    from: STACK,
-                    plus: 8,
-                    narrow: false,
-                });
+                lifted.push(raise(STACK));
             }
         }
-        Mnemonic::Leave => {
+        _ => {
             let place = Place {
                 base: FRAME,
                 offset: 0,
             };
-            lifted.push(Effect::Add {
-                to: STACK,
-                from: FRAME,
-                plus: 8,
-                narrow: false,
-            });
+            lifted.push(raise(FRAME));
             lifted.push(Effect::Load {
                 to: FRAME,
                 place,
                 narrow: false,
             });
         }
-        Mnemonic::Cmova
-        | Mnemonic::Cmovae
-        | Mnemonic::Cmovb
-        | Mnemonic::Cmovbe
-        | Mnemonic::Cmove
-        | Mnemonic::Cmovne
-        | Mnemonic::Cmovg
-        | Mnemonic::Cmovge
-        | Mnemonic::Cmovl
-        | Mnemonic::Cmovle
-        | Mnemonic::Cmovs
-        | Mnemonic::Cmovns
-        | Mnemonic::Cmovo
-        | Mnemonic::Cmovno
-        | Mnemonic::Cmovp
-        | Mnemonic::Cmovnp => {
-            let (to, other) = (first()?, second()?);
-            lifted.push(Effect::Either { to, one: to, other });
-        }
-        _ => return None,
     }
     Some(())
 }
