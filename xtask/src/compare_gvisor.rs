@@ -13,7 +13,7 @@ use std::{
     time::Instant,
 };
 
-use uc_model::{Problem, Result, RuntimeKind};
+use uc_model::{Problem, ProblemKind, Result, RuntimeKind};
 
 pub use programs::{Part, Program, programs};
 use stage::Stage;
@@ -120,7 +120,7 @@ impl Comparison {
         Ok(Self { stage })
     }
 
-    /// Runs a program here alone, to see whether it could be compared.
+    /// Runs a program here alone: what is expected of it, by its calls and by a run in which gVisor's refusals are played.
     ///
     /// # Errors
     /// Host, where this kernel's calls cannot be recorded.
@@ -151,13 +151,7 @@ impl Comparison {
 
     /// What is expected of a program, and what it wrote here; nothing where it does not run here.
     fn expect(&self, program: &Program) -> Result<(Row, Option<String>)> {
-        let mut row = Row {
-            program: program.name.clone(),
-            part: program.part,
-            is_probe: program.is_probe,
-            coverage: None,
-            happened: Happened::Ran,
-        };
+        let mut row = Row::new(program.name.clone(), program.part, program.is_probe);
         if let Some(missing) = program.missing() {
             row.happened = Happened::Skipped(format!("{missing} is missing"));
             return Ok((row, None));
@@ -166,13 +160,21 @@ impl Comparison {
             row.happened = Happened::Skipped(error);
             return Ok((row, None));
         }
-        let (ended, footprint) = self.stage.native(program)?;
-        if ended.code != Some(0) {
-            row.happened = Happened::NotComparable(ended.last_words());
+        let native = match self.stage.native(program) {
+            // The recorder's own fault is no program's.
+            Err(problem) if problem.kind() == ProblemKind::Internal => {
+                row.happened = Happened::NotComparable(problem.to_string());
+                return Ok((row, None));
+            }
+            ended => ended?,
+        };
+        if native.ended.code != Some(0) {
+            row.happened = Happened::NotComparable(native.ended.last_words());
             return Ok((row, None));
         }
-        row.coverage = Some(uc_select::coverage(&footprint, RuntimeKind::Gvisor));
-        Ok((row, Some(ended.output)))
+        row.coverage = Some(uc_select::coverage(&native.footprint, RuntimeKind::Gvisor));
+        row.rehearsed = Some(self.stage.rehearse(program, &native)?);
+        Ok((row, Some(native.ended.output)))
     }
 }
 

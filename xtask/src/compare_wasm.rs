@@ -73,17 +73,8 @@ fn sources() -> Result<Vec<PathBuf>> {
 
 fn compare(source: &Path, compiler: &[&str], uc: &Path, folder: &Path) -> Result<Row> {
     let name = source.file_stem().unwrap_or_default().to_string_lossy();
-    let mut row = Row {
-        program: name.clone().into_owned(),
-        part: Part::Tuned,
-        is_probe: true,
-        coverage: None,
-        happened: Happened::Ran,
-    };
-    let (native, wasm) = (
-        folder.join(&*name),
-        folder.join(format!("{name}.wasm")),
-    );
+    let mut row = Row::new(name.clone().into_owned(), Part::Tuned, true);
+    let (native, wasm) = (folder.join(&*name), folder.join(format!("{name}.wasm")));
     if let Err(words) = compile(&["cc", "-O1", "-w", "-pthread"], source, &native, &["-lm"]) {
         row.happened = Happened::Skipped(words);
         return Ok(row);

@@ -10,7 +10,8 @@ use std::{error::Error as _, path::Path, process::ExitCode};
 
 use uc_model::{Problem, Result};
 use xtask::{
-    compare_gvisor, compare_plan, compare_sbom, compare_wasm, example_image, record_programs, setup, tidy, workspace::Workspace,
+    compare_gvisor, compare_plan, compare_sbom, compare_wasm, example_image, record_programs,
+    setup, tidy, workspace::Workspace,
 };
 
 const USAGE: &str = "tidy, setup [--check] [--for-tests], example-image DIR, compare-sbom [DIR], compare-plan, \

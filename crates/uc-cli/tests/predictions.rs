@@ -42,12 +42,8 @@ fn programs_run_or_fail_under_gvisor_as_expected() {
         .get_envs()
         .find_map(|(name, value)| value.filter(|_| name == "UC_RUNSC"))
         .expect("named");
-    let comparison = Comparison::new(
-        env!("CARGO_BIN_EXE_uc").into(),
-        runsc.into(),
-        host.path(),
-    )
-    .expect("prepared");
+    let comparison = Comparison::new(env!("CARGO_BIN_EXE_uc").into(), runsc.into(), host.path())
+        .expect("prepared");
     let all = programs().expect("there");
     for name in NAMES {
         let program = all.iter().find(|one| one.name == name).expect(name);

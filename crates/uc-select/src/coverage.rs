@@ -168,12 +168,17 @@ fn verdict(findings: &[Finding]) -> Verdict {
 
 /// What of one call is not answered as Linux does.
 fn judge(footprint: &Footprint, interface: Interface, call: &str, usage: &Usage) -> Vec<Finding> {
-    let answer =
-        |variant: Option<&str>| support(interface, footprint.architecture, call, variant);
+    let answer = |variant: Option<&str>| support(interface, footprint.architecture, call, variant);
     let whole = answer(None);
     let finding = |support: Support, variant: Option<&str>, count: u64| {
         let refused = variant.map(|variant| refused_flags(variant, |flag| answer(Some(flag))));
-        let (weight, reason) = weigh(footprint, call, refused.as_deref(), &support, count);
+        // The C library falls back from the newer form to the older one, where that is there.
+        let is_lost = call == "clone3" && {
+            let older = crate::support(interface, footprint.architecture, "clone", None);
+            older.level == Level::Refused
+        };
+        let meant = if is_lost { "clone" } else { call };
+        let (weight, reason) = weigh(footprint, meant, refused.as_deref(), &support, count);
         Finding {
             call: call.to_owned(),
             variant: variant.map(str::to_owned),

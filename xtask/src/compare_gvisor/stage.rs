@@ -3,7 +3,7 @@
 
 use std::{
     env, fs, io,
-    os::unix::fs::{PermissionsExt as _, chown},
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown},
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -11,10 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
-use uc_model::{Problem, Result};
+use uc_model::{Digest, Problem, Result, RuntimeKind};
 use uc_select::Footprint;
-use uc_trace::{Options, Wish};
+use uc_trace::{Conditions, Options, Refusals, Wish};
 
 use super::programs::{self, PATH, Program};
 use crate::example_image::layout;
@@ -59,6 +60,13 @@ impl Ended {
             false => format!("{code}: {}", words.chars().take(160).collect::<String>()),
         }
     }
+}
+
+/// What a run here showed.
+pub(super) struct Native {
+    pub(super) ended: Ended,
+    pub(super) footprint: Footprint,
+    digest: Digest,
 }
 
 /// Folder, image and programs for the runs.
@@ -119,60 +127,79 @@ impl Stage {
     ///
     /// # Errors
     /// Host, where this kernel's calls cannot be recorded.
-    pub(super) fn native(&self, program: &Program) -> Result<(Ended, Footprint)> {
-        let work = tempfile::Builder::new()
-            .prefix("data-")
-            .tempdir()
-            .map_err(|error| unwritable(&env::temp_dir(), error))?;
-        let path = work.path();
-        let mut command = Command::new("/usr/bin/bash");
-        if is_root() {
-            chown(path, Some(USER), Some(USER)).map_err(|error| unwritable(path, error))?;
-            command.uid(USER).gid(USER);
-        }
-        let logs = tempfile::tempdir().map_err(|error| unwritable(&env::temp_dir(), error))?;
+    pub(super) fn native(&self, program: &Program) -> Result<Native> {
+        let mut command = self.command(program)?;
         let log = |name: &str| {
-            let file = logs.path().join(name);
+            let file = self.folder.join(name);
             fs::File::create(&file).map_err(|error| unwritable(&file, error))
         };
-        command
-            .args(["-euo", "pipefail"])
-            .arg(self.bin().join(format!("{}.sh", program.name)))
-            .current_dir(path)
-            .env_clear()
-            .envs([("PATH", PATH), ("LANG", "C.UTF-8")])
-            .envs([("HOME", path), ("WORK", path), ("TMPDIR", path)])
-            .env("BIN", self.bin())
-            .stdin(Stdio::null())
-            .stdout(log("output")?)
-            .stderr(log("errors")?);
+        command.stdout(log("output")?).stderr(log("errors")?);
         let options = Options {
             longest: Some(LONGEST_NATIVE),
             ..Options::default()
         };
-        // The setting is one of a thread, and of what it starts.
-        let traced = thread::scope(|scope| {
-            let run = scope.spawn(|| {
-                rustix::thread::set_no_new_privs(true).map_err(|errno| {
-                    Problem::host("cannot give up privileges").caused_by(io::Error::from(errno))
-                })?;
-                uc_trace::trace(command, &options, &|| Wish::GoOn)
-            });
-            run.join()
-        });
-        let trace = traced.map_err(|_| Problem::internal("the recording failed"))??;
-        let text = |name: &str| {
-            let bytes = fs::read(logs.path().join(name)).unwrap_or_default();
-            String::from_utf8_lossy(&bytes)
-                .replace(&*path.to_string_lossy(), "/data/work")
-                .replace(&*self.bin().to_string_lossy(), "/program")
+        let trace = without_privileges(|| uc_trace::trace(command, &options, &|| Wish::GoOn))?;
+        let bytes = |name: &str| fs::read(self.folder.join(name)).unwrap_or_default();
+        let output = bytes("output");
+        Ok(Native {
+            digest: Digest::from_sha256(&Sha256::digest(&output).into()),
+            ended: Ended {
+                code: Some(code(trace.status)),
+                output: self.as_inside(&output),
+                errors: self.as_inside(&bytes("errors")),
+            },
+            footprint: trace.footprint,
+        })
+    }
+
+    /// Runs a program here, with what gVisor refuses refused: whether it did as before.
+    ///
+    /// # Errors
+    /// Host, where it cannot be started.
+    pub(super) fn rehearse(&self, program: &Program, native: &Native) -> Result<bool> {
+        let refusals = Refusals::of_runtime(RuntimeKind::Gvisor.into(), &native.footprint)?;
+        let conditions = Conditions {
+            refusals: Some(refusals),
+            longest: Some(LONGEST_NATIVE),
+            ..Conditions::default()
         };
-        let ended = Ended {
-            code: Some(code(trace.status)),
-            output: text("output"),
-            errors: text("errors"),
-        };
-        Ok((ended, trace.footprint))
+        let command = self.command(program)?;
+        let rehearsal = without_privileges(|| uc_trace::rehearse(command, &conditions))?;
+        let says_the_same = program.output_varies
+            || native.digest.hex() == rehearsal.output.trim_start_matches("sha256:");
+        Ok(rehearsal.code == Some(0) && says_the_same)
+    }
+
+    fn command(&self, program: &Program) -> Result<Command> {
+        let path = env::temp_dir().join(format!("compare-gvisor-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(|error| unwritable(&path, error))?;
+        let mut command = Command::new("/usr/bin/bash");
+        if is_root() {
+            chown(&path, Some(USER), Some(USER)).map_err(|error| unwritable(&path, error))?;
+            command.uid(USER).gid(USER);
+        }
+        command
+            .args(["-euo", "pipefail"])
+            .arg(self.bin().join(format!("{}.sh", program.name)))
+            .current_dir(&path)
+            .env_clear()
+            .envs([("PATH", PATH), ("LANG", "C.UTF-8")])
+            .envs([("HOME", &path), ("WORK", &path), ("TMPDIR", &path)])
+            .env("BIN", self.bin())
+            .stdin(Stdio::null());
+        Ok(command)
+    }
+
+    /// Text with the paths that it has under gVisor.
+    fn as_inside(&self, bytes: &[u8]) -> String {
+        let work = env::temp_dir().join(format!("compare-gvisor-{}", std::process::id()));
+        String::from_utf8_lossy(bytes)
+            .replace(&*work.to_string_lossy(), "/data/work")
+            .replace(&*self.bin().to_string_lossy(), "/program")
     }
 
     /// Runs a program under gVisor.
@@ -266,6 +293,13 @@ spec:
     }
 }
 
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let work = env::temp_dir().join(format!("compare-gvisor-{}", std::process::id()));
+        let _ = fs::remove_dir_all(work);
+    }
+}
+
 /// Whether it ended before its time was over.
 fn wait(mut child: Child) -> bool {
     const LOOK: Duration = Duration::from_millis(20);
@@ -292,6 +326,20 @@ fn wait(mut child: Child) -> bool {
         let _ = child.wait();
     }
     false
+}
+
+/// Runs something in a thread that gains no privileges by programs; the setting is one of a thread, and of what it starts.
+fn without_privileges<T: Send>(run: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let ended = thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            rustix::thread::set_no_new_privs(true).map_err(|errno| {
+                Problem::host("cannot give up privileges").caused_by(io::Error::from(errno))
+            })?;
+            run()
+        });
+        thread.join()
+    });
+    ended.map_err(|_| Problem::internal("the recording failed"))?
 }
 
 /// As a shell has it.

@@ -32,12 +32,39 @@ pub struct Row {
     pub is_probe: bool,
     /// What was expected, where it runs here.
     pub coverage: Option<Coverage>,
+    /// Whether it ran here with gVisor's refusals played.
+    pub rehearsed: Option<bool>,
     /// What came.
     #[serde(flatten)]
     pub happened: Happened,
 }
 
 impl Row {
+    pub(crate) fn new(program: String, part: Part, is_probe: bool) -> Self {
+        Self {
+            program,
+            part,
+            is_probe,
+            coverage: None,
+            rehearsed: None,
+            happened: Happened::Ran,
+        }
+    }
+
+    /// Whether rehearsal and run agree.
+    pub fn rehearsal_agrees(&self) -> Option<bool> {
+        let rehearsed = self.rehearsed.filter(|_| self.is_compared())?;
+        Some(rehearsed == (self.happened == Happened::Ran))
+    }
+
+    fn rehearsed_name(&self) -> &'static str {
+        match self.rehearsed {
+            None => "",
+            Some(true) => "runs",
+            Some(false) => "fails",
+        }
+    }
+
     /// Whether prediction and run agree; nothing where there is nothing to compare, or the prediction is doubtful.
     pub fn agrees(&self) -> Option<bool> {
         let ran = match self.happened {
@@ -55,9 +82,10 @@ impl Row {
     /// In one line.
     pub fn summary(&self) -> String {
         format!(
-            "{}: expected {}, {}; {}",
+            "{}: expected {}, rehearsed {}, {}; {}",
             self.program,
             self.predicted_name(),
+            self.rehearsed_name(),
             self.happened_name(),
             self.why()
         )
@@ -133,6 +161,11 @@ impl Agreement {
         Self::count(rows, |row| row.agrees() == Some(true))
     }
 
+    /// By the rehearsal instead of the calls.
+    fn rehearsed(rows: &[&Row]) -> Self {
+        Self::count(rows, |row| row.rehearsal_agrees() == Some(true))
+    }
+
     /// Doubtful predictions are left out.
     fn definite(rows: &[&Row]) -> Self {
         let definite: Vec<&Row> = rows
@@ -193,13 +226,12 @@ impl std::fmt::Display for Agreement {
 
 /// The table and the figures below it.
 pub(crate) fn text(rows: &[Row]) -> String {
-    let width = |name: fn(&Row) -> usize, least: usize| {
-        rows.iter().map(name).max().unwrap_or(0).max(least)
-    };
+    let width =
+        |name: fn(&Row) -> usize, least: usize| rows.iter().map(name).max().unwrap_or(0).max(least);
     let names = width(|row| row.program.len(), 7);
     let mut text = format!(
-        "{:names$}  {:8}  CALLS  {:9}  {:14}  {:6}  WHY\n",
-        "PROGRAM", "PART", "PREDICTED", "HAPPENED", "AGREES"
+        "{:names$}  {:8}  CALLS  {:9}  {:9}  {:14}  {:6}  WHY\n",
+        "PROGRAM", "PART", "PREDICTED", "REHEARSED", "HAPPENED", "AGREES"
     );
     for row in rows {
         let agrees = match row.agrees() {
@@ -217,9 +249,10 @@ pub(crate) fn text(rows: &[Row]) -> String {
             Part::HeldOut => "held out",
         };
         let line = format!(
-            "{:names$}  {part:8}  {calls:>5}  {:9}  {:14}  {agrees:6}  {}",
+            "{:names$}  {part:8}  {calls:>5}  {:9}  {:9}  {:14}  {agrees:6}  {}",
             row.program,
             row.predicted_name(),
+            row.rehearsed_name(),
             row.happened_name(),
             row.why()
         );
@@ -237,6 +270,9 @@ pub(crate) fn text(rows: &[Row]) -> String {
     ];
     for (name, belongs) in groups {
         let rows: Vec<&Row> = rows.iter().filter(|row| belongs(row)).collect();
+        if !rows.iter().any(|row| row.is_compared()) {
+            continue;
+        }
         let fails = rows
             .iter()
             .filter(|row| row.is_compared() && row.happened != Happened::Ran)
@@ -245,10 +281,11 @@ pub(crate) fn text(rows: &[Row]) -> String {
         let _ = writeln!(
             text,
             "{name}: agreement {}\n    with doubtful read as runs {}\n    without the doubtful {}\n    \
-             said to run: {}; said to fail: {}; {fails} fail under gVisor",
+             rehearsed {}\n    said to run: {}; said to fail: {}; {fails} fail under gVisor",
             Agreement::strict(&rows),
             Agreement::lenient(&rows),
             Agreement::definite(&rows),
+            Agreement::rehearsed(&rows),
             said(&rows, Prediction::Runs),
             said(&rows, Prediction::Fails),
         );

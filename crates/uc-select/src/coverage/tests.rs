@@ -168,6 +168,11 @@ fn webassembly_has_no_processes_and_sockets_by_version() {
             "{calls}"
         );
     }
+    // There is no older form to fall back to.
+    let thread = predict("clone3(CLONE_THREAD)", Interface::WasiP1);
+    assert_eq!(thread, Prediction::Doubtful);
+    let program = predict("clone3(CLONE_VFORK)", Interface::WasiP1);
+    assert_eq!(program, Prediction::Fails);
     // A look-up of a name asks a service over a local socket, if there is one.
     let lookup = "socket(AF_UNIX:SOCK_STREAM) connect";
     assert_eq!(predict(lookup, Interface::WasiP1), Prediction::Doubtful);
