@@ -16,4 +16,4 @@ backend b
   server s 127.0.0.1:23114 check
 END
 haproxy -c -f conf >/dev/null 2>&1; haproxy -f conf -db >/dev/null 2>&1 & proxy=$!
-up 23114; up 23115; sleep 0.5; curl -s http://127.0.0.1:23115/f; kill $proxy $origin
+up 23114; up 23115; curl -sf --retry 20 --retry-delay 1 http://127.0.0.1:23115/f; kill $proxy $origin

@@ -4,13 +4,16 @@
 use std::{
     env, fs, io,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown},
-    os::unix::process::{CommandExt as _, ExitStatusExt as _},
+    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
+use rustix::thread::{
+    Gid, Uid, set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+};
 use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 use uc_model::{Digest, Problem, Result, RuntimeKind};
@@ -180,7 +183,6 @@ impl Stage {
         let mut command = Command::new("/usr/bin/bash");
         if is_root() {
             chown(&path, Some(USER), Some(USER)).map_err(|error| unwritable(&path, error))?;
-            command.uid(USER).gid(USER);
         }
         command
             .args(["-euo", "pipefail"])
@@ -328,11 +330,12 @@ fn wait(mut child: Child) -> bool {
     false
 }
 
-/// Runs something in a thread that gains no privileges by programs; the setting is one of a thread, and of what it starts.
+/// Runs something in a thread of the other user, which gains no privileges by programs: the kernel keeps both for each thread,
+/// and what it starts has them too. So the command itself needs no setting between fork and exec.
 fn without_privileges<T: Send>(run: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let ended = thread::scope(|scope| {
         let thread = scope.spawn(|| {
-            rustix::thread::set_no_new_privs(true).map_err(|errno| {
+            give_up().map_err(|errno| {
                 Problem::host("cannot give up privileges").caused_by(io::Error::from(errno))
             })?;
             run()
@@ -340,6 +343,16 @@ fn without_privileges<T: Send>(run: impl FnOnce() -> Result<T> + Send) -> Result
         thread.join()
     });
     ended.map_err(|_| Problem::internal("the recording failed"))?
+}
+
+fn give_up() -> rustix::io::Result<()> {
+    if is_root() {
+        let (group, user) = (Gid::from_raw(USER), Uid::from_raw(USER));
+        set_thread_groups(&[])?;
+        set_thread_res_gid(group, group, group)?;
+        set_thread_res_uid(user, user, user)?;
+    }
+    set_no_new_privs(true)
 }
 
 /// As a shell has it.

@@ -268,11 +268,18 @@ pub(crate) fn text(rows: &[Row]) -> String {
         ("probes", |row| row.is_probe),
         ("all", |_| true),
     ];
+    let of_all = rows.iter().filter(|row| row.is_compared()).count();
     for (name, belongs) in groups {
         let rows: Vec<&Row> = rows.iter().filter(|row| belongs(row)).collect();
-        if !rows.iter().any(|row| row.is_compared()) {
+        let compared = rows.iter().filter(|row| row.is_compared()).count();
+        if name != "all" && (compared == 0 || compared == of_all) {
             continue;
         }
+        let rehearsed = rows.iter().any(|row| row.rehearsed.is_some());
+        let rehearsed = match rehearsed {
+            true => format!("    rehearsed {}\n", Agreement::rehearsed(&rows)),
+            false => String::new(),
+        };
         let fails = rows
             .iter()
             .filter(|row| row.is_compared() && row.happened != Happened::Ran)
@@ -280,12 +287,10 @@ pub(crate) fn text(rows: &[Row]) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "{name}: agreement {}\n    with doubtful read as runs {}\n    without the doubtful {}\n    \
-             rehearsed {}\n    said to run: {}; said to fail: {}; {fails} fail under gVisor",
+            "{name}: agreement {}\n    with doubtful read as runs {}\n    without the doubtful {}\n{rehearsed}    said to run: {}; said to fail: {}; {fails} fail there",
             Agreement::strict(&rows),
             Agreement::lenient(&rows),
             Agreement::definite(&rows),
-            Agreement::rehearsed(&rows),
             said(&rows, Prediction::Runs),
             said(&rows, Prediction::Fails),
         );
