@@ -1,7 +1,7 @@
 //! `cargo xtask example-image DIR`: packs Debian's busybox as an OCI image layout, the same bytes each time.
 
 mod busybox;
-mod layout;
+pub(crate) mod layout;
 
 use std::path::Path;
 

@@ -1,7 +1,9 @@
 //! Rules and chores of this repository, as a library so that its own tests can run them.
 
+pub mod compare_gvisor;
 pub mod compare_plan;
 pub mod compare_sbom;
+pub mod compare_wasm;
 pub mod example_image;
 mod measure;
 mod python;

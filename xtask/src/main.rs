@@ -10,10 +10,12 @@ use std::{error::Error as _, path::Path, process::ExitCode};
 
 use uc_model::{Problem, Result};
 use xtask::{
-    compare_plan, compare_sbom, example_image, record_programs, setup, tidy, workspace::Workspace,
+    compare_gvisor, compare_plan, compare_sbom, compare_wasm, example_image, record_programs,
+    setup, tidy, workspace::Workspace,
 };
 
 const USAGE: &str = "tidy, setup [--check] [--for-tests], example-image DIR, compare-sbom [DIR], compare-plan, \
+     compare-gvisor [--format json] [--tuned | --held-out] [--native] [NAME...], compare-wasm, \
      record-programs [--minutes 60] [--step 5] [DIR]";
 
 fn main() -> ExitCode {
@@ -42,6 +44,8 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["setup", options @ ..] => setup::run(options),
         ["compare-sbom"] => compare_sbom::run(Path::new("target/compare-sbom")),
         ["compare-sbom", folder] => compare_sbom::run(Path::new(folder)),
+        ["compare-gvisor", options @ ..] => compare_gvisor::run(options),
+        ["compare-wasm"] => compare_wasm::run(),
         ["compare-plan"] => compare_plan::run(Path::new("target/compare-plan")),
         ["record-programs", options @ ..] => record_programs::run(options),
         ["example-image", folder] => example_image::run(Path::new(folder)),

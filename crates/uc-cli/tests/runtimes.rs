@@ -354,7 +354,7 @@ fn broken_runtimes_are_told() {
         ("#!/bin/sh\necho nothing of use\n", "not runsc"),
         (
             "#!/bin/sh\ncase \"$*\" in *--version*) echo runsc version 1.0;; *) exit 9;; esac\n",
-            "could not create",
+            "could not run",
         ),
     ] {
         let runsc = host.file("runsc", script);

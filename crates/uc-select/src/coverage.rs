@@ -168,10 +168,17 @@ fn verdict(findings: &[Finding]) -> Verdict {
 
 /// What of one call is not answered as Linux does.
 fn judge(footprint: &Footprint, interface: Interface, call: &str, usage: &Usage) -> Vec<Finding> {
-    let answer = |variant| support(interface, footprint.architecture, call, variant);
+    let answer = |variant: Option<&str>| support(interface, footprint.architecture, call, variant);
     let whole = answer(None);
     let finding = |support: Support, variant: Option<&str>, count: u64| {
-        let (weight, reason) = weigh(footprint, call, variant, &support, count);
+        let refused = variant.map(|variant| refused_flags(variant, |flag| answer(Some(flag))));
+        // The C library falls back from the newer form to the older one, where that is there.
+        let is_lost = call == "clone3" && {
+            let older = crate::support(interface, footprint.architecture, "clone", None);
+            older.level == Level::Refused
+        };
+        let meant = if is_lost { "clone" } else { call };
+        let (weight, reason) = weigh(footprint, meant, refused.as_deref(), &support, count);
         Finding {
             call: call.to_owned(),
             variant: variant.map(str::to_owned),
@@ -198,6 +205,18 @@ fn judge(footprint: &Footprint, interface: Interface, call: &str, usage: &Usage)
         findings.push(finding(whole, None, rest));
     }
     findings
+}
+
+/// Of flags that were given together, those on whose account the call is refused; all, where none is by itself.
+fn refused_flags(variant: &str, answer: impl Fn(&str) -> Support) -> String {
+    let refused: Vec<&str> = variant
+        .split('|')
+        .filter(|flag| answer(flag).level == Level::Refused)
+        .collect();
+    match refused.is_empty() {
+        true => variant.to_owned(),
+        false => refused.join("|"),
+    }
 }
 
 /// What an answer means to the program, and why.

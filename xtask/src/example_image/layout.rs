@@ -9,7 +9,7 @@ use uc_model::{Digest, Problem, Result};
 const TAG: &str = "latest";
 
 /// Writes the layout; `index.json` comes last, so that a folder with it is complete.
-pub(super) fn write(folder: &Path, layer: &[u8]) -> Result<()> {
+pub(crate) fn write(folder: &Path, layer: &[u8]) -> Result<()> {
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -65,7 +65,7 @@ fn write_file(folder: &Path, name: &str, content: &[u8]) -> Result<()> {
     let made = path.parent().map_or(Ok(()), fs::create_dir_all);
     made.and_then(|()| fs::write(&path, content))
         .map_err(|error| {
-            Problem::storage("cannot write the example's image")
+            Problem::storage("cannot write the image")
                 .at(path.display())
                 .caused_by(error)
         })

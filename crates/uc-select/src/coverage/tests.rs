@@ -103,7 +103,8 @@ fn what_is_not_known_is_doubtful() {
     for calls in [
         "ioctl(0xc0de)",
         "setsockopt(IPPROTO_TCP:TCP_ULP)",
-        "mmap(MAP_HUGETLB)",
+        "mmap(MAP_SYNC)",
+        "io_uring_setup io_uring_enter",
         "unshare(CLONE_NEWCGROUP)",
         "syscall_999",
     ] {
@@ -115,6 +116,18 @@ fn what_is_not_known_is_doubtful() {
     }
 }
 
+/// Of flags that are given together, those that are refused decide: Go starts programs without a descriptor of them, too.
+#[test]
+fn a_flag_that_is_known_does_not_weigh() {
+    for (calls, expected) in [
+        ("clone(CLONE_PIDFD|CLONE_VFORK)", Prediction::Runs),
+        ("clone(CLONE_NEWCGROUP|CLONE_NEWUSER)", Prediction::Fails),
+        ("clone(CLONE_NEWUSER|CLONE_VFORK)", Prediction::Runs),
+    ] {
+        assert_eq!(predict(calls, Interface::Gvisor), expected, "{calls}");
+    }
+}
+
 #[test]
 fn the_container_refuses_privileges() {
     for calls in [
@@ -123,6 +136,7 @@ fn the_container_refuses_privileges() {
         "clone(CLONE_NEWNS)",
         "ptrace(PTRACE_ATTACH)",
         "socket(AF_INET:SOCK_RAW:IPPROTO_ICMP)",
+        "keyctl(KEYCTL_READ)",
     ] {
         assert_eq!(
             predict(calls, Interface::Container),
@@ -135,7 +149,7 @@ fn the_container_refuses_privileges() {
         "io_uring_setup",
         "clone(CLONE_THREAD)",
         "futex_wait",
-        "keyctl(KEYCTL_READ)",
+        "keyctl(KEYCTL_JOIN_SESSION_KEYRING)",
     ] {
         assert_eq!(
             predict(calls, Interface::Container),
@@ -154,6 +168,11 @@ fn webassembly_has_no_processes_and_sockets_by_version() {
             "{calls}"
         );
     }
+    // There is no older form to fall back to.
+    let thread = predict("clone3(CLONE_THREAD)", Interface::WasiP1);
+    assert_eq!(thread, Prediction::Doubtful);
+    let program = predict("clone3(CLONE_VFORK)", Interface::WasiP1);
+    assert_eq!(program, Prediction::Fails);
     // A look-up of a name asks a service over a local socket, if there is one.
     let lookup = "socket(AF_UNIX:SOCK_STREAM) connect";
     assert_eq!(predict(lookup, Interface::WasiP1), Prediction::Doubtful);

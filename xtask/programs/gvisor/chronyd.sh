@@ -1,0 +1,2 @@
+# needs: chronyc
+chronyc tracking

@@ -1,0 +1,2 @@
+# needs: chroot
+chroot / true

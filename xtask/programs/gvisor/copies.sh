@@ -1,0 +1,2 @@
+dd if=/dev/zero of=a bs=64k count=64 conv=fsync status=none; dd if=a of=b bs=1M iflag=nonblock oflag=append conv=notrunc status=none; cmp a b && echo same
+cp --reflink=auto a c; cp --sparse=always a d; cp -a --preserve=xattr,timestamps a e; install -m 600 a f; mv f g; stat -c '%s %a' c d g; truncate -s 10M h; stat -c %s h; sync a; ln -s a l; cp -d l k; readlink k; shred -u g; touch -d @0 a; stat -c %Y a; mktemp -u xXXX | wc -c; tail -c 5 a | wc -c

@@ -1,0 +1,2 @@
+# needs: date
+date -s @0

@@ -1,0 +1,2 @@
+# needs: dmesg
+dmesg | wc -l | grep -qv "^0$"; echo read

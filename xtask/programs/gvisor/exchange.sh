@@ -1,0 +1,2 @@
+# probe
+"$BIN/exchange"

@@ -1,0 +1,2 @@
+# needs: fatrace
+timeout 2 fatrace || true; fatrace -s 1

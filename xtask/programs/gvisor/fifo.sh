@@ -1,0 +1,2 @@
+# needs: mkfifo
+mkfifo p; (seq 3 > p) & cat p; wait

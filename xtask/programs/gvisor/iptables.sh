@@ -1,0 +1,2 @@
+# needs: iptables-nft unshare
+unshare -Urn iptables-nft -L -n | sed -n 1,1p

@@ -1,0 +1,2 @@
+# needs: losetup
+truncate -s 1M f; losetup -f f

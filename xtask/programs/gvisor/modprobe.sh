@@ -1,0 +1,2 @@
+# needs: modprobe
+modprobe dummy

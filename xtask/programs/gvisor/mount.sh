@@ -1,0 +1,2 @@
+# needs: mount
+mkdir m; mount -t tmpfs none m; mount --bind /etc m

@@ -1,0 +1,2 @@
+# needs: numactl
+numactl --interleave=all echo spread; numactl --show | sed -n 1,1p

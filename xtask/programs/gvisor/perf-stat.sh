@@ -1,0 +1,2 @@
+# needs: perf
+perf stat -e task-clock:u -o out true; grep -c task-clock out

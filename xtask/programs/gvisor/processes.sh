@@ -1,0 +1,2 @@
+# needs: ps lsof prlimit
+sleep 20 & p=$!; ps -o comm= -p $p; pgrep -P $$ sleep | wc -l; kill -STOP $p; sleep 0.2; ps -o stat= -p $p | cut -c1; kill -CONT $p; top -b -n 1 | sed -n 1,1p | wc -l; lsof -p $$ 2>/dev/null | wc -l | grep -qv '^0$'; uptime >/dev/null; free | wc -l; vmstat | wc -l; nohup true 2>/dev/null; setsid true; timeout 0.2 sleep 5 || echo $?; renice -n 5 -p $p >/dev/null; nice -n 3 nice; kill $p; prlimit --nofile=50 sh -c 'ulimit -n' 

@@ -1,0 +1,2 @@
+# needs: quota
+quotactl=1; quota -v >/dev/null; repquota -a

@@ -1,0 +1,2 @@
+# needs: ruby
+ruby -rjson -rsocket -rtempfile -rdigest -e 's = TCPServer.new("127.0.0.1", 0); t = Thread.new { c = s.accept; c.puts c.gets.upcase; c.close }; c = TCPSocket.new("127.0.0.1", s.addr[1]); c.puts "hi"; puts c.gets; puts JSON.dump([1, {"a" => 2}]); Tempfile.create { |f| f.write "x"; puts File.size(f) || 0 }; puts Digest::SHA256.hexdigest("a"); pid = fork { exit 5 }; Process.wait pid; puts $?.exitstatus; puts `echo sh`; r = Ractor rescue nil' 

@@ -1,0 +1,2 @@
+# needs: setarch
+setarch -R echo at fixed addresses

@@ -1,0 +1,2 @@
+# needs: swapon
+truncate -s 1M f; mkswap f >/dev/null; swapon f

@@ -1,0 +1,2 @@
+# needs: sysbench
+sysbench cpu --cpu-max-prime=500 --events=100 --time=5 run >/dev/null; sysbench threads --threads=4 --events=100 --time=5 run >/dev/null; sysbench memory --memory-total-size=20M run >/dev/null; sysbench fileio --file-total-size=4M --file-num=4 prepare >/dev/null; sysbench fileio --file-total-size=4M --file-num=4 --file-test-mode=rndrw --events=200 --time=5 run >/dev/null; echo done

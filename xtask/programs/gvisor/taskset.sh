@@ -1,0 +1,2 @@
+# needs: taskset
+taskset -c 0 echo pinned; taskset -p $$ | wc -l

@@ -1,0 +1,2 @@
+# needs: valgrind
+valgrind -q --error-exitcode=3 /bin/echo checked
