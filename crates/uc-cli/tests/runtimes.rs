@@ -397,3 +397,47 @@ fn gvisor_is_not_for_containers_that_share_a_loopback() {
     );
     run(&mut uc, &["run", "pod.yaml"]).refuses(77, &["share a loopback", "Pod of its own"]);
 }
+
+/// A program on a volume is found there, whatever the image has in its place.
+#[test]
+fn a_program_on_a_volume_runs() {
+    for runtime in ["runsc", "crun", "runc"] {
+        let Some(host) = Host::new() else { return };
+        let Some(mut uc) = host.uc_with(runtime) else {
+            continue;
+        };
+        let tools = host.path().join("tools");
+        fs::create_dir(&tools).expect("made");
+        fs::copy("/bin/busybox", tools.join("echo")).expect("copied");
+        for path in [tools.clone(), tools.join("echo")] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("set");
+        }
+        fs::set_permissions(host.path(), fs::Permissions::from_mode(0o755)).expect("set");
+        let kind = if runtime == "runsc" {
+            "gvisor"
+        } else {
+            "container"
+        };
+        host.file(
+            "pod.yaml",
+            &format!(
+                "apiVersion: v1
+kind: Pod
+metadata: {{name: volume}}
+spec:
+  restartPolicy: Never
+  containers:
+    - name: volume
+      image: oci:busybox:latest
+      command: [/opt/tools/echo, found]
+      volumeMounts: [{{name: tools, mountPath: /opt/tools}}]
+  volumes:
+    - name: tools
+      hostPath: {{path: {}}}\n",
+                tools.display()
+            ),
+        );
+        run(&mut uc, &["run", "--runtime", kind, "pod.yaml"]).expect(0, "found\n");
+        host.assert_nothing_left();
+    }
+}

@@ -35,6 +35,19 @@ pub(crate) struct Order {
     pub(crate) config: Value,
 }
 
+impl Order {
+    /// Where volumes cover the image.
+    pub(crate) fn covers(&self) -> Vec<String> {
+        let mounts = self.config["mounts"].as_array();
+        mounts
+            .into_iter()
+            .flatten()
+            .filter(|mount| mount["type"] == "bind")
+            .filter_map(|mount| Some(mount["destination"].as_str()?.to_owned()))
+            .collect()
+    }
+}
+
 /// Numbers of the descriptors that the supervisor inherits.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Descriptors {

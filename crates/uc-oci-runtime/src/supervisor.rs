@@ -122,7 +122,8 @@ impl Supervisor {
         match request {
             Request::Create => {
                 place::build(&self.order)?;
-                program::find(&mut self.order.config["process"])?;
+                let covers = self.order.covers();
+                program::find(&mut self.order.config["process"], &covers)?;
                 place::write_config(&self.order)?;
                 // A second process of runsc would cost a fifth of the start; what it needs has been tried by the probe.
                 if !self.order.flavour.has_own_kernel() {
@@ -173,7 +174,7 @@ impl Supervisor {
                 .limit(MAX_EXECS)
                 .remedy("probe less often"));
         }
-        program::find(process)?;
+        program::find(process, &self.order.covers())?;
         let streams = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
         let (pid, pid_file) = self.runtime.exec(number, process, streams)?;
         self.execs.insert(number, Exec { pid, pid_file });

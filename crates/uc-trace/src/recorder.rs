@@ -153,9 +153,7 @@ impl Recorder {
                 let port = u16::from_be_bytes([*rest.first()?, *rest.get(1)?]);
                 let is_here = match i32::from(family) {
                     libc::AF_INET => rest.get(2) == Some(&127),
-                    _ => rest.get(6..22).is_some_and(
-                        |host| matches!(host, [0, .., 1] if host.iter().sum::<u8>() == 1),
-                    ),
+                    _ => rest.get(6..22) == Some(&std::net::Ipv6Addr::LOCALHOST.octets()[..]),
                 };
                 if name == "bind" {
                     self.deeds.bind(port);
@@ -379,5 +377,26 @@ mod tests {
         assert!(footprint.calls.is_empty());
         let gaps = footprint.gaps.join("\n");
         assert!(gaps.contains("2 calls in the 32-bit x86") && gaps.contains("1 calls in the x32"));
+    }
+
+    #[test]
+    fn hosts_of_the_sixth_version_are_told_from_this_one() {
+        let address = |host: std::net::Ipv6Addr| {
+            let mut bytes = (libc::AF_INET6 as u16).to_ne_bytes().to_vec();
+            bytes.extend(443u16.to_be_bytes());
+            bytes.extend([0; 4]);
+            bytes.extend(host.octets());
+            bytes.extend([0; 4]);
+            bytes
+        };
+        let ports = |host: &str| {
+            let bytes = address(host.parse().expect("an address"));
+            let arguments = [3, 0x1000, bytes.len() as u64];
+            recorded("connect", &arguments, &[(0x1000, &bytes)])
+                .deeds
+                .connected
+        };
+        assert!(ports("::1").is_empty());
+        assert_eq!(ports("2001:db8:ffff:ffff:ffff:ffff:ffff:1"), [443].into());
     }
 }

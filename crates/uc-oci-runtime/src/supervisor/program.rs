@@ -1,5 +1,10 @@
 //! Looking for a program before a runtime is asked to run it: then what is wrong is said the same way for all of them.
 
+use std::{
+    ffi::OsString,
+    path::{Component, Path, PathBuf},
+};
+
 use rustix::{
     fs::{Mode, OFlags, ResolveFlags},
     io::Errno,
@@ -12,12 +17,15 @@ use crate::order::PLACE;
 /// Where programs are looked for when the environment does not say.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Most links followed on the way to a program, as the kernel's own bound.
+const MAX_LINKS: usize = 40;
+
 /// Finds the program of an OCI process in the root file system. Where the environment has no PATH, which runtimes take for
 /// an empty one, the program's own path becomes its argument 0.
 ///
 /// # Errors
 /// Command not found, or not executable.
-pub(super) fn find(process: &mut Value) -> Result<()> {
+pub(super) fn find(process: &mut Value, covers: &[String]) -> Result<()> {
     let name = process["args"][0].as_str().unwrap_or_default().to_owned();
     let cwd = process["cwd"].as_str().unwrap_or("/").to_owned();
     let path = process["env"]
@@ -37,7 +45,18 @@ pub(super) fn find(process: &mut Value) -> Result<()> {
             .map(|directory| format!("{directory}/{name}"))
             .collect()
     };
-    let found = first_executable(&name, &candidates, &cwd)?;
+    // What a volume covers is not in the image: there the runtime itself must look.
+    let found = first_executable(&name, &candidates, &cwd);
+    let found = match found {
+        Err(_)
+            if candidates
+                .iter()
+                .any(|candidate| is_covered(candidate, &cwd, covers)) =>
+        {
+            return Ok(());
+        }
+        found => found?,
+    };
     if path.is_none() && !name.contains('/') {
         process["args"][0] = Value::String(found);
     }
@@ -77,6 +96,53 @@ fn first_executable(name: &str, candidates: &[String], cwd: &str) -> Result<Stri
     Err(not_found(name, worst))
 }
 
+/// Whether a path lies on a volume, once links of the image on the way to it are followed.
+fn is_covered(candidate: &str, cwd: &str, covers: &[String]) -> bool {
+    let path = follow_links(
+        &Path::new(PLACE).join("root"),
+        &Path::new(cwd).join(candidate),
+    );
+    covers.iter().any(|cover| path.starts_with(cover))
+}
+
+/// A path with the links of its directories followed below a root, such as `/usr/bin/env` for `/bin/env`.
+fn follow_links(root: &Path, path: &Path) -> PathBuf {
+    let mut followed = PathBuf::from("/");
+    let mut links = 0;
+    let mut waiting: Vec<OsString> = components(path);
+    while let Some(name) = waiting.pop() {
+        if name == ".." {
+            followed.pop();
+            continue;
+        }
+        let next = followed.join(&name);
+        let inside = root.join(next.strip_prefix("/").unwrap_or(&next));
+        match std::fs::read_link(inside) {
+            Ok(target) if links < MAX_LINKS => {
+                links += 1;
+                if target.is_absolute() {
+                    followed = PathBuf::from("/");
+                }
+                waiting.extend(components(&target));
+            }
+            _ => followed = next,
+        }
+    }
+    followed
+}
+
+/// The names of a path, the last one first.
+fn components(path: &Path) -> Vec<OsString> {
+    let names = path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    });
+    let mut names: Vec<OsString> = names.collect();
+    names.reverse();
+    names
+}
+
 fn not_found(name: &str, worst: Errno) -> Problem {
     match worst {
         Errno::NOENT => Problem::new(
@@ -96,4 +162,33 @@ fn not_found(name: &str, worst: Errno) -> Problem {
 /// Whether it is a file that somebody may execute; who exactly is for the runtime to say.
 fn is_executable(stat: &rustix::fs::Stat) -> bool {
     rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() && stat.st_mode & 0o111 != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_followed_below_the_root_and_not_for_ever() {
+        let root = tempfile::tempdir().expect("a directory");
+        let link = |target: &str, name: &str| {
+            std::os::unix::fs::symlink(target, root.path().join(name)).expect("linked");
+        };
+        link("usr/bin", "bin");
+        link("/opt/tools", "tools");
+        link("loop", "loop");
+        link("../../etc", "up");
+        for (path, expected) in [
+            ("/bin/env", "/usr/bin/env"),
+            ("/tools/x", "/opt/tools/x"),
+            ("/up/passwd", "/etc/passwd"),
+            ("/a/./b/../c", "/a/c"),
+        ] {
+            assert_eq!(
+                follow_links(root.path(), Path::new(path)),
+                Path::new(expected)
+            );
+        }
+        assert!(follow_links(root.path(), Path::new("/loop/x")).starts_with("/loop"));
+    }
 }
