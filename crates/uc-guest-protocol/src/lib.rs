@@ -1,0 +1,1 @@
+//! What a host and the agent in its microVM say to each other.

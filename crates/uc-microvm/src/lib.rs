@@ -1,0 +1,1 @@
+//! MicroVMs by QEMU or Firecracker (mission M1).
