@@ -1,23 +1,25 @@
 //! From a loaded program to one call after the other.
 
-use std::path::Path;
-
 use uc_guest_protocol::function::{Call, Report, STDERR, STDOUT};
 use uc_model::Result;
 use uc_wasm::{Directory, Function, Streams};
 
-use crate::{input::Input, output::Output};
+use crate::{Options, input::Input, output::Output, prefault};
 
 /// Loads the program, then answers calls until the input ends.
 ///
 /// # Errors
 /// The program cannot be loaded or called, or the input is no conversation.
 #[expect(unsafe_code, reason = "the program is machine code")]
-pub(crate) fn run(program: &Path, input: &Input, output: &Output) -> Result<()> {
+pub(crate) fn run(options: &Options, input: &Input, output: &Output) -> Result<()> {
     // SAFETY: the host compiled the program, and it lies on a disk that is read-only for this whole machine. It could do no
     // harm here that it could not do by itself: this process has nothing but what the program was granted, and the walls
     // around both are the container and the machine.
-    let function = unsafe { Function::load(program)? };
+    let function = unsafe { Function::load(&options.program)? };
+    if options.prefault {
+        prefault::own_program();
+        prefault::range(function.image());
+    }
     output.report(&Report::Ready)?;
     while let Some(call) = input.next_call()? {
         let streams = Streams {

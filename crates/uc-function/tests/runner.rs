@@ -1,7 +1,7 @@
 //! The function runner, by what it says and hears.
 //!
-//! Each test runs against the program as it is built for tests and, where `cargo xtask guest` has made it, against the one
-//! that goes into guests.
+//! Each test runs against the program as it is built for tests and, where the environment names the directory that
+//! `cargo xtask guest` fills, against the one that goes into guests.
 
 #![allow(
     clippy::expect_used,
@@ -11,6 +11,7 @@
 )]
 
 use std::{
+    ffi::OsStr,
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
@@ -31,13 +32,10 @@ struct Bench {
 impl Bench {
     /// One for each runner there is.
     fn all() -> Vec<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let guest = root.join("target/guest/uc-function");
         let mut runners = vec![PathBuf::from(env!("CARGO_BIN_EXE_uc-function"))];
-        if guest.exists() {
-            runners.push(guest);
-        } else {
-            println!("skipped: the guest's own runner is not built (cargo xtask guest)");
+        match std::env::var_os("UC_GUEST_PROGRAMS") {
+            Some(folder) => runners.push(Path::new(&folder).join("uc-function")),
+            None => println!("skipped: UC_GUEST_PROGRAMS does not name the guest's own runner"),
         }
         let bench = |runner| Self {
             directory: tempfile::tempdir().expect("temporary directory"),
@@ -55,8 +53,12 @@ impl Bench {
     }
 
     fn start(&self, file: &Path) -> Runner {
+        self.start_with(&[file.as_os_str()])
+    }
+
+    fn start_with(&self, arguments: &[&OsStr]) -> Runner {
         let mut child = Command::new(&self.runner)
-            .arg(file)
+            .args(arguments)
             .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -359,6 +361,37 @@ fn a_component_runs_too() {
             let outcome = runner.call(&call(&[]), b"");
             assert_eq!(outcome.exit, Exit::with_code(0));
             assert_eq!(outcome.stdout, b"hello from a WebAssembly component\n");
+        }
+    }
+}
+
+#[test]
+fn a_runner_for_snapshots_has_its_pages_before_it_is_ready() {
+    for bench in Bench::all() {
+        let file = bench.compile(&fixture("args.wat"));
+        let resident_kib = |arguments: &[&OsStr]| {
+            let mut runner = bench.start_with(arguments);
+            assert_eq!(runner.report(), Some(Report::Ready));
+            let status = std::fs::read_to_string(format!("/proc/{}/status", runner.child.id()));
+            assert_eq!(runner.call(&call(&["word"]), b"").stdout, b"word\n");
+            let status = status.expect("a process");
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix("RssFile:"));
+            let kib = line.expect("a figure").trim().trim_end_matches(" kB");
+            kib.parse::<u64>().expect("a number")
+        };
+        let without = resident_kib(&[file.as_os_str()]);
+        let with = resident_kib(&["--prefault".as_ref(), file.as_os_str()]);
+        assert!(with > without + 500, "{with} KiB, {without} KiB without");
+        for arguments in [
+            &[][..],
+            &["--prefault".as_ref()],
+            &["a".as_ref(), "b".as_ref()],
+        ] {
+            let mut runner = bench.start_with(arguments);
+            assert!(runner.failure().contains("takes one program"));
+            assert_eq!(runner.end(), 65);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    ops::Range,
     path::Path,
     sync::{Arc, atomic::Ordering},
 };
@@ -111,6 +112,14 @@ impl Function {
                 .to_string_lossy()
                 .into_owned(),
         })
+    }
+
+    /// Where the program's file is mapped: its machine code and the first content of its memories.
+    pub fn image(&self) -> Range<*const u8> {
+        match &self.program {
+            Program::Module(linked) => linked.module().image_range(),
+            Program::Component(linked) => linked.instance_pre().component().image_range(),
+        }
     }
 
     /// Runs the program to its end, on this thread and in an instance of its own. Nothing can stop it but the end of this
