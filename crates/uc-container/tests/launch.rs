@@ -53,6 +53,7 @@ async fn sandbox(directory: &Path) -> Box<dyn Sandbox> {
             directory: directory.join("sandbox"),
             storage: directory.join("storage"),
             ignore_unenforceable_limits: true,
+            containers: Vec::new(),
         })
         .await
         .expect("prepared")

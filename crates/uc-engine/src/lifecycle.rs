@@ -17,7 +17,10 @@ use uc_model::{
     Problem, Result, RuntimeKind,
     workload::{Container, Network, RestartPolicy, Workload},
 };
-use uc_sandbox::{DestroyRequest, Exit, HttpGrant, Limit, Mount, PrepareRequest, Sandbox};
+use uc_sandbox::{
+    DestroyRequest, Exit, ExpectedContainer, HttpGrant, Limit, Limits, Mount, Payload,
+    PrepareRequest, Sandbox,
+};
 use uc_select::Footprint;
 
 use crate::{
@@ -29,7 +32,7 @@ use crate::{
     owner,
     record::{ContainerRecord, Owned, Phase, Record, new_id},
     removal::{VOLUMES, sandbox_directory},
-    resolve::{Resolved, ResolvedContainer},
+    resolve::{Content, Resolved, ResolvedContainer},
     stopper::{StopLevel, Stopper},
     timing::{Stage, Timings},
     tracing::Tracing,
@@ -217,7 +220,9 @@ impl Engine {
         let mut sandboxes: BTreeMap<RuntimeKind, Arc<dyn Sandbox>> = BTreeMap::new();
         for kind in &request.runtimes {
             if !sandboxes.contains_key(kind) {
-                sandboxes.insert(*kind, self.prepare_sandbox(*kind, &workload, &owned).await?);
+                let expected = expected(*kind, &workload, &contents, &request.runtimes);
+                let sandbox = self.prepare_sandbox(*kind, &workload, &owned, expected);
+                sandboxes.insert(*kind, sandbox.await?);
             }
         }
         let can_limit_pids = request.runtimes.contains(&RuntimeKind::Container)
@@ -254,6 +259,7 @@ impl Engine {
         kind: RuntimeKind,
         workload: &Workload,
         owned: &Owned,
+        containers: Vec<ExpectedContainer>,
     ) -> Result<Arc<dyn Sandbox>> {
         let driver = self.driver(kind).ok_or_else(|| {
             Problem::internal("a runtime without a driver was chosen").found(kind)
@@ -267,9 +273,42 @@ impl Engine {
             ports: network::forwards(workload),
             directory: sandbox_directory(owned.directory(), kind),
             ignore_unenforceable_limits: workload.ignore_unenforceable_limits,
+            containers,
         };
         Ok(Arc::from(driver.prepare(request).await?))
     }
+}
+
+/// The containers that a sandbox of a kind will have.
+fn expected(
+    kind: RuntimeKind,
+    workload: &Workload,
+    contents: &[ResolvedContainer],
+    runtimes: &[RuntimeKind],
+) -> Vec<ExpectedContainer> {
+    all_containers(workload)
+        .zip(contents)
+        .zip(runtimes)
+        .filter(|(_, runtime)| **runtime == kind)
+        .map(|((container, content), _)| ExpectedContainer {
+            container: container.name.clone(),
+            payload: match &content.content {
+                Content::Wasm { file, .. } => Payload::Wasm {
+                    file: file.clone(),
+                    http: HttpGrant::None,
+                    act_as: None,
+                },
+                Content::Rootfs { layers } => Payload::Rootfs {
+                    layers: layers.clone(),
+                },
+            },
+            limits: Limits {
+                memory: container.resources.memory_limit,
+                cpu: container.resources.cpu_limit,
+                ..Limits::default()
+            },
+        })
+        .collect()
 }
 
 /// How long a workload in the foreground lives before others can follow and stop it by its id. Many have ended by then,

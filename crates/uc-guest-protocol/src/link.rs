@@ -265,7 +265,7 @@ impl State {
     }
 }
 
-/// A stream that this side sends. Dropping it ends the stream.
+/// A stream that this side sends. The other side sees no end of one that is dropped without [`Self::finish`].
 pub struct StreamWriter {
     link: Link,
     stream: u16,

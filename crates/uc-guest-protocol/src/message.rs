@@ -30,12 +30,21 @@ pub enum Call {
     Greet(Greeting),
     /// The first after a snapshot was restored.
     Renew(Renewal),
+    /// Fills a volume. The answer says that its content may be sent; a container that mounts it waits for all of it.
+    Fill {
+        /// The volume's name, in letters, digits and `-`.
+        volume: String,
+        /// The stream that brings a cpio archive (newc), whose entry `volume` is the volume.
+        stream: u16,
+    },
     /// Makes a container.
     Create(Box<Create>),
     /// Starts its program.
     Start {
         /// The container.
         container: String,
+        /// What a function is called with: it may have been made for another call.
+        process: Option<Box<GuestProcess>>,
     },
     /// Asks it to end, and ends it.
     Stop {
@@ -242,11 +251,8 @@ pub enum Source {
     },
     /// A volume. Those of one name are one volume, for all containers of the machine.
     Volume {
-        /// Its name, in letters, digits and `-`.
+        /// Its name. What was not filled is an empty directory.
         name: String,
-        /// What it holds at first: a stream with a cpio archive (newc), whose entry `volume` is the volume; an empty
-        /// directory, or the volume of this name that is there already, where `None`.
-        content: Option<u16>,
         /// A path in it.
         sub_path: Option<String>,
         /// Whether it was made for this workload, and so is handed to the container's user.

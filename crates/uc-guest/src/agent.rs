@@ -10,7 +10,8 @@ use std::{
 use tokio::sync::Mutex as AsyncMutex;
 use uc_container::ContainerDriver;
 use uc_guest_protocol::{
-    Answer, Bounds, Call, Create, Event, Exec, Greeting, Kind, Link, Request, Response, VERSION,
+    Answer, Bounds, Call, Create, Event, Exec, Greeting, GuestProcess, Kind, Link, Request,
+    Response, VERSION,
 };
 use uc_model::{Problem, Result, Telling, workload::Network};
 use uc_sandbox::{
@@ -18,7 +19,7 @@ use uc_sandbox::{
     TcpConnectRequest,
 };
 
-use crate::{channel::Channel, machine, network, pipes, program::Program};
+use crate::{channel::Channel, machine, network, pipes, program::Program, volumes::Volumes};
 
 /// Where what belongs to containers lies.
 const PLACE: &str = "/run/undercurrent";
@@ -28,7 +29,7 @@ pub(crate) struct Agent {
     state: Mutex<State>,
     /// Made with the first container.
     sandbox: AsyncMutex<Option<Arc<dyn Sandbox>>>,
-    pub(crate) volumes: AsyncMutex<()>,
+    volumes: Volumes,
 }
 
 #[derive(Default)]
@@ -44,7 +45,7 @@ pub(crate) async fn serve() -> Result<()> {
     let agent = Arc::new(Agent {
         state: Mutex::default(),
         sandbox: AsyncMutex::new(None),
-        volumes: AsyncMutex::new(()),
+        volumes: Volumes::default(),
     });
     while let Some(host) = channel.next_host().await? {
         let (link, mut incoming) = Link::over(host, Bounds::BY_AGENT, Bounds::BY_HOST);
@@ -80,8 +81,12 @@ impl Agent {
                 self.state().hostname = renewal.hostname;
                 Ok(Answer::Done)
             }
+            Call::Fill { volume, stream } => {
+                self.volumes.fill(link, &volume, stream)?;
+                Ok(Answer::Done)
+            }
             Call::Create(create) => self.create(link, *create).await,
-            Call::Start { container } => self.start(link, container).await,
+            Call::Start { container, process } => self.start(link, container, process).await,
             Call::Stop {
                 container,
                 grace_ms,
@@ -166,6 +171,7 @@ impl Agent {
             directory: place.join("sandbox"),
             storage: place.join("storage"),
             ignore_unenforceable_limits: false,
+            containers: Vec::new(),
         };
         let driver = ContainerDriver::new(place.join("mount-points"));
         let sandbox: Arc<dyn Sandbox> = Arc::from(driver.prepare(request).await?);
@@ -182,18 +188,23 @@ impl Agent {
     async fn create(&self, link: &Link, create: Create) -> Result<Answer> {
         let sandbox = self.sandbox().await?;
         let name = create.container.clone();
-        let mounts = crate::volumes::prepare(&self.volumes, link, &create.mounts).await?;
+        let mounts = self.volumes.mounts(&create.mounts).await?;
         let (program, warnings) = Program::create(&*sandbox, link, create, mounts).await?;
         self.state().programs.insert(name, Arc::new(program));
         Ok(Answer::Created { warnings })
     }
 
-    async fn start(&self, link: &Link, name: String) -> Result<Answer> {
+    async fn start(
+        &self,
+        link: &Link,
+        name: String,
+        process: Option<Box<GuestProcess>>,
+    ) -> Result<Answer> {
         let sandbox = self.existing().await?;
         let program = self.state().programs.get(&name).cloned();
         let program =
             program.ok_or_else(|| Problem::not_found("no such container").found(&name))?;
-        program.start(&*sandbox, &name).await?;
+        program.start(&*sandbox, &name, process.as_deref()).await?;
         let link = link.clone();
         tokio::spawn(async move {
             if let Ok(exit) = program.run(&*sandbox, &name).await {

@@ -3,8 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use uc_guest_protocol::{
-    Bounds, Create, Decoder, Descriptor, Frame, Kind, Link, StreamReader, StreamWriter, encode,
-    encode_json,
+    Bounds, Create, Decoder, Descriptor, Frame, GuestProcess, Kind, Link, StreamReader,
+    StreamWriter, encode, encode_json,
     function::{Call, Directory, Report, STDERR, STDIN, STDOUT},
 };
 use uc_model::{Problem, Result};
@@ -118,8 +118,13 @@ impl Function {
         }
     }
 
-    /// Calls it.
-    pub(crate) async fn call(&mut self) -> Result<()> {
+    /// Calls it, with what a caller wants in place of what it was made for.
+    pub(crate) async fn call(&mut self, process: Option<&GuestProcess>) -> Result<()> {
+        if let Some(process) = process {
+            self.call.argv.clone_from(&process.argv);
+            self.call.env.clone_from(&process.env);
+            self.call.cwd.clone_from(&process.cwd);
+        }
         let frame = encode_json(Kind::Request, &self.call, Bounds::BY_AGENT)?;
         self.to_runner.write_all(&frame).await.map_err(|errno| {
             Problem::internal("the function's runner is gone")

@@ -55,15 +55,20 @@ impl Program {
         }
     }
 
-    /// Starts it.
-    pub(crate) async fn start(&self, sandbox: &dyn Sandbox, name: &str) -> Result<()> {
+    /// Starts it; a function is called with `process`.
+    pub(crate) async fn start(
+        &self,
+        sandbox: &dyn Sandbox,
+        name: &str,
+        process: Option<&GuestProcess>,
+    ) -> Result<()> {
         match &self.kind {
             Kind::Native(_) => {
                 let container = name.to_owned();
                 sandbox.start(StartRequest { container }).await.map(drop)
             }
             Kind::Function(function) => match function.lock().await.as_mut() {
-                Some(function) => function.call().await,
+                Some(function) => function.call(process).await,
                 None => Err(started_already(name)),
             },
         }

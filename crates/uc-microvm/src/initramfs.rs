@@ -29,6 +29,7 @@ pub(crate) struct Archive {
 #[derive(Debug)]
 struct Entry {
     mode: u32,
+    owner: (u32, u32),
     device: (u32, u32),
     bytes: Vec<u8>,
 }
@@ -68,6 +69,13 @@ impl Archive {
         self.add(path, CHARACTER_DEVICE, mode, (major, minor), Vec::new());
     }
 
+    /// Gives what is under a path to a user and a group.
+    pub(crate) fn give(&mut self, path: &str, uid: u32, gid: u32) {
+        if let Some(entry) = self.entries.get_mut(path.trim_matches('/')) {
+            entry.owner = (uid, gid);
+        }
+    }
+
     fn add(&mut self, path: &str, kind: u32, mode: u32, device: (u32, u32), bytes: Vec<u8>) {
         let path = path.trim_matches('/');
         for (end, _) in path.match_indices('/') {
@@ -75,6 +83,7 @@ impl Archive {
                 .entry(path[..end].to_owned())
                 .or_insert_with(|| Entry {
                     mode: DIRECTORY | 0o755,
+                    owner: (0, 0),
                     device: (0, 0),
                     bytes: Vec::new(),
                 });
@@ -82,6 +91,7 @@ impl Archive {
         let mode = kind | (mode & 0o7777);
         let entry = Entry {
             mode,
+            owner: (0, 0),
             device,
             bytes,
         };
@@ -99,6 +109,7 @@ impl Archive {
             entry.write(number, path, &mut out)?;
         }
         let trailer = Entry {
+            owner: (0, 0),
             mode: 0,
             device: (0, 0),
             bytes: Vec::new(),
@@ -125,9 +136,10 @@ impl Entry {
             1
         };
         let (major, minor) = self.device;
+        let (uid, gid) = self.owner;
         // Inode, mode, owner, group, links, time, size, device, special device, length of the name, checksum (not used).
         let fields = [
-            number, self.mode, 0, 0, links, 0, size, 0, 0, major, minor, name_size, 0,
+            number, self.mode, uid, gid, links, 0, size, 0, 0, major, minor, name_size, 0,
         ];
         out.extend_from_slice(MAGIC);
         for field in fields {

@@ -231,6 +231,7 @@ async fn run(driver: &OciRuntimeDriver, storage: &Path, layer: PathBuf) -> Resul
             directory: storage.join("sandbox"),
             storage: storage.join("storage"),
             ignore_unenforceable_limits: true,
+            containers: Vec::new(),
         })
         .await?;
     let null = || -> Result<OwnedFd> {

@@ -27,6 +27,20 @@ pub struct PrepareRequest {
     pub storage: PathBuf,
     /// Skip limits that cannot be enforced here instead of refusing.
     pub ignore_unenforceable_limits: bool,
+    /// The containers to come, as far as they are known. A sandbox whose size and disks are fixed at its start may refuse
+    /// others.
+    pub containers: Vec<ExpectedContainer>,
+}
+
+/// A container to come.
+#[derive(Debug, Clone)]
+pub struct ExpectedContainer {
+    /// Its name.
+    pub container: String,
+    /// What it consists of.
+    pub payload: Payload,
+    /// What it may use.
+    pub limits: Limits,
 }
 
 /// A port forwarded from the host.

@@ -59,6 +59,11 @@ pub trait Fixtures: Send + Sync {
     fn adds_home(&self) -> bool {
         false
     }
+
+    /// Whether what a program writes to a volume of its workload is seen on the host.
+    fn writes_reach_host(&self) -> bool {
+        true
+    }
 }
 
 /// What a fixture function returns: fixtures, or why there are none here.

@@ -127,7 +127,8 @@ impl<'a> Cache<'a> {
             .write(true)
             .create(true)
             .truncate(true)
-            .mode(0o600)
+            // A monitor opens it as nobody of the host; the directory is closed to others.
+            .mode(0o644)
             .open(&part)
             .and_then(|mut file| file.write_all(bytes))
             .and_then(|()| fs::rename(&part, path));

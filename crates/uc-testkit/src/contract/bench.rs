@@ -72,6 +72,11 @@ impl Bench {
         self.fixtures.adds_home()
     }
 
+    /// Whether what a program writes to a volume is seen on the host.
+    pub fn writes_reach_host(&self) -> bool {
+        self.fixtures.writes_reach_host()
+    }
+
     /// A plan for a task with nothing special.
     pub fn plan(&self, task: Task) -> Plan {
         Plan::new(self.fixtures.program(task))
@@ -113,6 +118,7 @@ impl Prepared {
             directory: directory.path().join("sandbox"),
             storage: directory.path().join("storage"),
             ignore_unenforceable_limits: false,
+            containers: Vec::new(),
         };
         let sandbox = driver.prepare(request).await.expect("a sandbox");
         Self { sandbox, directory }

@@ -1,0 +1,201 @@
+//! What a driver knows of this host: kernel, monitor, accelerator, programs for guests. Found once, when first needed.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use sha2::{Digest as _, Sha256};
+use uc_model::{Problem, Result, Telling};
+
+use crate::{
+    images::Images,
+    kernel::{self, Kernel, Places},
+    launch::Launcher,
+    machine::Accelerator,
+    probe,
+    qemu::{self, Qemu},
+    snapshot::Snapshots,
+};
+
+/// A program for guests.
+#[derive(Debug, Clone)]
+pub enum Program {
+    /// Held by this program.
+    Bytes(&'static [u8]),
+    /// In a file.
+    File(PathBuf),
+}
+
+/// The programs that run in guests, statically linked.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// `uc-guest`, process 1.
+    pub agent: Program,
+    /// `uc-function`, which runs a WebAssembly function.
+    pub function: Program,
+}
+
+/// Compiles a WebAssembly package for guests.
+pub type Precompile = dyn Fn(&[u8]) -> Result<Vec<u8>> + Send + Sync;
+
+/// How microVMs are made here.
+pub struct Settings {
+    /// The monitor, if it is not to be looked for on `PATH`.
+    pub qemu: Option<PathBuf>,
+    /// The kernel, if it is not to be looked for.
+    pub kernel: Option<PathBuf>,
+    /// Whether instructions may be executed by the processor itself only (`Some`), or whatever a trial finds.
+    pub accelerator: Option<Accelerator>,
+    /// Whether machines start from snapshots.
+    pub snapshots: bool,
+    /// The programs for guests, or why there are none.
+    pub programs: Result<Programs, Box<Telling>>,
+    /// A directory for kernels, disks and snapshots, private to the caller.
+    pub cache: PathBuf,
+    /// The caller's home, where libraries may lie.
+    pub home: Option<PathBuf>,
+    /// Makes functions of WebAssembly packages.
+    pub precompile: Arc<Precompile>,
+}
+
+/// A host, as far as it is known.
+pub(crate) struct Host {
+    pub(crate) settings: Settings,
+    pub(crate) images: Images,
+    kernel: OnceLock<std::result::Result<Kernel, Box<Telling>>>,
+    launcher: OnceLock<std::result::Result<Launcher, Box<Telling>>>,
+    noted: Mutex<Vec<String>>,
+}
+
+impl Host {
+    pub(crate) fn new(settings: Settings) -> Result<Self> {
+        Ok(Self {
+            images: Images::in_directory(settings.cache.join("images"))?,
+            settings,
+            kernel: OnceLock::new(),
+            launcher: OnceLock::new(),
+            noted: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn programs(&self) -> Result<&Programs> {
+        self.settings
+            .programs
+            .as_ref()
+            .map_err(|telling| telling.clone().into_problem())
+    }
+
+    pub(crate) fn kernel(&self) -> Result<&Kernel> {
+        let found = self.kernel.get_or_init(|| {
+            let places = Places::of_host(self.settings.home.as_deref());
+            let cache = self.settings.cache.join("kernels");
+            kernel::find(self.settings.kernel.as_deref(), &places, &cache)
+                .map_err(|problem| Box::new(Telling::of(&problem)))
+        });
+        found
+            .as_ref()
+            .map_err(|telling| telling.clone().into_problem())
+    }
+
+    /// Whatever starts machines here; the first call may boot one to see how.
+    pub(crate) fn launcher(&self) -> Result<&Launcher> {
+        let made = self.launcher.get_or_init(|| {
+            self.make_launcher()
+                .map_err(|problem| Box::new(Telling::of(&problem)))
+        });
+        made.as_ref()
+            .map_err(|telling| telling.clone().into_problem())
+    }
+
+    fn make_launcher(&self) -> Result<Launcher> {
+        let program = self
+            .settings
+            .qemu
+            .clone()
+            .or_else(qemu::find)
+            .ok_or_else(|| {
+                Problem::host("no monitor for microVMs is installed")
+                    .limit("qemu-system-x86_64 on PATH")
+                    .remedy("apt install qemu-system-x86")
+            })?;
+        let accelerator = match self.settings.accelerator {
+            Some(accelerator) => accelerator,
+            None => probe::accelerator(self, &program)?,
+        };
+        let snapshots = self.settings.cache.join("snapshots");
+        let snapshots = self
+            .settings
+            .snapshots
+            .then(|| Arc::new(Snapshots::in_directory(snapshots)));
+        Ok(Launcher {
+            qemu: Qemu {
+                program,
+                accelerator,
+            },
+            snapshots,
+        })
+    }
+
+    pub(crate) fn accelerator(&self) -> Accelerator {
+        self.launcher()
+            .map_or(Accelerator::Tcg, |launcher| launcher.qemu.accelerator)
+    }
+
+    /// Keeps what went wrong without ending anything.
+    pub(crate) fn note(&self, problem: &Problem) {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.len() < 16 {
+            noted.push(problem.to_string());
+        }
+    }
+}
+
+impl Program {
+    /// Its bytes.
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.to_vec()),
+            Self::File(path) => crate::host_file::read(path, 256 << 20),
+        }
+    }
+
+    /// Tells it from others, without reading all of it where its file says enough.
+    pub(crate) fn identify(&self, hash: &mut Sha256) -> Result<()> {
+        match self {
+            Self::Bytes(bytes) => {
+                // The bytes are this program's own: they change with it alone.
+                hash.update(env!("CARGO_PKG_VERSION"));
+                hash.update((bytes.len() as u64).to_le_bytes());
+                hash.update(bytes.get(..4096).unwrap_or_default());
+                hash.update(build_id(bytes));
+            }
+            Self::File(path) => {
+                use std::os::unix::fs::MetadataExt as _;
+                let metadata = std::fs::metadata(path).map_err(|error| {
+                    Problem::host("a program for guests cannot be read")
+                        .at(path.display())
+                        .caused_by(error)
+                })?;
+                hash.update(path.to_string_lossy().as_bytes());
+                for number in [
+                    metadata.len(),
+                    metadata.ino(),
+                    metadata.mtime() as u64,
+                    metadata.mtime_nsec() as u64,
+                ] {
+                    hash.update(number.to_le_bytes());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the linker wrote to tell builds apart: the name `GNU`, in a note, and 20 bytes behind it.
+fn build_id(bytes: &[u8]) -> &[u8] {
+    let start = bytes.get(..8192).unwrap_or(bytes);
+    memchr::memmem::find(start, b"\x03\0\0\0GNU\0")
+        .and_then(|at| start.get(at + 8..at + 28))
+        .unwrap_or_default()
+}

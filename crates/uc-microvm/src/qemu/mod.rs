@@ -1,0 +1,237 @@
+//! QEMU's machine `microvm`.
+
+mod command;
+mod qmp;
+
+use std::{
+    fs::File,
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use rustix::fs::MemfdFlags;
+use serde_json::json;
+use uc_model::{Problem, Result};
+
+use crate::{
+    console::Console,
+    jail::{self, Jailed, Order},
+    machine::{Accelerator, Lines, Shape, line, open},
+};
+use command::Start;
+use qmp::Qmp;
+
+/// How long loading or saving a machine's state may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// QEMU on this host.
+#[derive(Debug, Clone)]
+pub(crate) struct Qemu {
+    pub(crate) program: PathBuf,
+    pub(crate) accelerator: Accelerator,
+}
+
+/// A machine run by QEMU.
+pub(crate) struct QemuMachine {
+    qmp: Qmp,
+    pub(crate) jailed: Jailed,
+    /// Its memory, while it is shared with us.
+    memory: Option<File>,
+}
+
+impl Qemu {
+    /// Boots a machine. Its memory can be saved later if `keeps_memory`.
+    pub(crate) fn boot(&self, shape: &Shape, keeps_memory: bool) -> Result<(QemuMachine, Lines)> {
+        let kernel = open(&shape.kernel.image)?;
+        let initramfs = open(&shape.initramfs)?;
+        let memory = keeps_memory.then(|| memory(shape)).transpose()?;
+        let start = Start::Boot {
+            kernel: kernel.as_fd(),
+            initramfs: initramfs.as_fd(),
+            memory: memory.as_ref().map(AsFd::as_fd),
+        };
+        let (qmp, jailed, lines) = self.spawn(shape, &start)?;
+        let machine = QemuMachine {
+            qmp,
+            jailed,
+            memory,
+        };
+        Ok((machine, lines))
+    }
+
+    /// Starts a monitor that waits for a state to load. The memory that it will have is `memory`, of which it sees a copy.
+    pub(crate) fn wait_for_state(
+        &self,
+        shape: &Shape,
+        memory: &File,
+    ) -> Result<(QemuMachine, Lines)> {
+        let start = Start::Restore {
+            memory: memory.as_fd(),
+        };
+        let (qmp, jailed, lines) = self.spawn(shape, &start)?;
+        let machine = QemuMachine {
+            qmp,
+            jailed,
+            memory: None,
+        };
+        Ok((machine, lines))
+    }
+
+    fn spawn(&self, shape: &Shape, start: &Start<'_>) -> Result<(Qmp, Jailed, Lines)> {
+        let disks: Vec<File> = shape
+            .disks
+            .iter()
+            .map(|disk| open(&disk.path))
+            .collect::<Result<_>>()?;
+        let (qmp, qmp_far) = line()?;
+        let (agent, agent_far) = line()?;
+        let (console, console_far) = line()?;
+        let (monitor, monitor_far) = line()?;
+        let lines = [qmp_far.as_fd(), agent_far.as_fd(), console_far.as_fd()];
+        let disks: Vec<_> = disks.iter().map(AsFd::as_fd).collect();
+        let (argv, descriptors) = command::command(self, shape, start, lines, &disks);
+        let jailed = jail::spawn(Order {
+            program: &self.program,
+            argv,
+            descriptors,
+            output: monitor_far.as_fd(),
+            ports: shape.ports.as_deref(),
+        })?;
+        let lines = Lines {
+            agent,
+            console: Console::of(console),
+            monitor: Console::of(monitor),
+        };
+        Ok((Qmp::new(qmp), jailed, lines))
+    }
+}
+
+/// Memory that a monitor and we share.
+fn memory(shape: &Shape) -> Result<File> {
+    let failed =
+        |error: std::io::Error| Problem::host("cannot make the microVM's memory").caused_by(error);
+    let file = rustix::fs::memfd_create(c"microvm-memory", MemfdFlags::CLOEXEC)
+        .map_err(|errno| failed(errno.into()))?;
+    let file = File::from(file);
+    file.set_len(shape.memory_mib << 20).map_err(failed)?;
+    Ok(file)
+}
+
+impl QemuMachine {
+    /// Loads a state and lets the machine go on from it.
+    pub(crate) async fn load(&mut self, state: &File) -> Result<()> {
+        self.shares_memory().await?;
+        self.qmp.give("state", state.as_fd()).await?;
+        let uri = json!({ "uri": "fd:state" });
+        self.qmp.execute("migrate-incoming", uri).await?;
+        self.migrated("query-migrate").await?;
+        self.qmp.execute("cont", json!({})).await.map(drop)
+    }
+
+    /// Stops the machine, writes its state and memory, and lets it go on.
+    pub(crate) async fn save(&mut self, state: &File, memory: &File) -> Result<()> {
+        let own = self
+            .memory
+            .as_ref()
+            .ok_or_else(|| Problem::internal("a machine whose memory is not ours is to be saved"))?
+            .try_clone()
+            .map_err(|error| Problem::host("cannot open a machine's memory").caused_by(error))?;
+        self.qmp.execute("stop", json!({})).await?;
+        let saved = self.write(state, &own, memory).await;
+        self.qmp.execute("cont", json!({})).await?;
+        saved
+    }
+
+    async fn write(&mut self, state: &File, own: &File, memory: &File) -> Result<()> {
+        self.shares_memory().await?;
+        self.qmp.give("state", state.as_fd()).await?;
+        let uri = json!({ "uri": "fd:state" });
+        self.qmp.execute("migrate", uri).await?;
+        self.migrated("query-migrate").await?;
+        copy_data(own, memory)
+            .map_err(|error| Problem::storage("cannot write a microVM's memory").caused_by(error))
+    }
+
+    async fn shares_memory(&mut self) -> Result<()> {
+        let capability = json!({ "capability": "x-ignore-shared", "state": true });
+        let arguments = json!({ "capabilities": [capability] });
+        self.qmp
+            .execute("migrate-set-capabilities", arguments)
+            .await
+            .map(drop)
+    }
+
+    async fn migrated(&mut self, query: &str) -> Result<()> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.qmp.execute(query, json!({})).await?;
+            match answer.get("status").and_then(serde_json::Value::as_str) {
+                Some("completed") => return Ok(()),
+                Some("failed" | "cancelled") => {
+                    return Err(
+                        Problem::host("QEMU cannot load or save the microVM's state").found(answer),
+                    );
+                }
+                _ if Instant::now() > until => {
+                    return Err(
+                        Problem::host("QEMU takes too long with the microVM's state")
+                            .limit(format!("{} s", PATIENCE.as_secs())),
+                    );
+                }
+                _ => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+}
+
+/// Copies what a sparse file holds; its holes stay holes.
+fn copy_data(from: &File, to: &File) -> std::io::Result<()> {
+    use rustix::fs::SeekFrom;
+    let size = from.metadata()?.len();
+    to.set_len(size)?;
+    let mut at = 0;
+    while at < size {
+        let start = match rustix::fs::seek(from, SeekFrom::Data(at)) {
+            Ok(start) => start,
+            Err(rustix::io::Errno::NXIO) => break,
+            Err(errno) => return Err(errno.into()),
+        };
+        let end = rustix::fs::seek(from, SeekFrom::Hole(start))?;
+        copy_range(from, to, start, end)?;
+        at = end;
+    }
+    Ok(())
+}
+
+fn copy_range(from: &File, to: &File, mut at: u64, end: u64) -> std::io::Result<()> {
+    rustix::fs::seek(to, rustix::fs::SeekFrom::Start(at))?;
+    while at < end {
+        let length = usize::try_from(end - at)
+            .unwrap_or(usize::MAX)
+            .min(16 << 20);
+        let copied = rustix::fs::sendfile(to, from, Some(&mut at), length)?;
+        if copied == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
+}
+
+/// QEMU among the programs on `PATH`.
+pub(crate) fn find() -> Option<PathBuf> {
+    ["qemu-system-x86_64", "qemu-kvm"]
+        .into_iter()
+        .find_map(uc_linux::idmap::find_program)
+}
+
+/// What tells whether the program is still the one that it was: path, size and time of change.
+pub(crate) fn stamp(program: &Path) -> String {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = std::fs::metadata(program);
+    let (size, changed) = metadata.map_or((0, 0), |metadata| (metadata.len(), metadata.mtime()));
+    format!("{} {size} {changed}", program.display())
+}

@@ -1,0 +1,59 @@
+//! A thread that carries what goes between a machine and us.
+//!
+//! Its tasks hold the caller's descriptors. When it is dropped they are closed by the time that returns, whatever the
+//! caller's own event loop is doing.
+
+use std::thread::JoinHandle;
+
+use tokio::{runtime, sync::oneshot};
+use uc_model::{Problem, Result};
+
+/// A running event loop.
+pub(crate) struct Reactor {
+    handle: runtime::Handle,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reactor {
+    pub(crate) fn new() -> Result<Self> {
+        let failed = |error: std::io::Error| {
+            Problem::host("cannot make a thread for a microVM")
+                .remedy("raise the limits on threads and open files (ulimit -u, ulimit -n)")
+                .caused_by(error)
+        };
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(failed)?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("microvm".into())
+            .spawn(move || {
+                // A sender that was dropped stops it as well.
+                let _ = runtime.block_on(stopped);
+            })
+            .map_err(failed)?;
+        Ok(Self {
+            handle,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    /// Where tasks are spawned.
+    pub(crate) fn handle(&self) -> &runtime::Handle {
+        &self.handle
+    }
+}
+
+impl Drop for Reactor {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

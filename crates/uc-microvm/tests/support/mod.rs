@@ -1,0 +1,108 @@
+//! Drivers of microVMs for tests, with what this host has, and a root file system of busybox.
+#![allow(dead_code, reason = "not every test uses everything")]
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+use uc_linux::IdMapping;
+use uc_microvm::{Accelerator, MicrovmDriver, Program, Programs, Settings};
+
+const BUSYBOX: &str = "/bin/busybox";
+const APPLETS: [&str; 14] = [
+    "cat", "dd", "echo", "env", "false", "head", "id", "ls", "od", "printf", "sh", "sleep",
+    "touch", "true",
+];
+
+fn target() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target")
+}
+
+/// What this host has for microVMs, or what it lacks. One cache serves all tests of a process.
+pub(crate) fn settings() -> Result<Settings, String> {
+    static CACHE: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let cache = CACHE.get_or_init(|| tempfile::tempdir().expect("a directory"));
+    settings_in(cache.path())
+}
+
+/// The same with a cache of one's own.
+pub(crate) fn settings_in(cache: &Path) -> Result<Settings, String> {
+    let guest =
+        env::var_os("UC_GUEST_PROGRAMS").map_or_else(|| target().join("guest"), PathBuf::from);
+    let program = |name: &str| match guest.join(name) {
+        path if path.is_file() => Ok(Program::File(path)),
+        path => Err(format!("{} is missing (cargo xtask guest)", path.display())),
+    };
+    if !["/usr/bin", "/usr/local/bin"]
+        .iter()
+        .any(|place| Path::new(place).join("qemu-system-x86_64").exists())
+    {
+        return Err("qemu-system-x86_64 is missing (apt install qemu-system-x86)".into());
+    }
+    Ok(Settings {
+        qemu: None,
+        kernel: kernel()?,
+        accelerator: Some(Accelerator::Tcg),
+        snapshots: true,
+        programs: Ok(Programs {
+            agent: program("uc-guest")?,
+            function: program("uc-function")?,
+        }),
+        cache: cache.to_owned(),
+        home: None,
+        precompile: Arc::new(|bytes| Ok(bytes.to_vec())),
+    })
+}
+
+/// The kernel of the environment, or the one that the set-up brought.
+fn kernel() -> Result<Option<PathBuf>, String> {
+    if let Some(path) = env::var_os("UC_KERNEL") {
+        return Ok(Some(path.into()));
+    }
+    let brought = target().join("peers/libkrunfw.so");
+    if brought.is_file() {
+        return Ok(Some(brought));
+    }
+    Err("no kernel for microVMs: neither UC_KERNEL nor target/peers/libkrunfw.so (cargo xtask setup --for-tests)".into())
+}
+
+/// A driver with this host's monitor and kernel.
+pub(crate) fn driver() -> Result<MicrovmDriver, String> {
+    MicrovmDriver::new(settings()?).map_err(|problem| problem.to_string())
+}
+
+/// A layer with busybox.
+pub(crate) struct Busybox {
+    pub(crate) layer: PathBuf,
+    directory: tempfile::TempDir,
+}
+
+impl Busybox {
+    /// One for all tests of a process, so that its disk is made once.
+    pub(crate) fn shared() -> Result<&'static Self, String> {
+        static SHARED: OnceLock<Result<Busybox, String>> = OnceLock::new();
+        SHARED.get_or_init(Self::new).as_ref().map_err(Clone::clone)
+    }
+
+    fn new() -> Result<Self, String> {
+        if !Path::new(BUSYBOX).is_file() {
+            return Err(format!("{BUSYBOX} is missing (apt install busybox-static)"));
+        }
+        let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let layer = directory.path().join("layer");
+        fs::create_dir_all(layer.join("bin")).expect("made");
+        fs::copy(BUSYBOX, layer.join("bin/busybox")).expect("copied");
+        for applet in APPLETS {
+            std::os::unix::fs::symlink("busybox", layer.join("bin").join(applet)).expect("linked");
+        }
+        let mapping = IdMapping::for_caller().expect("ids");
+        for path in ["", "bin", "bin/busybox"] {
+            std::os::unix::fs::chown(layer.join(path), mapping.host_uid(0), mapping.host_gid(0))
+                .expect("owned");
+        }
+        Ok(Self { layer, directory })
+    }
+}
