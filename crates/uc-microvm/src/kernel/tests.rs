@@ -1,5 +1,8 @@
 //! Kernels that are at hand, by the environment: real ones are too large for the repository.
 
+mod boots;
+mod forms;
+
 use std::path::{Path, PathBuf};
 
 use super::*;
