@@ -296,3 +296,90 @@ fn holes_stay_holes() {
         assert_eq!(&bytes[..4], b"last");
     }
 }
+
+/// Only this process's own id, as for users without subordinate ones.
+fn own_id_only() -> uc_linux::IdMapping {
+    let extent = |outside| uc_linux::Extent {
+        inside: 0,
+        outside,
+        count: 1,
+    };
+    uc_linux::IdMapping {
+        uids: vec![extent(rustix::process::geteuid().as_raw())],
+        gids: vec![extent(rustix::process::getegid().as_raw())],
+        writer: uc_linux::MapWriter::OwnIdOnly,
+    }
+}
+
+#[test]
+fn a_worker_in_a_user_namespace_writes_images_and_says_what_fails() {
+    let place = tempfile::tempdir().expect("a directory");
+    let layer = place.path().join("layer");
+    fs::create_dir(&layer).expect("made");
+    fs::write(layer.join("secret"), b"data").expect("written");
+    let closed = std::os::unix::fs::PermissionsExt::from_mode(0);
+    fs::set_permissions(layer.join("secret"), closed).expect("closed");
+    let image = place.path().join("image");
+    let out = fs::File::create_new(&image).expect("made");
+    let mapping = own_id_only();
+    let layers = [layer];
+    let write = |limit| {
+        as_container_root(&mapping, place.path(), || {
+            write_layers(&layers, &same, limit, &out)
+        })
+    };
+    let summary = match write(1 << 20) {
+        Err(problem) if problem.what().contains("user namespace") => {
+            println!("skipped: {problem}");
+            return;
+        }
+        other => other.expect("written"),
+    };
+    assert_eq!((summary.bytes, summary.inodes), (4096, 2));
+    let seen = reader::read(&fs::read(&image).expect("reads"));
+    assert_eq!((seen["/secret"].uid, seen["/secret"].mode), (0, 0o100000));
+    assert_eq!(seen["/secret"].data, b"data");
+    let problem = write(100).expect_err("too large");
+    assert_eq!(problem.kind(), uc_model::ProblemKind::Refused);
+}
+
+#[test]
+fn attributes_of_files_are_kept_but_for_those_of_overlayfs() {
+    let place = tempfile::tempdir().expect("a directory");
+    let file = place.path().join("file");
+    fs::write(&file, b"").expect("written");
+    let set = |name: &str, value: &[u8]| {
+        rustix::fs::setxattr(&file, name, value, rustix::fs::XattrFlags::empty())
+    };
+    if set("user.b", b"two").is_err() {
+        println!("skipped: this file system has no attributes");
+        return;
+    }
+    set("user.a", b"").expect("set");
+    set("user.overlay.origin", b"x").expect("set");
+    let mut expected = vec![
+        ("user.a".to_owned(), vec![]),
+        ("user.b".to_owned(), b"two".to_vec()),
+    ];
+    // CAP_NET_BIND_SERVICE, permitted and effective.
+    let mut capability = [0; 20];
+    capability[..8].copy_from_slice(&[1, 0, 0, 2, 0, 4, 0, 0]);
+    if set("security.capability", &capability).is_ok() {
+        expected.insert(0, ("security.capability".to_owned(), capability.to_vec()));
+    }
+    let mut tree = Tree::new();
+    tree.stack_layer(place.path(), &same).expect("read");
+    let (_place, image) = image_of(&tree);
+    let seen = reader::read(&fs::read(&image).expect("reads"));
+    assert_eq!(seen["/file"].xattrs, expected);
+    check_with_fsck(&image);
+    if let Some(mounted) = Mounted::new(&image) {
+        let mut value = [0; 64];
+        let file = mounted.path().join("file");
+        for (name, expected) in &expected {
+            let length =
+                rustix::fs::lgetxattr(&file, name.as_str(), &mut value[..]).expect("there");
+            assert_eq!(&value[..length], expected, "{name}");
+        }
+    }
+}

@@ -15,6 +15,10 @@ use super::Kernel;
 
 /// Changes when an earlier `uc` prepared kernels otherwise.
 const FORMAT: u32 = 1;
+/// Prepared kernels that are kept; the oldest goes first. Each takes 20 to 60 MB.
+const KEPT: usize = 4;
+/// What the names of prepared kernels begin with.
+const PREPARED: &str = "vmlinux-";
 /// Most bytes of a note.
 const NOTE_BYTES: u64 = 1 << 20;
 
@@ -105,10 +109,29 @@ impl<'a> Cache<'a> {
     /// # Errors
     /// Storage where it cannot be written.
     pub(super) fn keep(&self, source: &Digest, elf: &[u8]) -> Result<PathBuf> {
-        let name = format!("vmlinux-{FORMAT}-{}", source.hex());
+        let name = format!("{PREPARED}{FORMAT}-{}", source.hex());
         let path = self.directory.join(name);
         self.replace(&path, elf)?;
+        self.forget_oldest();
         Ok(path)
+    }
+
+    /// Removes what is beyond [`KEPT`]. Whoever boots one of those has it open, or prepares it again.
+    fn forget_oldest(&self) {
+        let Ok(entries) = fs::read_dir(self.directory) else {
+            return;
+        };
+        let prepared = entries.filter_map(|entry| {
+            let entry = entry.ok()?;
+            let is_prepared = entry.file_name().to_str()?.starts_with(PREPARED);
+            let modified = entry.metadata().ok()?.modified().ok()?;
+            is_prepared.then(|| (modified, entry.path()))
+        });
+        let mut prepared: Vec<_> = prepared.collect();
+        prepared.sort_unstable();
+        for (_, path) in prepared.iter().rev().skip(KEPT) {
+            let _ = fs::remove_file(path);
+        }
     }
 
     fn note(&self, source: &Stamp) -> PathBuf {
