@@ -344,6 +344,43 @@ fn a_worker_in_a_user_namespace_writes_images_and_says_what_fails() {
 }
 
 #[test]
+fn a_worker_reads_what_belongs_to_ids_of_containers() {
+    use std::os::unix::fs::lchown;
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root gives files away");
+        return;
+    }
+    let mapping = uc_linux::IdMapping::for_caller().expect("ids");
+    let place = tempfile::tempdir().expect("a directory");
+    let layer = place.path().join("layer");
+    fs::create_dir_all(layer.join("home")).expect("made");
+    fs::write(layer.join("home/secret"), b"data").expect("written");
+    for (path, id, mode) in [
+        ("", 0, 0o755),
+        ("home", 33, 0o700),
+        ("home/secret", 33, 0o600),
+    ] {
+        let closed = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs::set_permissions(layer.join(path), closed).expect("closed");
+        lchown(layer.join(path), mapping.host_uid(id), mapping.host_gid(id)).expect("given");
+    }
+    let out = fs::File::create_new(place.path().join("image")).expect("made");
+    let written = worker::forked(&mapping, &layer, || {
+        write_layers(&[".".into()], &|id| 500 + same(id), 1 << 20, &out)
+    });
+    match written {
+        Err(problem) if problem.what().contains("user namespace") => {
+            println!("skipped: {problem}");
+            return;
+        }
+        other => other.expect("written"),
+    };
+    let seen = reader::read(&fs::read(place.path().join("image")).expect("reads"));
+    assert_eq!((seen[""].uid, seen["/home/secret"].uid), (500, 533));
+    assert_eq!(seen["/home/secret"].data, b"data");
+}
+
+#[test]
 fn attributes_of_files_are_kept_but_for_those_of_overlayfs() {
     let place = tempfile::tempdir().expect("a directory");
     let file = place.path().join("file");
