@@ -317,7 +317,7 @@ fn a_worker_in_a_user_namespace_writes_images_and_says_what_fails() {
     let layer = place.path().join("layer");
     fs::create_dir(&layer).expect("made");
     fs::write(layer.join("secret"), b"data").expect("written");
-    let closed = std::os::unix::fs::PermissionsExt::from_mode(0);
+    let closed = std::os::unix::fs::PermissionsExt::from_mode(0o000);
     fs::set_permissions(layer.join("secret"), closed).expect("closed");
     let image = place.path().join("image");
     let out = fs::File::create_new(&image).expect("made");

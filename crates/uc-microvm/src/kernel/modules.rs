@@ -9,7 +9,7 @@ use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use uc_model::{Problem, Result};
 
-use super::{elf::Elf, payload};
+use super::{Feature, elf::Elf, payload};
 use crate::host_file;
 
 /// Most bytes of a list of modules.
@@ -28,6 +28,8 @@ pub struct Module {
     pub name: String,
     /// Its file, which may be compressed.
     pub path: PathBuf,
+    /// The features that need it.
+    pub features: Vec<Feature>,
 }
 
 impl Module {
@@ -66,6 +68,26 @@ pub(super) struct Chosen {
     /// Whether virtio-mmio, if it is a module, takes devices from its parameters.
     pub(super) devices_by_parameter: bool,
     seen: BTreeSet<String>,
+}
+
+impl Chosen {
+    /// Adds what a feature needs, each module once.
+    pub(super) fn merge(&mut self, needed: Self, feature: Feature) {
+        self.devices_by_parameter |= needed.devices_by_parameter;
+        for mut module in needed.modules {
+            match self
+                .modules
+                .iter_mut()
+                .find(|known| known.name == module.name)
+            {
+                Some(known) => known.features.push(feature),
+                None => {
+                    module.features.push(feature);
+                    self.modules.push(module);
+                }
+            }
+        }
+    }
 }
 
 impl ModuleTree {
@@ -113,6 +135,7 @@ impl ModuleTree {
         let module = Module {
             name: name.to_owned(),
             path: existing(listed).ok_or_else(|| missing(name).at(listed.display()))?,
+            features: Vec::new(),
         };
         let bytes = module.bytes()?;
         let needs = Needs::of(&bytes).map_err(|problem| problem.at(module.path.display()))?;
@@ -249,8 +272,15 @@ mod tests {
         let tree = ModuleTree::open(directory.path()).expect("lists");
         assert!(tree.has("virtio_base") && tree.has("erofs") && !tree.has("absent"));
         let mut chosen = Chosen::default();
-        for name in ["virtio_blk", "virtio_base", "erofs", "ring"] {
-            tree.choose(name, &mut chosen).expect("chosen");
+        for (name, feature) in [
+            ("virtio_blk", Feature::VirtioBlk),
+            ("virtio_base", Feature::VirtioMmio),
+            ("erofs", Feature::Erofs),
+            ("ring", Feature::Vsock),
+        ] {
+            let mut needed = Chosen::default();
+            tree.choose(name, &mut needed).expect("chosen");
+            chosen.merge(needed, feature);
         }
         let names: Vec<&str> = chosen
             .modules
@@ -258,6 +288,10 @@ mod tests {
             .map(|module| module.name.as_str())
             .collect();
         assert_eq!(names, ["ring", "virtio_blk", "crc32c_generic", "erofs"]);
+        assert_eq!(
+            chosen.modules[0].features,
+            [Feature::VirtioBlk, Feature::Vsock]
+        );
         let bytes = chosen.modules[1].bytes().expect("decompressed");
         assert!(bytes == module("license=GPL depends=ring,virtio-base "));
         for name in ["gone", "lost"] {

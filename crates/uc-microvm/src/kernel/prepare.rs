@@ -89,7 +89,9 @@ impl Parts {
                 continue;
             };
             if tree.has(module) {
-                tree.choose(module, &mut chosen)?;
+                let mut needed = Chosen::default();
+                tree.choose(module, &mut needed)?;
+                chosen.merge(needed, feature);
                 features.push(feature);
             }
         }
