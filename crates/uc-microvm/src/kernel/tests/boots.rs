@@ -133,7 +133,11 @@ fn boot(kernel: &Kernel, place: &Path) -> Option<String> {
 fn boots(file: &Path) {
     let place = tempfile::tempdir().expect("a directory");
     let kernel = prepare(file, &place.path().join("cache")).expect("prepared");
-    let Some(said) = boot(&kernel, place.path()) else {
+    sees_its_disk(&kernel, place.path());
+}
+
+fn sees_its_disk(kernel: &Kernel, place: &Path) {
+    let Some(said) = boot(kernel, place) else {
         return;
     };
     let expected = "\
@@ -158,5 +162,17 @@ fn a_guest_of_libkrunfw_sees_its_disk() {
 fn a_guest_of_debian_sees_its_disk() {
     if let Some(vmlinuz) = named("UC_TEST_VMLINUZ") {
         boots(&vmlinuz);
+    }
+}
+
+#[test]
+fn a_guest_of_the_kernel_that_is_found_sees_its_disk() {
+    let place = tempfile::tempdir().expect("a directory");
+    match find(None, &Places::of_host(None), &place.path().join("cache")) {
+        Ok(kernel) if kernel.has(Feature::Erofs) && kernel.has(Feature::Overlay) => {
+            sees_its_disk(&kernel, place.path());
+        }
+        Ok(kernel) => println!("skipped: {} lacks file systems", kernel.source.display()),
+        Err(problem) => println!("skipped: {problem}"),
     }
 }
