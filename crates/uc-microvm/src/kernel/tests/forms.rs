@@ -263,13 +263,47 @@ fn the_newest_kernel_of_the_host_that_works_is_taken() {
     assert!(kernel.image.is_file());
     fs::remove_file(boot.join("vmlinuz-6.9.1")).expect("removed");
     fs::remove_file(boot.join("vmlinuz-6.2.0")).expect("removed");
+    // Once seen and once remembered.
+    let first = find(None, &places, &cache).expect_err("none works");
     let problem = find(None, &places, &cache)
         .expect_err("none works")
         .to_string();
+    assert_eq!(problem, first.to_string());
     assert!(
         problem.contains("vmlinuz-6.10.0: not a kernel"),
         "{problem}"
     );
+}
+
+#[test]
+fn a_refusal_ends_when_the_modules_come() {
+    let place = tempfile::tempdir().expect("a directory");
+    let file = place.path().join("vmlinuz");
+    let bare = vmlinux(&["Linux version 6.9.1-x (", "virtio-mmio", "virtio_console"]);
+    fs::write(&file, bz_image(&gzip(&bare))).expect("written");
+    let modules = place.path().join("modules");
+    let places = Places {
+        boot: Vec::new(),
+        modules: vec![modules.clone()],
+        libraries: Vec::new(),
+    };
+    let cache = place.path().join("cache");
+    for _ in 0..2 {
+        let problem = find(Some(&file), &places, &cache).expect_err("no disks");
+        assert!(
+            problem.to_string().contains("CONFIG_VIRTIO_BLK"),
+            "{problem}"
+        );
+        assert_eq!(problem.kind(), ProblemKind::Host);
+    }
+    let tree = modules.join("6.9.1-x");
+    fs::create_dir_all(&tree).expect("made");
+    fs::write(tree.join("modules.order"), "").expect("written");
+    fs::write(tree.join("modules.builtin"), "kernel/virtio_blk.ko\n").expect("written");
+    let kernel = find(Some(&file), &places, &cache).expect("now it has");
+    assert!(kernel.has(Feature::VirtioBlk) && kernel.modules.is_empty());
+    fs::remove_dir_all(&tree).expect("removed");
+    assert!(find(Some(&file), &places, &cache).is_err());
 }
 
 /// A shared object with a kernel and the function that describes it.
