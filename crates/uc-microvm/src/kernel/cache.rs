@@ -109,7 +109,7 @@ impl<'a> Cache<'a> {
     }
 
     /// Remembers what became of a file. Nothing is lost if it cannot be written: the next start prepares it again.
-    pub(super) fn remember(&self, source: Stamp, ground: Ground, outcome: &Outcome) {
+    pub(super) fn remember(&self, source: Stamp, ground: &Ground, outcome: &Outcome) {
         let path = self.note(&source);
         let mut stamps = vec![source];
         if let Outcome::Kernel(kernel) = outcome {

@@ -47,7 +47,7 @@ pub(super) fn prepare(
                 Err(problem) => Outcome::Refusal(Telling::of(&problem)),
             };
             if let Some(stamp) = stamp {
-                cache.remember(stamp, ground, &outcome);
+                cache.remember(stamp, &ground, &outcome);
             }
             outcome
         }
