@@ -75,6 +75,17 @@ impl Kernel {
         self.features.contains(&feature)
     }
 
+    /// The modules that these features need, in the order of loading: each module costs a start some milliseconds.
+    pub fn modules_for<'a>(&'a self, features: &'a [Feature]) -> impl Iterator<Item = &'a Module> {
+        let needed = |module: &&Module| {
+            module
+                .features
+                .iter()
+                .any(|feature| features.contains(feature))
+        };
+        self.modules.iter().filter(needed)
+    }
+
     /// Checks that the kernel has a feature.
     ///
     /// # Errors

@@ -122,6 +122,24 @@ pub(super) const PACKAGES: &[Package] = &[
         "examples/hello makes its container image of it",
     ),
     program(
+        "cpio",
+        "cpio",
+        Need::Test,
+        "tests list the first file systems of microVMs with it",
+    ),
+    program(
+        "erofs-utils",
+        "fsck.erofs",
+        Need::Test,
+        "tests check the disks of microVMs with it",
+    ),
+    program(
+        "xz-utils",
+        "xz",
+        Need::Test,
+        "tests compress kernels with it as their build does",
+    ),
+    program(
         "skopeo",
         "skopeo",
         Need::Test,

@@ -149,6 +149,7 @@ impl Scan<'_> {
         let own_path = format!("/proc/self/fd/{}/.", directory.as_raw_fd());
         let (xattrs, opaque) = self.xattrs(own_path.as_bytes())?;
         let attributes = self.attributes(&stat, xattrs);
+        self.tree.charge(path, &attributes)?;
         let node = self.tree.node_mut(id);
         let children = match (&mut node.kind, opaque && self.origin == Origin::Layer) {
             (Kind::Directory(children), false) => std::mem::take(children),
@@ -214,6 +215,7 @@ impl Scan<'_> {
             Some(id) => *id,
             None => {
                 let node = self.node(directory, name, path, &stat)?;
+                self.tree.charge(path, &node)?;
                 let id = self.tree.add(node)?;
                 if stat.st_nlink > 1 {
                     self.links.insert(key, id);

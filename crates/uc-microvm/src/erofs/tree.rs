@@ -12,6 +12,8 @@ use super::{
 
 /// Most inodes of a tree.
 const INODES: usize = 2_000_000;
+/// Most bytes of paths, targets of links and attributes that are kept in memory for files of the host.
+const TEXT_BYTES: usize = 512 << 20;
 /// Most bytes of a name.
 const NAME_BYTES: usize = 255;
 
@@ -22,6 +24,8 @@ pub(crate) struct Tree {
     nodes: Vec<Node>,
     /// Directories of the host that files are read from when the image is written.
     pub(super) roots: Vec<OwnedFd>,
+    /// Bytes that count towards [`TEXT_BYTES`].
+    text_bytes: usize,
 }
 
 /// The number of a node in its tree.
@@ -126,6 +130,7 @@ impl Tree {
         Self {
             nodes: vec![Node::empty_directory()],
             roots: Vec::new(),
+            text_bytes: 0,
         }
     }
 
@@ -212,6 +217,26 @@ impl Tree {
         }
         self.nodes.push(node);
         Ok(self.nodes.len() - 1)
+    }
+
+    /// Counts what is kept in memory for a file of the host: who made its layer chose how much that is.
+    pub(super) fn charge(&mut self, path: &[u8], node: &Node) -> Result<()> {
+        let target = match &node.kind {
+            Kind::Symlink(target) => target.len(),
+            _ => 0,
+        };
+        let xattrs = node
+            .xattrs
+            .iter()
+            .map(|(name, value)| name.len() + value.len());
+        self.text_bytes += path.len() + target + xattrs.sum::<usize>();
+        if self.text_bytes > TEXT_BYTES {
+            return Err(Problem::refused(
+                "the paths, links and attributes of the files are too long",
+            )
+            .limit(format!("{TEXT_BYTES} bytes")));
+        }
+        Ok(())
     }
 
     /// Gives a node a name, in place of what had it.

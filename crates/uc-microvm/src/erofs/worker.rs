@@ -8,7 +8,8 @@ use uc_model::{Problem, Result, Telling};
 
 /// Does `work` where it may read every file that belongs to the containers: in this process for root, else in a forked
 /// one that is user 0 of the containers' user namespace, in `directory`. There, files are seen to belong to ids of
-/// containers; root sees those of the host. Files opened before stay open.
+/// containers; root sees those of the host. Files opened before stay open. `directory` must be one that the
+/// caller may search without privileges, and paths must lead through those that the containers' root may.
 ///
 /// # Errors
 /// Those of `work`; of the host, where no user namespace can be made.
@@ -23,6 +24,18 @@ where
     if mapping.writer == MapWriter::Direct {
         return work();
     }
+    forked(mapping, directory, work)
+}
+
+/// Does it in a forked process, whoever this one is.
+pub(super) fn forked<T>(
+    mapping: &IdMapping,
+    directory: &Path,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T>
+where
+    T: Serialize + for<'de> Deserialize<'de>,
+{
     let worker = userns::Worker::fork(mapping, directory, || {
         let answer = match work() {
             Ok(value) => Answer::Done(value),

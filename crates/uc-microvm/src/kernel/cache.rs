@@ -9,12 +9,16 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use uc_model::{Digest, Problem, Result};
+use uc_model::{Digest, Problem, Result, Telling};
 
 use super::Kernel;
 
-/// Changes when an earlier `uc` prepared kernels otherwise.
+/// Changes when an earlier `uc` prepared kernels otherwise, or refused what is taken now.
 const FORMAT: u32 = 1;
+/// Prepared kernels that are kept; the oldest goes first. Each takes 20 to 60 MB.
+const KEPT: usize = 4;
+/// What the names of prepared kernels begin with.
+const PREPARED: &str = "vmlinux-";
 /// Most bytes of a note.
 const NOTE_BYTES: u64 = 1 << 20;
 
@@ -51,12 +55,29 @@ impl Stamp {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Note {
     format: u32,
-    /// The source, the prepared file, and the list of modules where there is one.
+    /// The source, the prepared file, and the lists of modules where there are any.
     stamps: Vec<Stamp>,
-    kernel: Kernel,
+    ground: Ground,
+    outcome: Outcome,
+}
+
+/// What an outcome rests on besides the kernel's file.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ground {
+    /// The version whose modules were looked for; empty where none were.
+    pub(super) version: String,
+    /// Where they were found.
+    pub(super) modules: Option<PathBuf>,
+}
+
+/// What became of a kernel's file. Refusals are remembered too: a start must not decompress what it cannot use.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Outcome {
+    Kernel(Box<Kernel>),
+    Refusal(Telling),
 }
 
 impl<'a> Cache<'a> {
@@ -71,33 +92,37 @@ impl<'a> Cache<'a> {
         Ok(Self { directory })
     }
 
-    /// The kernel that was made of a file, if neither it nor what was made of it has changed.
-    pub(super) fn kernel(&self, source: &Stamp) -> Option<Kernel> {
+    /// What became of a file, if neither it nor what that rests on has changed.
+    pub(super) fn known(
+        &self,
+        source: &Stamp,
+        modules: &dyn Fn(&str) -> Option<PathBuf>,
+    ) -> Option<Outcome> {
         let note = crate::host_file::read(&self.note(source), NOTE_BYTES).ok()?;
         let note: Note = serde_json::from_slice(&note).ok()?;
         let unchanged = |stamp: &Stamp| Stamp::of(&stamp.path).as_ref() == Some(stamp);
         let same = note.format == FORMAT
             && note.stamps.first() == Some(source)
-            && note.stamps.iter().all(unchanged);
-        same.then_some(note.kernel)
+            && note.stamps.iter().all(unchanged)
+            && modules(&note.ground.version) == note.ground.modules;
+        same.then_some(note.outcome)
     }
 
-    /// Remembers a kernel. Nothing is lost if it cannot be written: the next start prepares it again.
-    pub(super) fn remember(&self, source: Stamp, modules: Option<&Path>, kernel: &Kernel) {
+    /// Remembers what became of a file. Nothing is lost if it cannot be written: the next start prepares it again.
+    pub(super) fn remember(&self, source: Stamp, ground: &Ground, outcome: &Outcome) {
         let path = self.note(&source);
         let mut stamps = vec![source];
-        stamps.extend(Stamp::of(&kernel.image));
-        let lists = ["modules.builtin", "modules.dep"];
-        let lists = modules.map(|tree| lists.map(|list| Stamp::of(&tree.join(list))));
-        stamps.extend(lists.into_iter().flatten().flatten());
-        let note = Note {
-            format: FORMAT,
-            stamps,
-            kernel: kernel.clone(),
-        };
-        if let Ok(bytes) = serde_json::to_vec(&note) {
-            let _ = self.replace(&path, &bytes);
+        if let Outcome::Kernel(kernel) = outcome {
+            stamps.extend(Stamp::of(&kernel.image));
         }
+        let lists = ["modules.builtin", "modules.dep", "modules.order"];
+        if let Some(tree) = &ground.modules {
+            stamps.extend(lists.iter().filter_map(|list| Stamp::of(&tree.join(list))));
+        }
+        let note = serde_json::json!({
+            "format": FORMAT, "stamps": stamps, "ground": ground, "outcome": outcome,
+        });
+        let _ = self.replace(&path, note.to_string().as_bytes());
     }
 
     /// Keeps a prepared kernel under the digest of what it was made of, and says where.
@@ -105,10 +130,29 @@ impl<'a> Cache<'a> {
     /// # Errors
     /// Storage where it cannot be written.
     pub(super) fn keep(&self, source: &Digest, elf: &[u8]) -> Result<PathBuf> {
-        let name = format!("vmlinux-{FORMAT}-{}", source.hex());
+        let name = format!("{PREPARED}{FORMAT}-{}", source.hex());
         let path = self.directory.join(name);
         self.replace(&path, elf)?;
+        self.forget_oldest();
         Ok(path)
+    }
+
+    /// Removes what is beyond [`KEPT`]. Whoever boots one of those has it open, or prepares it again.
+    fn forget_oldest(&self) {
+        let Ok(entries) = fs::read_dir(self.directory) else {
+            return;
+        };
+        let prepared = entries.filter_map(|entry| {
+            let entry = entry.ok()?;
+            let is_prepared = entry.file_name().to_str()?.starts_with(PREPARED);
+            let modified = entry.metadata().ok()?.modified().ok()?;
+            is_prepared.then(|| (modified, entry.path()))
+        });
+        let mut prepared: Vec<_> = prepared.collect();
+        prepared.sort_unstable();
+        for (_, path) in prepared.iter().rev().skip(KEPT) {
+            let _ = fs::remove_file(path);
+        }
     }
 
     fn note(&self, source: &Stamp) -> PathBuf {

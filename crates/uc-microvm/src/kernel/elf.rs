@@ -4,6 +4,10 @@ use uc_model::{Problem, Result};
 
 /// Most entries of a table that are looked at.
 const ENTRIES: usize = 1 << 16;
+/// Most tables of symbols, and segments of notes, that are looked at.
+const TABLES: usize = 8;
+/// Most bytes of a segment of notes.
+const NOTE_BYTES: usize = 64 << 10;
 const HEADER: usize = 64;
 const X86_64: u16 = 62;
 /// Segments: bytes to load, notes.
@@ -126,7 +130,7 @@ impl<'a> Elf<'a> {
         let names = self.bytes_of(names)?;
         let found = sections
             .iter()
-            .find(|section| string(names, section.name) == Some(name))?;
+            .find(|section| is_named(names, section.name, name))?;
         self.bytes_of(found)
     }
 
@@ -135,7 +139,8 @@ impl<'a> Elf<'a> {
         let sections = self.sections()?;
         let tables = sections
             .iter()
-            .filter(|section| matches!(section.kind, SYMBOLS | DYNAMIC_SYMBOLS));
+            .filter(|section| matches!(section.kind, SYMBOLS | DYNAMIC_SYMBOLS))
+            .take(TABLES);
         for table in tables {
             let Some(names) = sections
                 .get(table.link as usize)
@@ -145,7 +150,7 @@ impl<'a> Elf<'a> {
             };
             let symbols = self.bytes_of(table)?.chunks_exact(24).take(ENTRIES);
             for symbol in symbols {
-                if string(names, u32_at(symbol, 0)?) != Some(name) {
+                if !is_named(names, u32_at(symbol, 0)?, name) {
                     continue;
                 }
                 let section = sections.get(usize::from(u16_at(symbol, 6)?));
@@ -166,7 +171,11 @@ impl<'a> Elf<'a> {
     pub(super) fn pvh_entry(&self) -> Result<Option<u64>> {
         let segments = self.segments()?;
         let notes = segments.iter().filter(|segment| segment.kind == NOTE);
-        Ok(notes.flat_map(|notes| pvh_notes(notes.bytes)).next())
+        let bounded = notes.take(TABLES).map(|notes| {
+            let length = notes.bytes.len().min(NOTE_BYTES);
+            &notes.bytes[..length]
+        });
+        Ok(bounded.flat_map(pvh_notes).next())
     }
 
     fn sections(&self) -> Option<Vec<Section>> {
@@ -237,9 +246,11 @@ fn range(bytes: &[u8], offset: u64, length: u64) -> Option<&[u8]> {
     bytes.get(start..end)
 }
 
-fn string(names: &[u8], at: u32) -> Option<&[u8]> {
-    let rest = names.get(at as usize..)?;
-    rest.get(..memchr::memchr(0, rest)?)
+/// Whether a name stands at this place of a table of names.
+fn is_named(names: &[u8], at: u32, name: &[u8]) -> bool {
+    let rest = names.get(at as usize..).unwrap_or_default();
+    rest.strip_prefix(name)
+        .is_some_and(|rest| rest.first() == Some(&0))
 }
 
 pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {

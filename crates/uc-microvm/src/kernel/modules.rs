@@ -9,7 +9,7 @@ use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use uc_model::{Problem, Result};
 
-use super::{elf::Elf, payload};
+use super::{Feature, elf::Elf, payload};
 use crate::host_file;
 
 /// Most bytes of a list of modules.
@@ -28,6 +28,8 @@ pub struct Module {
     pub name: String,
     /// Its file, which may be compressed.
     pub path: PathBuf,
+    /// The features that need it.
+    pub features: Vec<Feature>,
 }
 
 impl Module {
@@ -66,6 +68,26 @@ pub(super) struct Chosen {
     /// Whether virtio-mmio, if it is a module, takes devices from its parameters.
     pub(super) devices_by_parameter: bool,
     seen: BTreeSet<String>,
+}
+
+impl Chosen {
+    /// Adds what a feature needs, each module once.
+    pub(super) fn merge(&mut self, needed: Self, feature: Feature) {
+        self.devices_by_parameter |= needed.devices_by_parameter;
+        for mut module in needed.modules {
+            match self
+                .modules
+                .iter_mut()
+                .find(|known| known.name == module.name)
+            {
+                Some(known) => known.features.push(feature),
+                None => {
+                    module.features.push(feature);
+                    self.modules.push(module);
+                }
+            }
+        }
+    }
 }
 
 impl ModuleTree {
@@ -113,6 +135,7 @@ impl ModuleTree {
         let module = Module {
             name: name.to_owned(),
             path: existing(listed).ok_or_else(|| missing(name).at(listed.display()))?,
+            features: Vec::new(),
         };
         let bytes = module.bytes()?;
         let needs = Needs::of(&bytes).map_err(|problem| problem.at(module.path.display()))?;
@@ -192,7 +215,100 @@ fn missing(name: &str) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use uc_model::ProblemKind;
+
     use super::*;
+
+    /// An object with a section of what a module says of itself.
+    fn module(information: &str) -> Vec<u8> {
+        let names = b"\0.modinfo\0";
+        let mut out = vec![0; 64];
+        out[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+        out[16..20].copy_from_slice(&[1, 0, 62, 0]);
+        let text = information.replace(' ', "\0").replace('~', " ");
+        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(names);
+        let table = out.len() as u64;
+        out[40..48].copy_from_slice(&table.to_le_bytes());
+        out[58..64].copy_from_slice(&[64, 0, 3, 0, 2, 0]);
+        out.resize(out.len() + 64, 0);
+        for (name, offset, size) in [(1u32, 64, text.len()), (0, 64 + text.len(), names.len())] {
+            let mut section = [0; 64];
+            section[..4].copy_from_slice(&name.to_le_bytes());
+            section[24..32].copy_from_slice(&(offset as u64).to_le_bytes());
+            section[32..40].copy_from_slice(&(size as u64).to_le_bytes());
+            out.extend_from_slice(&section);
+        }
+        out
+    }
+
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
+    }
+
+    /// A tree of modules as the build leaves it, with compressed files that its list does not tell of.
+    fn tree() -> tempfile::TempDir {
+        let tree = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| tree.path().join(name);
+        fs::create_dir(at("kernel")).expect("made");
+        let order = "kernel/ring.ko\nkernel/virtio_blk.ko\nkernel/erofs.ko\nkernel/crc32c_generic.ko\nkernel/gone.ko\nkernel/lost.ko\n";
+        fs::write(at("modules.order"), order).expect("written");
+        fs::write(at("modules.builtin"), "kernel/drivers/virtio-base.ko\n").expect("written");
+        let blk = module("license=GPL depends=ring,virtio-base ");
+        fs::write(at("kernel/virtio_blk.ko.zst"), zstd(&blk)).expect("written");
+        fs::write(at("kernel/ring.ko"), module("depends= ")).expect("written");
+        let erofs = module("softdep=pre:~crc32c~nothing~post:~ring depends= ");
+        fs::write(at("kernel/erofs.ko"), erofs).expect("written");
+        fs::write(at("kernel/crc32c_generic.ko"), module("")).expect("written");
+        fs::write(at("kernel/lost.ko"), module("depends=absent ")).expect("written");
+        tree
+    }
+
+    #[test]
+    fn modules_come_behind_those_that_they_need() {
+        let directory = tree();
+        let tree = ModuleTree::open(directory.path()).expect("lists");
+        assert!(tree.has("virtio_base") && tree.has("erofs") && !tree.has("absent"));
+        let mut chosen = Chosen::default();
+        for (name, feature) in [
+            ("virtio_blk", Feature::VirtioBlk),
+            ("virtio_base", Feature::VirtioMmio),
+            ("erofs", Feature::Erofs),
+            ("ring", Feature::Vsock),
+        ] {
+            let mut needed = Chosen::default();
+            tree.choose(name, &mut needed).expect("chosen");
+            chosen.merge(needed, feature);
+        }
+        let names: Vec<&str> = chosen
+            .modules
+            .iter()
+            .map(|module| module.name.as_str())
+            .collect();
+        assert_eq!(names, ["ring", "virtio_blk", "crc32c_generic", "erofs"]);
+        assert_eq!(
+            chosen.modules[0].features,
+            [Feature::VirtioBlk, Feature::Vsock]
+        );
+        let bytes = chosen.modules[1].bytes().expect("decompressed");
+        assert!(bytes == module("license=GPL depends=ring,virtio-base "));
+        for name in ["gone", "lost"] {
+            let problem = tree.choose(name, &mut Chosen::default()).expect_err(name);
+            assert_eq!(problem.kind(), ProblemKind::Host, "{problem}");
+        }
+    }
+
+    #[test]
+    fn the_list_of_depmod_goes_before_that_of_the_build() {
+        let directory = tree();
+        let list = "kernel/ring.ko:\nupdates/erofs.ko.xz: kernel/ring.ko\n../../evil.ko:\n";
+        fs::write(directory.path().join("modules.dep"), list).expect("written");
+        let tree = ModuleTree::open(directory.path()).expect("lists");
+        assert!(tree.has("ring") && tree.has("erofs"));
+        assert!(!tree.has("virtio_blk") && !tree.has("evil"));
+    }
 
     #[test]
     fn names_are_those_that_the_kernel_uses() {

@@ -1,20 +1,23 @@
 //! From a kernel's file to a kernel that boots.
 
-use std::{borrow::Cow, path::Path};
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
 
 use sha2::{Digest as _, Sha256};
-use uc_model::{Digest, Problem, Result};
+use uc_model::{Digest, Problem, Result, Telling};
 
 use super::{
     Feature, Kernel, Origin,
-    cache::{Cache, Stamp},
+    cache::{Cache, Ground, Outcome, Stamp},
     features::Inside,
     formats::{self, Bootable, KERNEL_BYTES},
     modules::{Chosen, ModuleTree},
 };
 use crate::host_file;
 
-/// Prepares a kernel, or finds it prepared. `modules` says where the modules of a version would be.
+/// Prepares a kernel, or finds it prepared. `modules` says where the modules of a version are.
 ///
 /// # Errors
 /// Not found where the file is missing, invalid where it is no kernel, of the host where it is none for this host or
@@ -22,48 +25,74 @@ use crate::host_file;
 pub(super) fn prepare(
     source: &Path,
     origin: Origin,
-    modules: &dyn Fn(&str) -> Option<std::path::PathBuf>,
+    modules: &dyn Fn(&str) -> Option<PathBuf>,
     cache: &Path,
 ) -> Result<Kernel> {
     let source = &std::path::absolute(source).unwrap_or_else(|_| source.to_owned());
     let cache = Cache::open(cache)?;
     let stamp = Stamp::of(source);
-    let known = stamp.as_ref().and_then(|stamp| cache.kernel(stamp));
-    if let Some(kernel) = known {
-        return Ok(Kernel { origin, ..kernel });
-    }
-    let bytes = host_file::read(source, KERNEL_BYTES)?;
-    let hash: [u8; 32] = Sha256::digest(&bytes).into();
-    let digest = Digest::from_sha256(&hash);
-    let at_source = |problem: Problem| problem.within(source.display());
-    let bootable = formats::read(&bytes).map_err(at_source)?;
-    let tree = match bootable.is_krunfw {
-        true => None,
-        false => modules(&bootable.inside.version),
+    let known = stamp.as_ref().and_then(|stamp| cache.known(stamp, modules));
+    let outcome = match known {
+        Some(outcome) => outcome,
+        None => {
+            let bytes = host_file::read(source, KERNEL_BYTES)?;
+            let mut ground = Ground::default();
+            let outcome = match make(source, &bytes, modules, &mut ground) {
+                Ok((mut kernel, elf)) => {
+                    if let Some(elf) = elf {
+                        kernel.image = cache.keep(&kernel.digest, &elf)?;
+                    }
+                    Outcome::Kernel(Box::new(kernel))
+                }
+                Err(problem) => Outcome::Refusal(Telling::of(&problem)),
+            };
+            if let Some(stamp) = stamp {
+                cache.remember(stamp, &ground, &outcome);
+            }
+            outcome
+        }
     };
-    let parts = Parts::of(&bootable, tree.as_deref()).map_err(at_source)?;
-    let mut kernel = Kernel {
-        source: source.clone(),
-        image: source.clone(),
-        origin,
+    match outcome {
+        Outcome::Kernel(kernel) => Ok(Kernel { origin, ..*kernel }),
+        Outcome::Refusal(telling) => Err(telling.into_problem()),
+    }
+}
+
+/// A kernel, with the bytes of its ELF where its file is not one itself.
+fn make(
+    source: &Path,
+    bytes: &[u8],
+    modules: &dyn Fn(&str) -> Option<PathBuf>,
+    ground: &mut Ground,
+) -> Result<(Kernel, Option<Vec<u8>>)> {
+    let at_source = |problem: Problem| problem.within(source.display());
+    let bootable = formats::read(bytes).map_err(at_source)?;
+    if !bootable.is_krunfw {
+        ground.version.clone_from(&bootable.inside.version);
+    }
+    ground.modules = modules(&ground.version);
+    let parts = Parts::of(&bootable, ground.modules.as_deref()).map_err(at_source)?;
+    let hash: [u8; 32] = Sha256::digest(bytes).into();
+    let kernel = Kernel {
+        source: source.to_owned(),
+        image: source.to_owned(),
+        origin: Origin::Given,
         version: bootable.inside.version,
         modules: parts.chosen.modules,
         console: parts.console.to_owned(),
         needs_acpi: parts.needs_acpi,
         pvh: bootable.pvh,
         features: parts.features,
-        digest,
+        digest: Digest::from_sha256(&hash),
     };
     for feature in Feature::INDISPENSABLE {
         kernel.require(feature)?;
     }
-    if let Cow::Owned(elf) = &bootable.elf {
-        kernel.image = cache.keep(&kernel.digest, elf)?;
-    }
-    if let Some(stamp) = stamp {
-        cache.remember(stamp, tree.as_deref(), &kernel);
-    }
-    Ok(kernel)
+    let elf = match bootable.elf {
+        Cow::Owned(elf) => Some(elf),
+        Cow::Borrowed(_) => None,
+    };
+    Ok((kernel, elf))
 }
 
 /// What a kernel has, and what must be loaded for it.
@@ -89,7 +118,9 @@ impl Parts {
                 continue;
             };
             if tree.has(module) {
-                tree.choose(module, &mut chosen)?;
+                let mut needed = Chosen::default();
+                tree.choose(module, &mut needed)?;
+                chosen.merge(needed, feature);
                 features.push(feature);
             }
         }

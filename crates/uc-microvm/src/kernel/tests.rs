@@ -1,5 +1,8 @@
 //! Kernels that are at hand, by the environment: real ones are too large for the repository.
 
+mod boots;
+mod forms;
+
 use std::path::{Path, PathBuf};
 
 use super::*;
@@ -50,5 +53,15 @@ fn a_kernel_of_debian_comes_with_its_modules() {
     println!("{first:?}, then {:?}: {kernel:#?}", start.elapsed());
     assert!(kernel.pvh && kernel.needs_acpi);
     assert_eq!(kernel.console, "ttyS0");
+    let names = |features| -> Vec<&str> {
+        kernel
+            .modules_for(features)
+            .map(|module| module.name.as_str())
+            .collect()
+    };
+    assert_eq!(
+        names(&[Feature::VirtioBlk]),
+        ["virtio_ring", "virtio", "virtio_blk"]
+    );
     assert_eq!(kernel.features, Feature::ALL);
 }
