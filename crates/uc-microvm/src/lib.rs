@@ -1,1 +1,3 @@
 //! MicroVMs by QEMU or Firecracker (mission M1).
+
+pub mod firecracker;
