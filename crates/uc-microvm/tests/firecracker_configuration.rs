@@ -1,5 +1,10 @@
 //! What we write for Firecracker, held against a table of its API's fields, and the table against its published
 //! description where `UC_FIRECRACKER_API` names that (`src/firecracker/swagger/firecracker.yaml` of its sources).
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says with them what it expected"
+)]
 
 use std::collections::BTreeMap;
 

@@ -10,7 +10,7 @@ use super::{
     socket_path,
 };
 
-/// How much is read at once, in bytes.
+/// How much room is made for what is read at once, in bytes.
 const CHUNK: usize = 4096;
 
 /// An API's address.
@@ -76,14 +76,13 @@ impl Client {
             .map_err(unreachable)?;
         stream.write_all(request).await.map_err(broken)?;
         let mut bytes = Vec::new();
-        let mut chunk = [0; CHUNK];
         loop {
             if let Some(response) = http::response(&bytes)? {
                 return Ok(response);
             }
-            match stream.read(&mut chunk).await.map_err(broken)? {
-                0 => return Err(broken(ErrorKind::UnexpectedEof.into())),
-                count => bytes.extend_from_slice(&chunk[..count]),
+            bytes.reserve(CHUNK);
+            if stream.read_buf(&mut bytes).await.map_err(broken)? == 0 {
+                return Err(broken(ErrorKind::UnexpectedEof.into()));
             }
         }
     }

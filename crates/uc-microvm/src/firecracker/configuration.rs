@@ -49,7 +49,7 @@ pub struct Configuration {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BootSource {
-    /// An uncompressed kernel: an ELF file with a 64-bit entry point.
+    /// An uncompressed kernel: an ELF file with a 64-bit entry point. The newest versions boot a packed one (bzImage) too.
     pub kernel_image_path: String,
     /// A first root file system, as a cpio archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -49,7 +49,7 @@ const KNOWN: &[Known] = &[
     known(
         "invalid KVM API version",
         ProblemKind::Host,
-        "KVM of this host speaks another version",
+        "KVM cannot be used",
         "is /dev/kvm the kernel's own? a Linux of 5.10 or newer is needed",
     ),
     known(
@@ -80,7 +80,8 @@ const KNOWN: &[Known] = &[
         "invalid kernel image",
         ProblemKind::Invalid,
         "this is no kernel that Firecracker boots",
-        "it boots an uncompressed kernel of this architecture (vmlinux, an ELF file), which is larger than the packed one in /boot",
+        "it boots an uncompressed kernel of this architecture (vmlinux, an ELF file); only its newest versions boot a packed one \
+         (vmlinuz, bzImage) as well",
     ),
     known(
         "bzImage does not provide",
@@ -155,6 +156,24 @@ const KNOWN: &[Known] = &[
         NEW_SNAPSHOT,
     ),
     known(
+        "without kernel configuration",
+        ProblemKind::Invalid,
+        "the microVM has no kernel to boot",
+        "set a boot source before the start",
+    ),
+    known(
+        "not supported before starting",
+        ProblemKind::Invalid,
+        "the microVM has not started",
+        "start it first",
+    ),
+    known(
+        "not supported after starting",
+        ProblemKind::Invalid,
+        "the microVM runs already",
+        "configure it before the start",
+    ),
+    known(
         "No space left on device",
         ProblemKind::Storage,
         "a disk of the host is full",
@@ -167,7 +186,7 @@ const KNOWN: &[Known] = &[
         "ask for less memory (resources.limits.memory), or end something",
     ),
     known(
-        "BackingFile",
+        "manipulating the backing file",
         ProblemKind::NotFound,
         "the file of a drive cannot be opened",
         "the file must be there, and whoever runs Firecracker must be able to read it, and to write it unless the drive is read-only",
@@ -207,6 +226,34 @@ pub(crate) fn of_sentence(sentence: &str) -> Problem {
             .found(found)
             .remedy(known.remedy),
         None => Problem::host("Firecracker refused").found(found),
+    }
+}
+
+/// Why Firecracker ended, from the last lines it wrote and its exit code.
+pub(crate) fn of_end(lines: &[String], code: u8) -> Problem {
+    let known = lines
+        .iter()
+        .rev()
+        .find(|line| KNOWN.iter().any(|known| line.contains(known.part)));
+    if let Some(line) = known {
+        return of_sentence(line);
+    }
+    let told = lines.iter().rev().find(|line| line.contains("rror"));
+    let last = told.or(lines.last()).map_or("nothing", String::as_str);
+    let problem = Problem::host("Firecracker ended").found(format!(
+        "exit code {code}; its last words: {}",
+        printable(last)
+    ));
+    match code {
+        // What the handlers of these signals end with (FcExitCode of its sources); 128 and more are signals that killed it.
+        148 => {
+            problem.remedy("its seccomp filter forbade a system call: use a release's own program")
+        }
+        149..=151 | 157 => {
+            problem.remedy("it crashed: use another release, and report it to Firecracker")
+        }
+        137 => problem.remedy("it was killed: was the host, or its control group, out of memory?"),
+        _ => problem,
     }
 }
 
