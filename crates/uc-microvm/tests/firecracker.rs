@@ -1,6 +1,8 @@
 //! Firecracker itself, driven by its API and by its configuration: the program that `UC_FIRECRACKER` names, the kernel that
 //! `UC_FIRECRACKER_KERNEL` names (or the smallest thing that loads), the jailer that `UC_JAILER` names.
 //!
+//! `UC_FIRECRACKER_KVM` names another device than `/dev/kvm`, for users who cannot open that.
+//!
 //! None of it needs the guest to come far: hosts whose KVM runs only guests made for it take part.
 #![allow(
     clippy::expect_used,
@@ -10,7 +12,9 @@
 )]
 
 use std::{
+    collections::BTreeMap,
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -65,9 +69,18 @@ impl Bench {
                 GivenFile::read_only("kernel", self.path("vmlinux")),
                 GivenFile::read_only("disk", self.path("disk")),
             ],
+            kvm: std::env::var_os("UC_FIRECRACKER_KVM").map_or("/dev/kvm".into(), PathBuf::from),
             ..Launch::new(&self.firecracker, id, self.path(id))
         }
     }
+}
+
+/// The value of a line of a process's status.
+fn status(pid: u32, name: &str) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let value = line.and_then(|rest| rest.strip_prefix(':'));
+    value.expect("a line of this name").trim().to_owned()
 }
 
 /// An ELF file that a 64-bit loader accepts: one segment at 16 MiB that halts.
@@ -387,6 +400,224 @@ async fn damaged(
 }
 
 #[tokio::test]
+async fn it_is_shut_in_without_rights() {
+    let Some(bench) = Bench::new() else { return };
+    let process = Process::start(bench.launch("shut-in"))
+        .await
+        .expect("starts");
+    let pid = process.pid();
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(status(pid, set), "0000000000000000", "{set}");
+    }
+    assert_eq!(status(pid, "NoNewPrivs"), "1");
+    let uid = process.user().uid;
+    assert_ne!(uid, 0);
+    let ids = status(pid, "Uid");
+    assert!(
+        ids.split_whitespace().all(|id| id == uid.to_string()),
+        "{ids}"
+    );
+    for namespace in ["mnt", "pid", "net", "ipc", "uts"] {
+        let of = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/{namespace}")).ok();
+        assert_ne!(of(&pid.to_string()), of("self"), "{namespace}");
+    }
+    let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).expect("it runs");
+    let writable: Vec<&str> = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>())
+        .filter(|fields| fields[5].split(',').any(|option| option == "rw"))
+        .map(|fields| fields[4])
+        .collect();
+    let mut expected = vec!["/run"];
+    if uid == rustix::process::getuid().as_raw() {
+        expected.push("/dev/kvm");
+    }
+    assert_eq!(writable, expected, "{mounts}");
+    assert_eq!(
+        fs::read_dir(process.run_path()).expect("readable").count(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_directory_deep_down_makes_no_path_too_long() {
+    let Some(bench) = Bench::new() else { return };
+    let deep = bench.path(&"d".repeat(120)).join("e".repeat(120));
+    fs::create_dir_all(&deep).expect("made");
+    let launch = Launch {
+        configuration: Some(configuration()),
+        directory: deep.join("vm"),
+        ..bench.launch("deep")
+    };
+    let machine = Machine::boot(launch).await.expect("boots");
+    drop(machine.listen(4_294_967_295).expect("listens"));
+    machine.destroy().await.expect("destroyed");
+}
+
+/// Where the owner that is to be killed has its directory.
+const OWNED: &str = "UC_TEST_OWNED_DIRECTORY";
+
+#[tokio::test]
+async fn an_owner_that_is_killed_takes_it_along() {
+    let Some(bench) = Bench::new() else { return };
+    let jailers = std::env::var_os("UC_JAILER").filter(|_| rustix::process::geteuid().is_root());
+    let confinements = std::iter::once(Confinement::Namespaces)
+        .chain(jailers.map(|jailer| Confinement::Jailer(Jailer::new(jailer))));
+    if let Some(directory) = std::env::var_os(OWNED) {
+        let (mut running, mut ids) = (Vec::new(), Vec::new());
+        for (number, confinement) in confinements.enumerate() {
+            let id = format!("owned-{}-{number}", std::process::id());
+            let launch = Launch {
+                configuration: Some(configuration()),
+                confinement,
+                ..bench.launch(&id)
+            };
+            running.push(Machine::boot(launch).await.expect("boots"));
+            ids.push(id);
+        }
+        let directory = PathBuf::from(directory);
+        fs::write(directory.join("ids.new"), ids.join(" ")).expect("written");
+        fs::rename(directory.join("ids.new"), directory.join("ids")).expect("renamed");
+        std::future::pending::<()>().await;
+    }
+    let mut owner = std::process::Command::new(std::env::current_exe().expect("known"))
+        .args(["--exact", "an_owner_that_is_killed_takes_it_along"])
+        .env(OWNED, bench.scratch.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("starts");
+    let told = bench.path("ids");
+    until("the owner has started", || told.exists()).await;
+    let ids = fs::read_to_string(told).expect("readable");
+    assert!(ids.split(' ').all(runs), "{ids}");
+    owner.kill().expect("killed");
+    owner.wait().expect("reaped");
+    for id in ids.split(' ') {
+        until("it has ended as well", || !runs(id)).await;
+    }
+}
+
+/// Whether a process has this among its arguments.
+fn runs(argument: &str) -> bool {
+    let entries = fs::read_dir("/proc").expect("readable");
+    entries
+        .filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok())
+        .any(|line| {
+            line.split(|byte| *byte == 0)
+                .any(|one| String::from_utf8_lossy(one).ends_with(argument))
+        })
+}
+
+/// Waits for something, ten seconds at most.
+async fn until(what: &str, mut true_now: impl FnMut() -> bool) {
+    for _ in 0..1000 {
+        if true_now() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not in time: {what}");
+}
+
+#[tokio::test]
+async fn a_guest_that_is_killed_is_told_apart_from_silence() {
+    let Some(bench) = Bench::new() else { return };
+    let launch = Launch {
+        configuration: Some(configuration()),
+        ..bench.launch("killed")
+    };
+    let machine = Machine::boot(launch).await.expect("boots");
+    machine.process().kill().await.expect("killed");
+    let problem = machine.pause().await.expect_err("it is gone");
+    println!("{problem}");
+    assert_eq!(problem.what(), "Firecracker ended");
+    assert!(problem.to_string().contains("exit code 137"), "{problem}");
+}
+
+#[tokio::test]
+async fn fifty_are_restored_at_once() {
+    let Some(bench) = Bench::new() else { return };
+    let launch = Launch {
+        configuration: Some(configuration()),
+        ..bench.launch("first")
+    };
+    let machine = Machine::boot(launch).await.expect("boots");
+    machine.pause().await.expect("paused");
+    let snapshot = machine.snapshot(&bench.path("kept")).await.expect("kept");
+    machine.destroy().await.expect("destroyed");
+    let before = Instant::now();
+    let mut restoring = tokio::task::JoinSet::new();
+    for number in 0..50 {
+        let launch = bench.launch(&format!("clone-{number}"));
+        let snapshot = snapshot.clone();
+        restoring.spawn(async move { Machine::restore(launch, &snapshot, Vec::new()).await });
+    }
+    let machines = restoring.join_all().await;
+    println!(
+        "50 restores: {:.0} ms",
+        before.elapsed().as_secs_f64() * 1000.0
+    );
+    for machine in machines {
+        let machine = machine.expect("restored");
+        let instance = machine.process().api().instance().await.expect("answered");
+        assert_eq!(instance.state, InstanceState::Running);
+        machine.destroy().await.expect("destroyed");
+    }
+}
+
+#[tokio::test]
+#[ignore = "measures, for whoever asks for it"]
+async fn medians_of_twenty() {
+    let Some(bench) = Bench::new() else { return };
+    let mut times: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    let mut note = |what, before: Instant| {
+        let times = times.entry(what).or_default();
+        times.push(before.elapsed().as_secs_f64() * 1000.0);
+    };
+    for number in 0..20 {
+        let before = Instant::now();
+        let process = Process::start(bench.launch("started"))
+            .await
+            .expect("starts");
+        process.api().version().await.expect("answered");
+        note("1 start to an answer", before);
+        process.remove().await.expect("removed");
+        let launch = Launch {
+            configuration: Some(configuration()),
+            ..bench.launch("booted")
+        };
+        let before = Instant::now();
+        let machine = Machine::boot(launch).await.expect("boots");
+        note("2 boot", before);
+        let before = Instant::now();
+        machine.pause().await.expect("paused");
+        note("3 pause", before);
+        let before = Instant::now();
+        let kept = bench.path(&format!("kept-{number}"));
+        let snapshot = machine.snapshot(&kept).await.expect("kept");
+        note("4 snapshot of 64 MiB", before);
+        machine.destroy().await.expect("destroyed");
+        let before = Instant::now();
+        let snapshot = Snapshot::open(snapshot.directory()).expect("whole");
+        let machine = Machine::restore(bench.launch("restored"), &snapshot, Vec::new()).await;
+        note("5 restore", before);
+        let before = Instant::now();
+        machine
+            .expect("restored")
+            .destroy()
+            .await
+            .expect("destroyed");
+        note("6 destroy", before);
+        fs::remove_dir_all(kept).expect("removed");
+    }
+    for (what, mut times) in times {
+        times.sort_by(f64::total_cmp);
+        let (median, most) = (times[times.len() / 2], times[times.len() - 1]);
+        println!("{what}: median {median:.1} ms, most {most:.1} ms");
+    }
+}
+
+#[tokio::test]
 async fn a_configuration_boots_by_file() {
     let Some(bench) = Bench::new() else { return };
     let launch = Launch {
@@ -457,6 +688,8 @@ async fn a_damaged_snapshot_is_refused_by_us_and_by_firecracker() {
     ] {
         assert_ne!(problem.what(), "Firecracker refused", "{id}");
     }
+    let memory = bench.path("kept").join("memory");
+    fs::set_permissions(memory, fs::Permissions::from_mode(0o600)).expect("ours");
     cut("memory", 4096)(&bench.path("kept"));
     let problem = Snapshot::open(&bench.path("kept")).expect_err("cut off");
     println!("{problem}");

@@ -216,17 +216,29 @@ fn check_program(program: &Path) -> Result<()> {
 }
 
 fn check_kvm(device: &Path) -> Result<()> {
-    let problem = match fs::metadata(device) {
-        Ok(metadata) if metadata.file_type().is_char_device() => return Ok(()),
-        Ok(_) => Problem::host("this is no device").at(device.display()),
-        Err(error) => Problem::host("this host has no KVM")
-            .at(device.display())
-            .caused_by(error),
-    };
-    Err(problem.remedy(
-        "load the module kvm_intel or kvm_amd, enable nested virtualisation where this is a virtual machine, or use QEMU \
-         without KVM",
-    ))
+    const ABSENT: &str = "load the module kvm_intel or kvm_amd, enable nested virtualisation where this is a virtual \
+                          machine, or use QEMU without KVM";
+    const CLOSED: &str =
+        "let the user open it: join the group kvm, or setfacl -m u:$USER:rw /dev/kvm";
+    let problem = |what: &str| Problem::host(what).at(device.display());
+    match fs::metadata(device) {
+        Ok(metadata) if metadata.file_type().is_char_device() => {}
+        Ok(_) => return Err(problem("this is no device").remedy(ABSENT)),
+        Err(error) => {
+            return Err(problem("this host has no KVM")
+                .remedy(ABSENT)
+                .caused_by(error));
+        }
+    }
+    // What the caller cannot open, the microVM's user cannot either; root's is given a node of its own.
+    let opened = fs::OpenOptions::new().read(true).write(true).open(device);
+    opened.map(drop).map_err(|error| {
+        let remedy = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => CLOSED,
+            _ => ABSENT,
+        };
+        problem("KVM cannot be used").found(error).remedy(remedy)
+    })
 }
 
 /// Makes a directory for its owner alone.

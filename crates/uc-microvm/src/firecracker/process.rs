@@ -19,7 +19,7 @@ use uc_linux::{
     namespaces::cannot_clone,
     sys::{self, Cloned},
 };
-use uc_model::{Problem, Result};
+use uc_model::{Problem, ProblemKind, Result};
 use uc_sandbox::Exit;
 
 use super::{
@@ -46,7 +46,13 @@ const STARTED: &str = "Successfully started microvm";
 /// How long it may take to say so before it is asked.
 const CONFIGURED: Duration = Duration::from_secs(5);
 
+/// How long after a lost connection the end of the process is waited for.
+const END: Duration = Duration::from_millis(100);
+
 /// A running Firecracker. Dropping it kills it.
+///
+/// It also ends with the thread that started it, as the kernel counts: start it from a thread that lives as long as the
+/// microVM is to, such as that of a runtime of one thread.
 pub struct Process {
     pid: u32,
     ending: Ending,
@@ -238,14 +244,14 @@ impl Process {
         })
     }
 
-    /// A failed call, or why Firecracker ended if it did.
+    /// A failed call, or why Firecracker ended if that is why it failed.
     pub async fn explain(&self, problem: Problem) -> Problem {
+        if problem.kind() != ProblemKind::Unavailable {
+            return problem;
+        }
         // Whoever loses the connection hears of it before the kernel has told of the end.
-        let ended = tokio::time::timeout(Duration::from_millis(100), self.ending.wait());
-        match ended.await {
-            Ok(Ok(exit)) if problem.kind() == uc_model::ProblemKind::Unavailable => {
-                self.died(&exit).await
-            }
+        match tokio::time::timeout(END, self.ending.wait()).await {
+            Ok(Ok(exit)) => self.died(&exit).await,
             _ => problem,
         }
     }
