@@ -24,9 +24,11 @@ use uc_microvm::firecracker::{
         Action, BackendType, InstanceState, MemoryBackend, SnapshotCreate, SnapshotLoad,
         SnapshotType, VmState,
     },
-    configuration::{BootSource, Configuration, Drive, Entropy, MachineConfiguration, Vsock},
+    configuration::{
+        BootSource, Configuration, Drive, Entropy, MachineConfiguration, NetworkInterface, Vsock,
+    },
     jailer::Jailer,
-    launch::{Confinement, GivenFile, Launch, VSOCK},
+    launch::{Confinement, GivenFile, Launch, VSOCK, VmmUser},
     machine::Machine,
     process::Process,
     snapshot::Snapshot,
@@ -437,6 +439,81 @@ async fn it_is_shut_in_without_rights() {
         fs::read_dir(process.run_path()).expect("readable").count(),
         1
     );
+}
+
+/// A tap device, gone at the end.
+struct Tap(String);
+
+impl Tap {
+    fn new(uid: u32) -> Option<Self> {
+        let tap = Self(format!("uct{}", std::process::id()));
+        tap.ip(&[
+            "tuntap",
+            "add",
+            "mode",
+            "tap",
+            "user",
+            &uid.to_string(),
+            "dev",
+        ])
+        .then_some(tap)
+    }
+
+    fn ip(&self, arguments: &[&str]) -> bool {
+        let mut command = std::process::Command::new("ip");
+        let status = command.args(arguments).arg(&self.0).status();
+        status.is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        self.ip(&["link", "delete"]);
+    }
+}
+
+#[tokio::test]
+async fn a_tap_device_of_the_host_is_reached_where_that_is_allowed() {
+    let Some(bench) = Bench::new() else { return };
+    let uid = VmmUser::of_caller().expect("ids").uid;
+    let Some(tap) = Tap::new(uid) else {
+        println!("skipped: no tap device can be made here");
+        return;
+    };
+    let mut configuration = configuration();
+    configuration.network_interfaces.push(NetworkInterface {
+        iface_id: "eth0".to_owned(),
+        host_dev_name: tap.0.clone(),
+        guest_mac: None,
+        mtu: None,
+        rx_rate_limiter: None,
+        tx_rate_limiter: None,
+    });
+    let launch = |id: &str, host_network| Launch {
+        configuration: Some(configuration.clone()),
+        host_network,
+        ..bench.launch(id)
+    };
+    let problem = refused(launch("alone", false), false).await;
+    assert_eq!(problem.what(), "the tap device cannot be opened");
+    let machine = Machine::boot(launch("linked", true)).await.expect("boots");
+    machine.destroy().await.expect("destroyed");
+}
+
+#[tokio::test]
+async fn a_start_that_is_given_up_leaves_nothing() {
+    let Some(bench) = Bench::new() else { return };
+    for micros in [0, 500, 2000, 5000] {
+        let launch = Launch {
+            configuration: Some(configuration()),
+            ..bench.launch("given-up")
+        };
+        let booting = tokio::time::timeout(Duration::from_micros(micros), Machine::boot(launch));
+        if let Ok(machine) = booting.await {
+            machine.expect("boots").destroy().await.expect("destroyed");
+        }
+        assert!(!bench.path("given-up").exists(), "{micros}");
+    }
 }
 
 #[tokio::test]

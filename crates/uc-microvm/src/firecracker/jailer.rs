@@ -35,7 +35,8 @@ pub struct Jailer {
     pub program: PathBuf,
     /// Which control groups it makes: version 1 or 2.
     pub cgroup_version: u8,
-    /// What it sets there, such as `cpuset.cpus=0`.
+    /// What it sets there, such as `cpuset.cpus=0`. The group stays when the microVM has ended; [`Launch::groups`] are those
+    /// that their maker removes.
     pub cgroups: Vec<String>,
     /// The group that its own is made in, or that it joins (version 2, nothing to set).
     pub parent_cgroup: Option<String>,
@@ -84,7 +85,9 @@ pub(crate) fn arguments(
     add("--uid", &user.uid.to_string());
     add("--gid", &user.gid.to_string());
     add("--chroot-base-dir", &launch.directory);
-    add("--cgroup-version", &jailer.cgroup_version.to_string());
+    if !jailer.cgroups.is_empty() || jailer.parent_cgroup.is_some() {
+        add("--cgroup-version", &jailer.cgroup_version.to_string());
+    }
     for cgroup in &jailer.cgroups {
         add("--cgroup", cgroup);
     }
@@ -172,6 +175,7 @@ mod tests {
     #[test]
     fn the_arguments_are_the_published_ones() {
         let jailer = Jailer {
+            cgroup_version: 1,
             cgroups: vec!["cpuset.cpus=0".to_owned()],
             parent_cgroup: Some("uc".to_owned()),
             resource_limits: vec!["no-file=1024".to_owned()],
@@ -187,7 +191,7 @@ mod tests {
         assert_eq!(
             line.join(" "),
             "jailer --id a-1 --exec-file /usr/bin/firecracker --uid 123 --gid 100 --chroot-base-dir /srv/x \
-             --cgroup-version 2 --cgroup cpuset.cpus=0 --parent-cgroup uc --resource-limit no-file=1024 -- \
+             --cgroup-version 1 --cgroup cpuset.cpus=0 --parent-cgroup uc --resource-limit no-file=1024 -- \
              --api-sock /run/api.sock"
         );
     }

@@ -37,7 +37,7 @@ pub struct Launch {
     pub program: PathBuf,
     /// Letters, digits and hyphens.
     pub id: String,
-    /// A directory for this microVM alone. It is made, and removed by [`super::process::Process::remove`].
+    /// A directory for this microVM alone. It is made, and goes with the microVM.
     pub directory: PathBuf,
     /// What it may read, or write.
     pub files: Vec<GivenFile>,

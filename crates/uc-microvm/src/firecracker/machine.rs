@@ -17,7 +17,7 @@ use super::{
     vsock,
 };
 
-/// A running or paused microVM. Dropping it kills it.
+/// A running or paused microVM. Dropping it kills it and removes its directory.
 #[derive(Debug)]
 pub struct Machine {
     process: Process,
@@ -65,10 +65,7 @@ impl Machine {
         let Err(problem) = started else {
             return Ok(Self { process });
         };
-        let problem = process.explain(problem).await;
-        // The reason of the refusal counts, not what is left of the directory.
-        let _ = process.remove().await;
-        Err(problem)
+        Err(process.explain(problem).await)
     }
 
     /// Stops its processors.

@@ -49,7 +49,7 @@ const CONFIGURED: Duration = Duration::from_secs(5);
 /// How long after a lost connection the end of the process is waited for.
 const END: Duration = Duration::from_millis(100);
 
-/// A running Firecracker. Dropping it kills it.
+/// A running Firecracker. Dropping it kills it and removes its directory.
 ///
 /// It also ends with the thread that started it, as the kernel counts: start it from a thread that lives as long as the
 /// microVM is to, such as that of a runtime of one thread.
@@ -59,9 +59,10 @@ pub struct Process {
     console: Console,
     api: Api,
     user: VmmUser,
-    directory: PathBuf,
     run: OwnedFd,
     run_path: PathBuf,
+    // Last, so that it goes when nothing runs any more.
+    directory: OwnDirectory,
 }
 
 impl std::fmt::Debug for Process {
@@ -82,15 +83,7 @@ impl Process {
     pub async fn start(launch: Launch) -> Result<Self> {
         launch::check(&launch)?;
         make_directory(&launch.directory)?;
-        let directory = launch.directory.clone();
-        let started = Self::start_in(launch).await;
-        if started.is_err() {
-            let _ = fs::remove_dir_all(directory);
-        }
-        started
-    }
-
-    async fn start_in(launch: Launch) -> Result<Self> {
+        let directory = OwnDirectory(launch.directory.clone());
         let user = VmmUser::of_caller()?;
         let configured = write_configuration(&launch)?;
         let (read, write) = pipe()?;
@@ -108,9 +101,9 @@ impl Process {
             console: Console::read(read)?,
             api: Api::new(Client::new(dup(&run)?, file_name(API_SOCKET))),
             user,
-            directory: launch.directory.clone(),
             run,
             run_path: child.run,
+            directory,
         };
         process
             .await_exec(started.control, &child.names, user)
@@ -125,7 +118,8 @@ impl Process {
             write_id_maps(&own_ids(user), self.pid)?;
         }
         let internal = |error| Problem::internal("cannot talk to a child process").caused_by(error);
-        (&control).write_all(b"M").map_err(internal)?;
+        // Who is dead already has said why.
+        let _ = (&control).write_all(b"M");
         control.set_nonblocking(true).map_err(internal)?;
         let control = tokio::net::UnixStream::from_std(control).map_err(internal)?;
         let mut told = Vec::new();
@@ -237,9 +231,9 @@ impl Process {
     /// Storage, where something of the directory stays.
     pub async fn remove(self) -> Result<()> {
         self.kill().await?;
-        fs::remove_dir_all(&self.directory).map_err(|error| {
+        fs::remove_dir_all(&self.directory.0).map_err(|error| {
             Problem::storage("cannot remove a microVM's directory")
-                .at(self.directory.display())
+                .at(self.directory.0.display())
                 .caused_by(error)
         })
     }
@@ -266,6 +260,16 @@ impl Process {
         self.console()
             .pop()
             .unwrap_or_else(|| "no output".to_owned())
+    }
+}
+
+/// A directory that goes with its owner.
+#[derive(Debug)]
+struct OwnDirectory(PathBuf);
+
+impl Drop for OwnDirectory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
