@@ -13,7 +13,7 @@ use std::{
 use uc_linux::{IdMapping, cgroup::Entrances};
 use uc_model::{Problem, Result};
 
-use super::{configuration::Configuration, jailer::Jailer};
+use super::{configuration::Configuration, jailer::Jailer, kernel};
 
 /// The socket of the API, as Firecracker names it.
 pub const API_SOCKET: &str = "/run/api.sock";
@@ -186,7 +186,19 @@ pub(crate) fn check(launch: &Launch) -> Result<()> {
     launch
         .configuration
         .as_ref()
-        .map_or(Ok(()), Configuration::check)
+        .map_or(Ok(()), |configuration| {
+            check_boot(configuration, &launch.files)
+        })
+}
+
+/// Checks a configuration and the kernel that it names, if that is among what is given.
+fn check_boot(configuration: &Configuration, files: &[GivenFile]) -> Result<()> {
+    configuration.check()?;
+    let path = &configuration.boot_source.kernel_image_path;
+    files
+        .iter()
+        .find(|file| file.path() == *path)
+        .map_or(Ok(()), |file| kernel::check(&file.source))
 }
 
 fn check_source(file: &GivenFile) -> Result<()> {

@@ -11,7 +11,7 @@ use super::{
         Action, BackendType, MemoryBackend, NetworkOverride, SnapshotCreate, SnapshotLoad,
         SnapshotType, VmState,
     },
-    launch::{Launch, VSOCK, given_path},
+    launch::{self, Launch, VSOCK, given_path},
     process::Process,
     snapshot::{MEMORY, STATE, Snapshot},
     vsock,
@@ -29,11 +29,11 @@ impl Machine {
     /// # Errors
     /// Those of [`Process::start`]; Firecracker's refusal; internal, where there is no configuration.
     pub async fn boot(mut launch: Launch) -> Result<Self> {
+        launch::check(&launch)?;
         let configuration = launch
             .configuration
             .take()
             .ok_or_else(|| Problem::internal("a microVM to boot without a configuration"))?;
-        configuration.check()?;
         let process = Process::start(launch).await?;
         let booted = async {
             process.api().configure(&configuration).await?;

@@ -11,13 +11,13 @@ use uc_linux::c_strings::{PointerArray, c_string, path_c_string};
 use uc_model::{Problem, Result};
 
 use super::{
+    elf,
     jail::{self, Device, Failure, Mount, Step, Streams},
     jailer::{self, Jailer},
     launch::{
         API_SOCKET, CONFIGURATION, Confinement, GivenFile, Launch, VmmUser, given_path, hand_over,
         make_directory,
     },
-    program,
 };
 
 /// What a child is told, and the names behind the indices of its failure.
@@ -104,7 +104,7 @@ fn in_namespaces(
         Mount::writable_directory(path_c_string(&run)?, c"run".to_owned()),
         Mount::programs(path_c_string(&program)?, c"firecracker".to_owned(), false),
     ];
-    if program::is_dynamic(&program) {
+    if elf::is_dynamic(&program) {
         mounts.extend(libraries(&mut directories)?);
     }
     for file in given(launch, configured) {
