@@ -100,7 +100,7 @@ impl Machine {
             mem_file_path: format!("/run/{MEMORY}"),
         };
         self.told(api.create_snapshot(&create).await).await?;
-        Snapshot::take(self.process.run_path(), into, &version)
+        Snapshot::take(self.process.run_directory().as_fd(), into, &version)
     }
 
     /// Connects to a port of the guest.

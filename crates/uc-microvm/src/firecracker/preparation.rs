@@ -204,6 +204,13 @@ fn by_jailer(
     if launch.kvm != Path::new("/dev/kvm") {
         return Err(Problem::invalid("the jailer gives /dev/kvm alone").found(launch.kvm.display()));
     }
+    if elf::is_dynamic(&launch.program) {
+        return Err(Problem::host(
+            "the jailer cannot run a Firecracker that needs shared libraries",
+        )
+        .at(launch.program.display())
+        .remedy("use the program of a release, which needs none, or leave the jailer out"));
+    }
     let root = jailer::root(launch)?;
     let (run, files) = (root.join("run"), root.join("files"));
     for directory in [&run, &files] {

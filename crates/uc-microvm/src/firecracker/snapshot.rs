@@ -7,10 +7,17 @@
 use std::{
     fs::{self, File},
     io::Read as _,
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::{
+        fd::BorrowedFd,
+        unix::fs::{MetadataExt as _, PermissionsExt as _},
+    },
     path::{Path, PathBuf},
 };
 
+use rustix::{
+    fs::{AtFlags, CWD, Mode, OFlags},
+    io::Errno,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uc_model::{Problem, Result};
@@ -86,7 +93,11 @@ impl Snapshot {
     ///
     /// # Errors
     /// Storage, where they cannot be moved or are no files.
-    pub(crate) fn take(from: &Path, into: &Path, firecracker_version: &str) -> Result<Self> {
+    pub(crate) fn take(
+        from: BorrowedFd<'_>,
+        into: &Path,
+        firecracker_version: &str,
+    ) -> Result<Self> {
         let failed = |error: std::io::Error| {
             Problem::storage("cannot keep a snapshot")
                 .at(into.display())
@@ -94,7 +105,7 @@ impl Snapshot {
         };
         super::launch::make_directory(into)?;
         for name in [STATE, MEMORY] {
-            bring(&from.join(name), &into.join(name)).map_err(failed)?;
+            bring(from, name, &into.join(name)).map_err(failed)?;
         }
         let state = into.join(STATE);
         let size = |path: PathBuf| fs::metadata(path).map(|metadata| metadata.len());
@@ -222,19 +233,20 @@ fn digest(path: &Path) -> Result<String> {
     Ok(digits.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Moves a file out of a directory that is not trusted. It is looked at only where nobody else can replace it.
-fn bring(from: &Path, to: &Path) -> std::io::Result<()> {
-    match fs::rename(from, to) {
+/// Moves a file out of a directory that is not trusted, nor is the path to it. It is looked at only where nobody else can
+/// replace it.
+fn bring(from: BorrowedFd<'_>, name: &str, to: &Path) -> std::io::Result<()> {
+    match rustix::fs::renameat(from, name, CWD, to) {
         Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
-            let mut source = open_file(from)?;
+        Err(Errno::XDEV) => {
+            let mut source = open_file(from, Path::new(name))?;
             let mut target = File::create_new(to)?;
             std::io::copy(&mut source, &mut target)?;
-            fs::remove_file(from)?;
+            rustix::fs::unlinkat(from, name, AtFlags::empty())?;
         }
-        Err(error) => return Err(error),
+        Err(errno) => return Err(errno.into()),
     }
-    let file = open_file(to)?;
+    let file = open_file(CWD, to)?;
     let uid = rustix::process::geteuid().as_raw();
     if file.metadata()?.uid() != uid {
         std::os::unix::fs::fchown(&file, Some(uid), Some(rustix::process::getegid().as_raw()))?;
@@ -243,12 +255,10 @@ fn bring(from: &Path, to: &Path) -> std::io::Result<()> {
     file.set_permissions(fs::Permissions::from_mode(0o444))
 }
 
-/// Opens a regular file, following no link.
-fn open_file(path: &Path) -> std::io::Result<File> {
-    let file = fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(path)?;
+/// Opens a regular file, following no link and waiting for nobody.
+fn open_file(directory: BorrowedFd<'_>, path: &Path) -> std::io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::openat(directory, path, flags, Mode::empty())?);
     if file.metadata()?.is_file() {
         return Ok(file);
     }
@@ -257,6 +267,8 @@ fn open_file(path: &Path) -> std::io::Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd as _;
+
     use super::*;
 
     /// A snapshot of version `1.2.3` as a Firecracker could have written it.
@@ -265,7 +277,8 @@ mod tests {
         fs::create_dir(&from).expect("made");
         fs::write(from.join(STATE), b"some state").expect("written");
         fs::write(from.join(MEMORY), [7; 4096]).expect("written");
-        Snapshot::take(&from, &scratch.join("kept"), "1.2.3").expect("taken")
+        let from = File::open(from).expect("opens");
+        Snapshot::take(from.as_fd(), &scratch.join("kept"), "1.2.3").expect("taken")
     }
 
     #[test]
@@ -316,6 +329,7 @@ mod tests {
         fs::create_dir(&from).expect("made");
         std::os::unix::fs::symlink("/etc/hostname", from.join(STATE)).expect("linked");
         fs::write(from.join(MEMORY), b"memory").expect("written");
-        Snapshot::take(&from, &scratch.path().join("kept"), "1.2.3").expect_err("a link");
+        let from = File::open(from).expect("opens");
+        Snapshot::take(from.as_fd(), &scratch.path().join("kept"), "1.2.3").expect_err("a link");
     }
 }
