@@ -98,23 +98,29 @@ impl Snapshot {
         into: &Path,
         firecracker_version: &str,
     ) -> Result<Self> {
+        super::launch::make_directory(into)?;
+        Self::record_in(from, into, firecracker_version).inspect_err(|_| {
+            let _ = fs::remove_dir_all(into);
+        })
+    }
+
+    fn record_in(from: BorrowedFd<'_>, into: &Path, firecracker_version: &str) -> Result<Self> {
         let failed = |error: std::io::Error| {
             Problem::storage("cannot keep a snapshot")
                 .at(into.display())
                 .caused_by(error)
         };
-        super::launch::make_directory(into)?;
         for name in [STATE, MEMORY] {
             bring(from, name, &into.join(name)).map_err(failed)?;
         }
         let state = into.join(STATE);
-        let size = |path: PathBuf| fs::metadata(path).map(|metadata| metadata.len());
+        let size = |path: &Path| fs::metadata(path).map(|metadata| metadata.len());
         let record = Record {
             format: FORMAT,
             firecracker_version: firecracker_version.to_owned(),
-            state_bytes: size(state.clone()).map_err(failed)?,
+            state_bytes: size(&state).map_err(failed)?,
             state_sha256: digest(&state)?,
-            memory_bytes: size(into.join(MEMORY)).map_err(failed)?,
+            memory_bytes: size(&into.join(MEMORY)).map_err(failed)?,
         };
         let text = serde_json::to_vec(&record)
             .map_err(|error| Problem::internal("cannot write a record").caused_by(error))?;
@@ -331,5 +337,6 @@ mod tests {
         fs::write(from.join(MEMORY), b"memory").expect("written");
         let from = File::open(from).expect("opens");
         Snapshot::take(from.as_fd(), &scratch.path().join("kept"), "1.2.3").expect_err("a link");
+        assert!(!scratch.path().join("kept").exists());
     }
 }

@@ -2,12 +2,15 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
+use uc_linux::cgroup::{Cgroup, Layout};
 use uc_microvm::firecracker::{
     configuration::NetworkInterface,
     launch::{Confinement, Launch, VmmUser},
     machine::Machine,
     process::Process,
 };
+use uc_model::Bytes;
+use uc_sandbox::Limits;
 
 use crate::bench::{Bench, configuration, refused};
 
@@ -57,6 +60,35 @@ async fn it_is_shut_in_without_rights() {
         fs::read_dir(process.run_path()).expect("readable").count(),
         1
     );
+}
+
+#[tokio::test]
+async fn it_is_in_the_control_groups_that_it_is_given() {
+    let Some(bench) = Bench::new() else { return };
+    let limits = Limits {
+        memory: Some(Bytes::mib(512)),
+        ..Limits::default()
+    };
+    let name = format!("uc-test-microvm-{}", std::process::id());
+    let layout = Layout::of_this_host();
+    let Ok((groups, _)) = Cgroup::plan(&layout, &name, &limits, false) else {
+        println!("skipped: no control group can bound memory here");
+        return;
+    };
+    let Ok(entrances) = groups.make(bench.scratch.path()) else {
+        println!("skipped: no control group can be made here");
+        return;
+    };
+    let launch = Launch {
+        groups: entrances,
+        ..bench.launch("grouped")
+    };
+    let process = Process::start(launch).await.expect("starts");
+    let path = format!("/proc/{}/cgroup", process.pid());
+    let text = fs::read_to_string(path).expect("it runs");
+    process.remove().await.expect("removed");
+    groups.remove();
+    assert!(text.contains(&name), "{text}");
 }
 
 /// A tap device, gone at the end.

@@ -192,13 +192,19 @@ async fn medians_of_twenty() {
 #[tokio::test]
 async fn a_configuration_boots_by_file() {
     let Some(bench) = Bench::new() else { return };
+    let mut configuration = configuration();
+    // Those of the source document's example (M1.3).
+    configuration.machine_config.vcpu_count = 2;
+    configuration.machine_config.mem_size_mib = 512;
     let launch = Launch {
-        configuration: Some(configuration()),
+        configuration: Some(configuration),
         ..bench.launch("by-file")
     };
     let process = timed("start by file", Process::start(launch)).await;
     let state = process.api().instance().await.expect("answered").state;
     assert_eq!(state, InstanceState::Running);
+    let machine = process.api().machine().await.expect("answered");
+    assert_eq!((machine.vcpu_count, machine.mem_size_mib), (2, 512));
     process.remove().await.expect("removed");
 }
 
