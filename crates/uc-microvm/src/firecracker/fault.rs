@@ -222,9 +222,17 @@ pub(crate) fn of_response(method: Method, path: &str, response: &Response) -> Pr
 pub(crate) fn of_sentence(sentence: &str) -> Problem {
     let found = printable(sentence);
     match KNOWN.iter().find(|known| sentence.contains(known.part)) {
-        Some(known) => Problem::new(known.kind, known.what)
-            .found(found)
-            .remedy(known.remedy),
+        Some(known) => {
+            // What is there and closed is not missing.
+            let closed = sentence.contains("Permission denied");
+            let kind = match known.kind {
+                ProblemKind::NotFound if closed => ProblemKind::Host,
+                kind => kind,
+            };
+            Problem::new(kind, known.what)
+                .found(found)
+                .remedy(known.remedy)
+        }
         None => Problem::host("Firecracker refused").found(found),
     }
 }
@@ -293,6 +301,40 @@ mod tests {
         );
         assert_eq!(problem.kind(), ProblemKind::NotFound);
         assert!(problem.remedy_text().is_some());
+    }
+
+    #[test]
+    fn what_is_closed_is_not_missing() {
+        let problem =
+            of_sentence("The kernel file cannot be opened: Permission denied (os error 13)");
+        assert_eq!(problem.kind(), ProblemKind::Host);
+    }
+
+    #[test]
+    fn the_last_words_tell_why_it_ended() {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let problem = of_end(
+            &lines("x Error creating KVM object: no\nError: Code(1)\nbye"),
+            1,
+        );
+        assert_eq!(problem.what(), "KVM cannot be used");
+        let problem = of_end(&lines("Linux version 6.1\nError: Code(1)\nbye"), 1);
+        assert!(
+            problem
+                .to_string()
+                .ends_with("exit code 1; its last words: Error: Code(1))")
+        );
+        let problem = of_end(&[], 137);
+        assert!(
+            problem
+                .to_string()
+                .ends_with("exit code 137; its last words: nothing)")
+        );
+        assert!(
+            problem
+                .remedy_text()
+                .is_some_and(|remedy| remedy.contains("memory"))
+        );
     }
 
     #[test]

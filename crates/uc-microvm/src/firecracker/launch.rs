@@ -5,6 +5,7 @@
 //! wherever the microVM's directory lies, and no path of a socket is ever too long.
 
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
@@ -173,7 +174,12 @@ pub(crate) fn check(launch: &Launch) -> Result<()> {
             .limit(MAX_FILES)
             .found(launch.files.len()));
     }
+    let mut names = BTreeSet::new();
     for file in &launch.files {
+        if !names.insert(&file.name) {
+            return Err(Problem::invalid("a microVM is given two files of one name")
+                .found(format!("{:?}", file.name)));
+        }
         if !plain(&file.name, b".-_") || file.name.starts_with('.') || file.name == CONFIGURATION {
             return Err(Problem::invalid("this is no name for a file of a microVM")
                 .limit("letters, digits, `.`, `-` and `_`")
@@ -277,4 +283,57 @@ pub(crate) fn hand_over(path: &Path, user: VmmUser) -> Result<()> {
             .at(path.display())
             .caused_by(error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_launched_is_refused_before_anything_is_made() {
+        type Change = fn(&mut Launch);
+        let kernel = || GivenFile::read_only("kernel", "/proc/self/exe");
+        let cases: &[(Change, &str)] = &[
+            (|launch| launch.id = "a_b".to_owned(), "no id of a microVM"),
+            (|launch| launch.id = "a".repeat(65), "no id of a microVM"),
+            (
+                |launch| launch.files.push(launch.files[0].clone()),
+                "two files of one name",
+            ),
+            (
+                |launch| launch.files[0].name = "../kernel".to_owned(),
+                "no name for a file",
+            ),
+            (
+                |launch| launch.files[0].name = CONFIGURATION.to_owned(),
+                "no name for a file",
+            ),
+            (
+                |launch| launch.files[0].source = "/proc".into(),
+                "files and block devices alone",
+            ),
+            (
+                |launch| launch.files[0].source = "/nonexistent".into(),
+                "is missing",
+            ),
+            (
+                |launch| launch.program = "/proc/version".into(),
+                "no program",
+            ),
+            (|launch| launch.kvm = "/proc/version".into(), "no device"),
+        ];
+        for (change, words) in cases {
+            let scratch = tempfile::tempdir().expect("a directory");
+            let mut launch = Launch::new("/bin/sh", "a", scratch.path().join("vm"));
+            launch.kvm = "/dev/null".into();
+            launch.files.push(kernel());
+            check(&launch).expect("well");
+            change(&mut launch);
+            let problem = check(&launch).expect_err(words);
+            assert!(
+                problem.to_string().contains(words),
+                "{problem} lacks {words}"
+            );
+        }
+    }
 }
