@@ -3,11 +3,12 @@
 CARGO ?= cargo
 HELLO := examples/hello
 UC := target/debug/uc
+GUEST := $(CURDIR)/target/guest
 # Seconds for each target of `make fuzz-smoke`.
 FUZZ_SECONDS ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint deny release bench fuzz-smoke setup setup-tests linker clean
+.PHONY: help run test lint deny release guest bench fuzz-smoke setup setup-tests linker clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,8 +20,8 @@ run: setup ## Build, and run the examples with the choice explained and timings
 	$(UC) explain $(HELLO)/hello.yaml
 	$(UC) run $(HELLO)/hello.yaml --timings
 
-test: setup-tests lint ## Check formatting, lints and rules, then run every test
-	PATH="$(CURDIR)/target/peers:$$PATH" $(CARGO) test --workspace
+test: setup-tests lint guest ## Check formatting, lints and rules, then run every test
+	PATH="$(CURDIR)/target/peers:$$PATH" UC_GUEST_PROGRAMS="$(GUEST)" $(CARGO) test --workspace
 
 lint: setup ## Check formatting, lints and the repository's rules
 	$(CARGO) fmt --all --check
@@ -33,10 +34,14 @@ deny: setup ## Check licences, advisories and owners of dependencies (needs carg
 	$(CARGO) deny check
 
 # Statically linked, it runs on any Linux of its architecture and starts without a dynamic linker.
-release: setup ## Build the program as it is released: target/release/uc, statically linked
+release: setup guest ## Build the program as it is released: target/release/uc, statically linked
 	$(CARGO) rustc --release --package uc-solver --bin uc-solve -- -C target-feature=+crt-static
-	UC_SOLVE="$(CURDIR)/target/release/uc-solve" \
-		$(CARGO) rustc --release --package uc-cli --bin uc --features embedded-solver -- -C target-feature=+crt-static
+	UC_SOLVE="$(CURDIR)/target/release/uc-solve" UC_GUEST="$(GUEST)/uc-guest" UC_FUNCTION="$(GUEST)/uc-function" \
+		$(CARGO) rustc --release --package uc-cli --bin uc --features embedded-solver,embedded-guest -- \
+		-C target-feature=+crt-static
+
+guest: setup ## Build the programs of a microVM's guest: target/guest/uc-guest and uc-function
+	$(CARGO) xtask guest
 
 bench: release ## Measure cold starts beside the peers found on PATH
 	$(CARGO) build --release --package uc-wasm --example bare_wasmtime

@@ -5,6 +5,7 @@ pub mod compare_plan;
 pub mod compare_sbom;
 pub mod compare_wasm;
 pub mod example_image;
+pub mod guest;
 mod measure;
 mod python;
 pub mod record_programs;

@@ -10,11 +10,11 @@ use std::{error::Error as _, path::Path, process::ExitCode};
 
 use uc_model::{Problem, Result};
 use xtask::{
-    compare_gvisor, compare_plan, compare_sbom, compare_wasm, example_image, record_programs,
-    setup, tidy, workspace::Workspace,
+    compare_gvisor, compare_plan, compare_sbom, compare_wasm, example_image, guest,
+    record_programs, setup, tidy, workspace::Workspace,
 };
 
-const USAGE: &str = "tidy, setup [--check] [--for-tests], example-image DIR, compare-sbom [DIR], compare-plan, \
+const USAGE: &str = "tidy, setup [--check] [--for-tests], example-image DIR, guest, compare-sbom [DIR], compare-plan, \
      compare-gvisor [--format json] [--tuned | --held-out] [--native] [NAME...], compare-wasm, \
      record-programs [--minutes 60] [--step 5] [DIR]";
 
@@ -48,6 +48,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["compare-wasm"] => compare_wasm::run(),
         ["compare-plan"] => compare_plan::run(Path::new("target/compare-plan")),
         ["record-programs", options @ ..] => record_programs::run(options),
+        ["guest"] => guest::run(),
         ["example-image", folder] => example_image::run(Path::new(folder)),
         _ => Err(Problem::invalid("unknown chore")
             .limit(USAGE)

@@ -204,7 +204,7 @@ pub struct HostMount {
 }
 
 /// What a container may use.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Memory.
     pub memory: Option<Bytes>,

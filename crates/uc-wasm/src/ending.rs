@@ -17,6 +17,7 @@ const MESSAGE_BYTES_MAX: usize = 1_000;
 const FRAMES_SHOWN: usize = 4;
 
 /// The end of a program that was stopped on request, before or after its start.
+#[cfg(feature = "compiler")]
 pub(crate) fn stopped() -> Exit {
     Exit {
         code: CODE_KILLED,
@@ -30,6 +31,7 @@ pub(crate) fn broken() -> Exit {
 }
 
 /// The end of a program whose thread could not take on its user: it has not run.
+#[cfg(feature = "compiler")]
 pub(crate) fn powerless(errno: rustix::io::Errno) -> Exit {
     trapped(format!(
         "it has not run: its thread could not take on the user's rights ({})",

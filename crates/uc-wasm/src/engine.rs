@@ -1,6 +1,4 @@
-//! The wasmtime engines: one that only runs, and one made for each compilation.
-
-use std::hash::{DefaultHasher, Hash, Hasher};
+//! The wasmtime engines: one that only runs, and those made for a compilation.
 
 use uc_model::{Problem, Result};
 use wasmtime::{Config, Engine};
@@ -16,16 +14,42 @@ const BACKTRACE_FRAMES: std::num::NonZeroUsize = std::num::NonZeroUsize::new(8).
 
 /// An engine without a compiler: starting it costs microseconds, and only code from the cache can enter it.
 pub(crate) fn runner() -> Result<Engine> {
-    Engine::new(config().enable_compiler(false)).map_err(|error| unusable(&error))
+    Engine::new(&without_compiler(config())).map_err(|error| unusable(&error))
+}
+
+#[cfg(feature = "compiler")]
+fn without_compiler(mut config: Config) -> Config {
+    config.enable_compiler(false);
+    config
+}
+
+/// A build without a compiler has no such switch.
+#[cfg(not(feature = "compiler"))]
+fn without_compiler(config: Config) -> Config {
+    config
 }
 
 /// An engine with the compiler, whose output a [`runner`] accepts.
+#[cfg(feature = "compiler")]
 pub(crate) fn compiler() -> Result<Engine> {
     Engine::new(&config()).map_err(|error| unusable(&error))
 }
 
+/// An engine with the compiler, whose output a [`runner`] accepts on any processor of this architecture. A target that is
+/// named is not asked what it has beyond its baseline.
+#[cfg(feature = "compiler")]
+pub(crate) fn compiler_for_guest() -> Result<Engine> {
+    let mut config = config();
+    config
+        .target(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH))
+        .and_then(|config| Engine::new(config))
+        .map_err(|error| unusable(&error))
+}
+
 /// Sixteen hexadecimal digits that change whenever compiled code of an earlier engine cannot be used.
+#[cfg(feature = "compiler")]
 pub(crate) fn compatibility(runner: &Engine) -> String {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
     let mut hasher = DefaultHasher::new();
     runner.precompile_compatibility_hash().hash(&mut hasher);
     format!("{:016x}", hasher.finish())

@@ -1,6 +1,7 @@
 //! What a running program holds on the host's side.
 
 use wasmtime_wasi::{WasiCtxView, WasiView, p1::WasiP1Ctx};
+#[cfg(feature = "compiler")]
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, default_hooks};
 
 use crate::meter::Meter;
@@ -10,9 +11,21 @@ pub(crate) struct Host {
     /// Arguments, environment, streams, directories, clocks, randomness, sockets.
     pub(crate) wasi: WasiP1Ctx,
     /// Outgoing HTTP; reachable only where the interface is linked.
-    pub(crate) http: WasiHttpCtx,
+    #[cfg(feature = "compiler")]
+    http: WasiHttpCtx,
     /// Its memory.
     pub(crate) meter: Meter,
+}
+
+impl Host {
+    pub(crate) fn new(wasi: WasiP1Ctx, meter: Meter) -> Self {
+        Self {
+            wasi,
+            #[cfg(feature = "compiler")]
+            http: WasiHttpCtx::new(),
+            meter,
+        }
+    }
 }
 
 impl WasiView for Host {
@@ -21,6 +34,7 @@ impl WasiView for Host {
     }
 }
 
+#[cfg(feature = "compiler")]
 impl WasiHttpView for Host {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView {

@@ -11,9 +11,6 @@ use wasmparser::{
 /// The most bytes a module or component may have (as given, text included).
 pub const PACKAGE_LIMIT_BYTES: u64 = 30_000_000;
 
-/// The most linear memory a program may declare at its start: what 32-bit addresses reach.
-pub const MEMORY_LIMIT_BYTES: u64 = 4 << 30;
-
 /// The most names of imports or of exports that are read.
 const NAMES_MAX: usize = 100_000;
 
@@ -46,7 +43,7 @@ pub struct WasmFacts {
 ///
 /// # Errors
 /// Bytes that are neither, or are malformed up to the point where the facts are known; a package or start memory
-/// beyond [`PACKAGE_LIMIT_BYTES`] or [`MEMORY_LIMIT_BYTES`] is *not* an error here, so that a caller can judge it.
+/// beyond [`PACKAGE_LIMIT_BYTES`] or [`MEMORY_LIMIT_BYTES`](crate::MEMORY_LIMIT_BYTES) is *not* an error here, so that a caller can judge it.
 pub fn inspect(bytes: &[u8]) -> Result<WasmFacts> {
     let binary = to_binary(bytes)?;
     let mut reading = Reading::default();

@@ -9,14 +9,13 @@ use std::{
 use uc_model::{Problem, Result};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::WasiCtxBuilder;
-use wasmtime_wasi_http::WasiHttpCtx;
 
 use crate::{
     host::Host,
-    job::Runtime,
     loader::Loader,
     meter::{Meter, Usage},
     program::{Grants, Program},
+    run::{Runtime, new_store},
 };
 
 /// Instantiates a program `rounds` times in a row, each time with a store of its own and without running it, and gives
@@ -56,13 +55,8 @@ pub fn instantiation_times(
 }
 
 async fn instantiate(engine: &Engine, program: &Program) -> wasmtime::Result<Store<Host>> {
-    let host = Host {
-        wasi: WasiCtxBuilder::new().build_p1(),
-        http: WasiHttpCtx::new(),
-        meter: Meter::new(Arc::new(Usage::default()), None),
-    };
-    let mut store = Store::new(engine, host);
-    store.limiter(|host| &mut host.meter);
+    let meter = Meter::new(Arc::new(Usage::default()), None);
+    let mut store = new_store(engine, WasiCtxBuilder::new().build_p1(), meter);
     store.set_epoch_deadline(1);
     match program {
         Program::Module(linked) => {

@@ -6,12 +6,10 @@ use std::{
     time::Instant,
 };
 
-use tokio::{runtime, sync::oneshot};
+use tokio::sync::oneshot;
 use uc_model::{MilliCpu, Problem, Result};
 use uc_sandbox::{Exit, HostUser, Limits, Mount, Process, Stdio};
 use wasmtime::{Store, UpdateDeadline};
-use wasmtime_wasi::{WasiCtxBuilder, p1::WasiP1Ctx};
-use wasmtime_wasi_http::WasiHttpCtx;
 
 use crate::{
     container::Control,
@@ -19,17 +17,12 @@ use crate::{
     host::Host,
     loader::Loader,
     meter::Meter,
-    mounts::{Scratch, preopen},
+    mounts::Scratch,
     program::{Grants, Program},
-    stdio::{Input, Output, Stream},
+    run::{Runtime, Setting, execute, new_store},
     throttle::{Throttle, thread_cpu},
     ticker::{Hold, Ticker},
 };
-
-/// The most threads for file operations and name look-ups of one program. They run apart from the program's thread,
-/// for they can block (a named pipe does) and the program must stay stoppable. It does one at a time; the others are
-/// for operations it gave up.
-const HELPER_THREADS_MAX: usize = 4;
 
 /// A container to be made.
 pub(crate) struct Job {
@@ -44,39 +37,6 @@ pub(crate) struct Job {
     pub(crate) scratch: Scratch,
     pub(crate) loader: Arc<Loader>,
     pub(crate) ticker: Ticker,
-}
-
-/// What a program's host functions run on. A name look-up in progress has a thread of its own, which nothing can
-/// interrupt; nobody waits for it at the end.
-pub(crate) struct Runtime(Option<runtime::Runtime>);
-
-impl Runtime {
-    pub(crate) fn new() -> Result<Self> {
-        runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .max_blocking_threads(HELPER_THREADS_MAX)
-            .build()
-            .map(|runtime| Self(Some(runtime)))
-            .map_err(|error| {
-                Problem::host("cannot watch the streams of a WebAssembly program")
-                    .found(error.to_string())
-                    .remedy("raise the limit on open files (ulimit -n)")
-                    .caused_by(error)
-            })
-    }
-
-    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        self.0.as_ref().map(|runtime| runtime.block_on(work))
-    }
-}
-
-impl Drop for Runtime {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
 }
 
 /// A program that only has to be let go.
@@ -132,15 +92,20 @@ impl Prepared {
         let act_as = job.act_as.clone();
         let ticker = job.ticker.clone();
         let engine = job.loader.engine().clone();
-        let (wasi, warnings) = context(job)?;
-        let usage = Arc::clone(&control.usage);
-        let host = Host {
-            wasi,
-            http: WasiHttpCtx::new(),
-            meter: Meter::new(usage, limits.memory.map(|limit| limit.0)),
+        let setting = Setting {
+            name: job.file.file_name().unwrap_or_default().to_string_lossy(),
+            argv: &job.process.argv,
+            env: &job.process.env,
+            cwd: &job.process.cwd,
+            sockets: job.grants.sockets,
+            may_block: false,
+            mounts: &job.mounts,
+            scratch: &job.scratch,
         };
-        let mut store = Store::new(&engine, host);
-        store.limiter(|host| &mut host.meter);
+        let (wasi, warnings) = setting.context(job.stdio.into())?;
+        let usage = Arc::clone(&control.usage);
+        let meter = Meter::new(usage, limits.memory.map(|limit| limit.0));
+        let store = new_store(&engine, wasi, meter);
         let prepared = Self {
             program,
             store,
@@ -182,22 +147,6 @@ impl Prepared {
             Some(Err(_)) | None if control.stop.load(Ordering::SeqCst) => ending::stopped(),
             Some(result) => ending::of(result, control.usage.denied.load(Ordering::Relaxed)),
             None => ending::broken(),
-        }
-    }
-}
-
-async fn execute(program: &Program, store: &mut Store<Host>) -> wasmtime::Result<u8> {
-    match program {
-        Program::Module(linked) => {
-            let instance = linked.instantiate_async(&mut *store).await?;
-            let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
-            start.call_async(&mut *store, ()).await?;
-            Ok(0)
-        }
-        Program::Component(linked) => {
-            let command = linked.instantiate_async(&mut *store).await?;
-            let result = command.wasi_cli_run().call_run(&mut *store).await?;
-            Ok(u8::from(result.is_err()))
         }
     }
 }
@@ -257,31 +206,6 @@ fn nice_for(request: MilliCpu) -> i32 {
     let cpus = request.0.max(1) as f64 / 1000.0;
     // The product is between 0 and 19.
     (-cpus.ln() / 1.25_f64.ln()).round().clamp(0.0, 19.0) as i32
-}
-
-/// The WASI context: what was granted and nothing else.
-fn context(job: Job) -> Result<(WasiP1Ctx, Vec<String>)> {
-    let mut builder = WasiCtxBuilder::new();
-    if job.process.argv.is_empty() {
-        builder.arg(job.file.file_name().unwrap_or_default().to_string_lossy());
-    } else {
-        builder.args(&job.process.argv);
-    }
-    builder.envs(&job.process.env).initial_cwd(&job.process.cwd);
-    if let Some(stdin) = job.stdio.stdin {
-        builder.stdin(Input(Stream::new(stdin)));
-    }
-    builder.stdout(Output::new(Stream::new(job.stdio.stdout)));
-    builder.stderr(Output::new(Stream::new(job.stdio.stderr)));
-    if job.grants.sockets {
-        builder
-            .inherit_network()
-            .allow_tcp(true)
-            .allow_udp(true)
-            .allow_ip_name_lookup(true);
-    }
-    let preopened = preopen(&mut builder, &job.mounts, &job.process.cwd, &job.scratch)?;
-    Ok((builder.build_p1(), preopened.warnings))
 }
 
 #[cfg(test)]

@@ -10,27 +10,54 @@
 //! [`OutOfMemory`](uc_sandbox::ExitReason::OutOfMemory) for a trap after growth was denied; else 134 and
 //! [`Trapped`](uc_sandbox::ExitReason::Trapped).
 //!
+//! On a host it compiles and drives (the feature `compiler`). In a microVM's guest it has neither compiler nor driver: there a
+//! [`Function`] is what [`precompile_for_guest`] made, called any number of times.
+//!
 //! Invariants: no instruction of a program runs before `start`; code is executed only from a cache directory that
 //! nobody else can write; no environment variable of this process is read; no thread is left when a sandbox is gone.
 
+#[cfg(feature = "compiler")]
 mod cache;
+mod code;
+#[cfg(feature = "compiler")]
+mod compile;
+#[cfg(feature = "compiler")]
 mod container;
+#[cfg(feature = "compiler")]
 mod driver;
 mod ending;
 mod engine;
+mod function;
 mod host;
+#[cfg(feature = "compiler")]
 mod inspect;
+#[cfg(feature = "compiler")]
 mod instantiation;
+#[cfg(feature = "compiler")]
 mod job;
+#[cfg(feature = "compiler")]
 mod loader;
 mod meter;
 mod mounts;
 mod program;
+mod randomness;
+mod run;
+#[cfg(feature = "compiler")]
 mod sandbox;
 mod stdio;
+#[cfg(feature = "compiler")]
 mod throttle;
+#[cfg(feature = "compiler")]
 mod ticker;
 
+#[cfg(feature = "compiler")]
+pub use compile::precompile_for_guest;
+#[cfg(feature = "compiler")]
 pub use driver::WasmDriver;
-pub use inspect::{MEMORY_LIMIT_BYTES, PACKAGE_LIMIT_BYTES, WasmFacts, inspect};
+pub use function::{Call, Directory, Function};
+#[cfg(feature = "compiler")]
+pub use inspect::{PACKAGE_LIMIT_BYTES, WasmFacts, inspect};
+#[cfg(feature = "compiler")]
 pub use instantiation::instantiation_times;
+pub use meter::MEMORY_LIMIT_BYTES;
+pub use stdio::{Sink, Source, Stream, Streams};

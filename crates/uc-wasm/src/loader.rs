@@ -8,58 +8,47 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
-use uc_model::{Bytes, Digest, PayloadFormat, Problem, ProblemKind, Result};
-use wasmtime::{Engine, Linker, Module, Precompiled, component};
+use uc_model::{Bytes, Digest, Problem, ProblemKind, Result};
+use wasmtime::Engine;
 
 use crate::{
     cache::{Cache, Entry},
+    code::{Code, CodeLinker, made_once},
+    compile::compile,
     engine,
-    host::Host,
-    inspect::{PACKAGE_LIMIT_BYTES, inspect, to_binary},
-    program::{self, Grants, Program},
+    inspect::PACKAGE_LIMIT_BYTES,
+    program::{Grants, Program},
 };
 
 /// Turns files into programs. One is shared by all sandboxes of a driver.
 pub(crate) struct Loader {
-    engine: Engine,
+    linker: CodeLinker,
     cache_directory: PathBuf,
     cache: OnceLock<Cache>,
-    modules: OnceLock<Linker<Host>>,
-    components: OnceLock<component::Linker<Host>>,
-    components_with_http: OnceLock<component::Linker<Host>>,
     /// Compiling takes every core; two at once would only slow each other down, or do the same work twice.
     compiling: Mutex<()>,
-}
-
-/// Compiled code of either format.
-enum Code {
-    Module(Module),
-    Component(component::Component),
 }
 
 impl Loader {
     /// A loader with its engine.
     pub(crate) fn new(cache_directory: PathBuf) -> Result<Self> {
         Ok(Self {
-            engine: engine::runner()?,
+            linker: CodeLinker::new(engine::runner()?),
             cache_directory,
             cache: OnceLock::new(),
-            modules: OnceLock::new(),
-            components: OnceLock::new(),
-            components_with_http: OnceLock::new(),
             compiling: Mutex::new(()),
         })
     }
 
     /// The engine that runs what this loads.
     pub(crate) fn engine(&self) -> &Engine {
-        &self.engine
+        self.linker.engine()
     }
 
     /// The cache, verified on first use.
     pub(crate) fn cache(&self) -> Result<&Cache> {
         made_once(&self.cache, || {
-            Cache::open(&self.cache_directory, engine::compatibility(&self.engine))
+            Cache::open(&self.cache_directory, engine::compatibility(self.engine()))
         })
     }
 
@@ -75,7 +64,7 @@ impl Loader {
     ) -> Result<Program> {
         let bytes = read_package(file)?;
         self.code(&bytes)
-            .and_then(|code| self.link(&code, grants, memory_limit))
+            .and_then(|code| self.linker.link(&code, grants, memory_limit))
             .map_err(|problem| problem.within(file.display()))
     }
 
@@ -92,31 +81,9 @@ impl Loader {
     ) -> Result<Option<Program>> {
         let digest = digest_of(&read_package(file)?);
         self.cached(self.cache()?, &digest)
-            .map(|code| self.link(&code, grants, memory_limit))
+            .map(|code| self.linker.link(&code, grants, memory_limit))
             .transpose()
             .map_err(|problem| problem.within(file.display()))
-    }
-
-    fn link(&self, code: &Code, grants: Grants, memory_limit: Option<Bytes>) -> Result<Program> {
-        match code {
-            Code::Module(module) => {
-                program::check_memory(Some(&module.resources_required()), memory_limit)?;
-                let linker = made_once(&self.modules, || program::module_linker(&self.engine))?;
-                program::link_module(linker, module, grants)
-            }
-            Code::Component(component) => {
-                program::check_memory(component.resources_required().as_ref(), memory_limit)?;
-                let cell = if grants.http {
-                    &self.components_with_http
-                } else {
-                    &self.components
-                };
-                let linker = made_once(cell, || {
-                    program::component_linker(&self.engine, grants.http)
-                })?;
-                program::link_component(linker, component, grants)
-            }
-        }
     }
 
     /// The compiled code of a package, from the cache where it is there.
@@ -134,7 +101,7 @@ impl Loader {
         if let Some(code) = self.cached(cache, &digest) {
             return Ok(code);
         }
-        let entry = cache.store(&digest, &compile(bytes)?)?;
+        let entry = cache.store(&digest, &compile(bytes, &engine::compiler)?)?;
         self.deserialize(entry).map_err(|error| {
             Problem::internal("the engine rejects code it has just compiled")
                 .found(format!("{error:#}"))
@@ -151,42 +118,15 @@ impl Loader {
         reason = "only the engine's unsafe functions take compiled code"
     )]
     fn deserialize(&self, entry: Entry) -> wasmtime::Result<Code> {
-        match Engine::detect_precompiled_file(entry.path())? {
-            // SAFETY: the entry was opened below a directory that only we can write (see `Cache::open`), so its
-            // content was written by this program; the engine itself checks version, settings and processor.
-            Some(Precompiled::Module) => unsafe {
-                Module::deserialize_open_file(&self.engine, entry.into_file()).map(Code::Module)
-            },
-            // SAFETY: as above; the path names the open file.
-            Some(Precompiled::Component) => unsafe {
-                component::Component::deserialize_file(&self.engine, entry.path())
-                    .map(Code::Component)
-            },
-            None => Err(wasmtime::Error::msg("not compiled code")),
-        }
+        let path = entry.path();
+        // SAFETY: the entry was opened below a directory that only we can write (see `Cache::open`), so its content was
+        // written by this program; the engine itself checks version, settings and processor. The path names the open file.
+        unsafe { Code::load(self.engine(), Path::new(&path), entry.into_file()) }
     }
 }
 
 fn digest_of(bytes: &[u8]) -> Digest {
     Digest::from_sha256(&Sha256::digest(bytes).into())
-}
-
-/// Compiles a package, after the checks that need its bytes.
-fn compile(bytes: &[u8]) -> Result<Vec<u8>> {
-    let facts = inspect(bytes)?;
-    program::check_memory_bytes(facts.memory_min_bytes, None)?;
-    let binary = to_binary(bytes)?;
-    let compiler = engine::compiler()?;
-    let compiled = match facts.format {
-        PayloadFormat::WasmComponent => compiler.precompile_component(&binary),
-        _ => compiler.precompile_module(&binary),
-    };
-    compiled.map_err(|error| {
-        Problem::invalid("the WebAssembly program is not valid")
-            .found(format!("{error:#}"))
-            .limit("WebAssembly 3.0 without garbage collection, exceptions and shared memory")
-            .remedy("rebuild it without these features, or run it as a container")
-    })
 }
 
 fn read_package(path: &Path) -> Result<Vec<u8>> {
@@ -237,13 +177,4 @@ fn read_package(path: &Path) -> Result<Vec<u8>> {
         return Err(too_large(bytes.len() as u64));
     }
     Ok(bytes)
-}
-
-/// The value of `cell`, made at the first call that succeeds.
-fn made_once<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
-    if let Some(value) = cell.get() {
-        return Ok(value);
-    }
-    let value = make()?;
-    Ok(cell.get_or_init(|| value))
 }

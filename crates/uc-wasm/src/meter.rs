@@ -7,7 +7,8 @@ use std::sync::{
 
 use wasmtime::ResourceLimiter;
 
-use crate::inspect::MEMORY_LIMIT_BYTES;
+/// The most linear memory a program may declare at its start: what 32-bit addresses reach.
+pub const MEMORY_LIMIT_BYTES: u64 = 4 << 30;
 
 /// The most elements of one table.
 const TABLE_ELEMENTS_MAX: usize = 1 << 20;

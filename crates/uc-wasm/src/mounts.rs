@@ -28,7 +28,7 @@ pub(crate) struct Preopened {
 }
 
 /// Where fresh directories of a container are made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Scratch {
     /// The sandbox's own directory.
     pub(crate) directory: PathBuf,

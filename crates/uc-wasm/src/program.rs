@@ -7,7 +7,7 @@ use wasmtime::{
 };
 use wasmtime_wasi::{I32Exit, p1, p2, p2::bindings::CommandPre};
 
-use crate::{host::Host, inspect::MEMORY_LIMIT_BYTES};
+use crate::{host::Host, meter::MEMORY_LIMIT_BYTES};
 
 /// The most names listed in a message.
 const NAMES_SHOWN: usize = 8;
@@ -56,10 +56,13 @@ pub(crate) fn module_linker(engine: &Engine) -> Result<Linker<Host>> {
 pub(crate) fn component_linker(engine: &Engine, http: bool) -> Result<component::Linker<Host>> {
     let mut linker = component::Linker::new(engine);
     p2::add_to_linker_async(&mut linker).map_err(|error| defect(&error))?;
+    #[cfg(feature = "compiler")]
     if http {
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)
             .map_err(|error| defect(&error))?;
     }
+    #[cfg(not(feature = "compiler"))]
+    debug_assert!(!http, "a guest's programs are granted no HTTP");
     Ok(linker)
 }
 

@@ -1,4 +1,4 @@
-//! The standard streams of a program, on file descriptors it was given.
+//! The standard streams of a program: sources and sinks behind file descriptors.
 //!
 //! The descriptors may be shared with other processes (a terminal is), so they are never switched to non-blocking
 //! mode. Instead a stream asks poll(2) before each transfer and waits with epoll, so that a program that waits for its
@@ -16,6 +16,7 @@ use rustix::{
     io::Errno,
 };
 use tokio::io::{AsyncRead, AsyncWrite, Interest, unix::AsyncFd};
+use uc_sandbox::Stdio;
 use wasmtime_wasi::{
     cli::{IsTerminal, StdinStream, StdoutStream},
     p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult},
@@ -30,42 +31,78 @@ const READ_BYTES_MAX: usize = 65_536;
 /// How long to wait before a descriptor that epoll refused is polled again.
 const RETRY: Duration = Duration::from_millis(2);
 
+/// Where a program's standard input comes from.
+pub trait Source: Send + Sync + 'static {
+    /// The descriptor behind it, to wait for.
+    fn descriptor(&self) -> &Arc<OwnedFd>;
+
+    /// Whether [`Source::read`] would give bytes, the end or an error now, without blocking.
+    fn is_ready(&self) -> bool;
+
+    /// At most so many bytes; none at the end.
+    ///
+    /// # Errors
+    /// The descriptor cannot be read. `EAGAIN` is none: there is nothing now.
+    fn read(&self, size: usize) -> Result<Vec<u8>, Errno>;
+}
+
+/// Where a program's standard output or error goes.
+pub trait Sink: Send + Sync + 'static {
+    /// The descriptor behind it, to wait for.
+    fn descriptor(&self) -> &Arc<OwnedFd>;
+
+    /// The most bytes that one [`Sink::write`] takes without blocking when the descriptor is ready.
+    fn write_bytes_max(&self) -> usize {
+        WRITE_BYTES_MAX
+    }
+
+    /// Writes some of the bytes, and says how many.
+    ///
+    /// # Errors
+    /// The descriptor cannot be written. `EPIPE` means that nobody reads any more, `EAGAIN` that it takes nothing now.
+    fn write(&self, bytes: &[u8]) -> Result<usize, Errno>;
+}
+
+/// The standard streams of one run.
+pub struct Streams<I, O, E> {
+    /// Read by the program; end of file at once when `None`.
+    pub stdin: Option<I>,
+    /// Written by the program.
+    pub stdout: O,
+    /// Written by the program.
+    pub stderr: E,
+}
+
+impl From<Stdio> for Streams<Stream, Stream, Stream> {
+    fn from(stdio: Stdio) -> Self {
+        Self {
+            stdin: stdio.stdin.map(Stream::new),
+            stdout: Stream::new(stdio.stdout),
+            stderr: Stream::new(stdio.stderr),
+        }
+    }
+}
+
 /// One end of a pipe, a file, a terminal or a socket.
 #[derive(Clone)]
-pub(crate) struct Stream {
+pub struct Stream {
     fd: Arc<OwnedFd>,
 }
 
 impl Stream {
-    pub(crate) fn new(fd: OwnedFd) -> Self {
+    /// A stream that is the only owner of its descriptor.
+    pub fn new(fd: OwnedFd) -> Self {
         Self { fd: Arc::new(fd) }
     }
+}
 
-    /// Whether a transfer would not block now. Errors and hang-ups count: the transfer then reports them.
-    fn is_ready(&self, flags: PollFlags) -> bool {
-        let mut fds = [PollFd::new(&self.fd, flags)];
-        matches!(poll(&mut fds, Some(&Timespec::default())), Ok(count) if count > 0)
+impl Source for Stream {
+    fn descriptor(&self) -> &Arc<OwnedFd> {
+        &self.fd
     }
 
-    #[expect(
-        unsafe_code,
-        reason = "tokio takes descriptors by unsafe functions only"
-    )]
-    async fn ready(&self, flags: PollFlags, interest: Interest) {
-        while !self.is_ready(flags) {
-            // SAFETY: the `Arc` keeps the one descriptor open, unchanged, for as long as the waiter lives.
-            let waiter = unsafe { AsyncFd::register_with_interest(Arc::clone(&self.fd), interest) };
-            match waiter.map_err(std::io::Error::from) {
-                Ok(waiter) => {
-                    // Woken or failed: the loop's condition decides.
-                    let _ = waiter.ready(interest).await;
-                }
-                // epoll does not take what never blocks, such as a regular file.
-                Err(error) if Errno::from_io_error(&error) == Some(Errno::PERM) => return,
-                // Another stream of the same program already waits on the descriptor.
-                Err(_) => tokio::time::sleep(RETRY).await,
-            }
-        }
+    fn is_ready(&self) -> bool {
+        is_ready(&self.fd, PollFlags::IN)
     }
 
     fn read(&self, size: usize) -> Result<Vec<u8>, Errno> {
@@ -74,9 +111,43 @@ impl Stream {
         buffer.truncate(count);
         Ok(buffer)
     }
+}
+
+impl Sink for Stream {
+    fn descriptor(&self) -> &Arc<OwnedFd> {
+        &self.fd
+    }
 
     fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
         rustix::io::retry_on_intr(|| rustix::io::write(&self.fd, bytes))
+    }
+}
+
+/// Whether a transfer would not block now. Errors and hang-ups count: the transfer then reports them.
+fn is_ready(fd: &OwnedFd, flags: PollFlags) -> bool {
+    let mut fds = [PollFd::new(fd, flags)];
+    matches!(poll(&mut fds, Some(&Timespec::default())), Ok(count) if count > 0)
+}
+
+/// Waits for the descriptor until `is_done`.
+#[expect(
+    unsafe_code,
+    reason = "tokio takes descriptors by unsafe functions only"
+)]
+async fn wait(fd: &Arc<OwnedFd>, interest: Interest, is_done: impl Fn() -> bool) {
+    while !is_done() {
+        // SAFETY: the `Arc` keeps the one descriptor open, unchanged, for as long as the waiter lives.
+        let waiter = unsafe { AsyncFd::register_with_interest(Arc::clone(fd), interest) };
+        match waiter.map_err(std::io::Error::from) {
+            Ok(waiter) => {
+                // Woken or failed: the loop's condition decides.
+                let _ = waiter.ready(interest).await;
+            }
+            // epoll does not take what never blocks, such as a regular file.
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::PERM) => return,
+            // Another stream of the same program already waits on the descriptor.
+            Err(_) => tokio::time::sleep(RETRY).await,
+        }
     }
 }
 
@@ -87,43 +158,49 @@ fn failed(errno: Errno) -> StreamError {
     }
 }
 
-impl IsTerminal for Stream {
-    fn is_terminal(&self) -> bool {
-        std::io::IsTerminal::is_terminal(&self.fd.as_fd())
-    }
+fn is_terminal(fd: &OwnedFd) -> bool {
+    std::io::IsTerminal::is_terminal(&fd.as_fd())
 }
 
 /// Standard input.
-#[derive(Clone)]
-pub(crate) struct Input(pub(crate) Stream);
+pub(crate) struct Input<S>(Arc<S>);
 
-impl IsTerminal for Input {
-    fn is_terminal(&self) -> bool {
-        self.0.is_terminal()
+impl<S: Source> Input<S> {
+    pub(crate) fn new(source: S) -> Self {
+        Self(Arc::new(source))
     }
 }
 
-impl StdinStream for Input {
+impl<S: Source> IsTerminal for Input<S> {
+    fn is_terminal(&self) -> bool {
+        is_terminal(self.0.descriptor())
+    }
+}
+
+impl<S: Source> StdinStream for Input<S> {
     fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
         // Only WASI preview 3 asks for this; it is not offered.
         Box::new(tokio::io::empty())
     }
 
     fn p2_stream(&self) -> Box<dyn InputStream> {
-        Box::new(self.clone())
+        Box::new(Self(Arc::clone(&self.0)))
     }
 }
 
 #[async_trait::async_trait]
-impl Pollable for Input {
+impl<S: Source> Pollable for Input<S> {
     async fn ready(&mut self) {
-        self.0.ready(PollFlags::IN, Interest::READABLE).await;
+        wait(self.0.descriptor(), Interest::READABLE, || {
+            self.0.is_ready()
+        })
+        .await;
     }
 }
 
-impl InputStream for Input {
+impl<S: Source> InputStream for Input<S> {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
-        if size == 0 || !self.0.is_ready(PollFlags::IN) {
+        if size == 0 || !self.0.is_ready() {
             return Ok(Bytes::new());
         }
         match self.0.read(size) {
@@ -136,25 +213,32 @@ impl InputStream for Input {
 }
 
 /// Standard output or error.
-#[derive(Clone)]
-pub(crate) struct Output {
-    stream: Stream,
+pub(crate) struct Output<S> {
+    sink: Arc<S>,
     /// What a descriptor in non-blocking mode did not take at once.
     rest: Bytes,
 }
 
-impl Output {
-    pub(crate) fn new(stream: Stream) -> Self {
+impl<S: Sink> Output<S> {
+    pub(crate) fn new(sink: S) -> Self {
+        Self::of(Arc::new(sink))
+    }
+
+    fn of(sink: Arc<S>) -> Self {
         Self {
-            stream,
+            sink,
             rest: Bytes::new(),
         }
+    }
+
+    fn is_ready(&self) -> bool {
+        is_ready(self.sink.descriptor(), PollFlags::OUT)
     }
 
     /// Writes what is left over as far as the descriptor takes it.
     fn drain(&mut self) -> StreamResult<()> {
         while !self.rest.is_empty() {
-            match self.stream.write(&self.rest) {
+            match self.sink.write(&self.rest) {
                 Ok(count) => {
                     self.rest = self.rest.slice(count..);
                 }
@@ -164,7 +248,7 @@ impl Output {
                     return Err(failed(errno));
                 }
             }
-            if !self.stream.is_ready(PollFlags::OUT) {
+            if !self.is_ready() {
                 return Ok(());
             }
         }
@@ -172,45 +256,46 @@ impl Output {
     }
 }
 
-impl IsTerminal for Output {
+impl<S: Sink> IsTerminal for Output<S> {
     fn is_terminal(&self) -> bool {
-        self.stream.is_terminal()
+        is_terminal(self.sink.descriptor())
     }
 }
 
-impl StdoutStream for Output {
+impl<S: Sink> StdoutStream for Output<S> {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         // Only WASI preview 3 asks for this; it is not offered.
         Box::new(tokio::io::sink())
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(Self::new(self.stream.clone()))
+        Box::new(Self::of(Arc::clone(&self.sink)))
     }
 }
 
 #[async_trait::async_trait]
-impl Pollable for Output {
+impl<S: Sink> Pollable for Output<S> {
     async fn ready(&mut self) {
-        self.stream.ready(PollFlags::OUT, Interest::WRITABLE).await;
+        let fd = Arc::clone(self.sink.descriptor());
+        wait(&fd, Interest::WRITABLE, || is_ready(&fd, PollFlags::OUT)).await;
     }
 }
 
-impl OutputStream for Output {
+impl<S: Sink> OutputStream for Output<S> {
     fn check_write(&mut self) -> StreamResult<usize> {
-        if !self.stream.is_ready(PollFlags::OUT) {
+        if !self.is_ready() {
             return Ok(0);
         }
         self.drain()?;
         Ok(if self.rest.is_empty() {
-            WRITE_BYTES_MAX
+            self.sink.write_bytes_max()
         } else {
             0
         })
     }
 
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        if bytes.len() > WRITE_BYTES_MAX || !self.rest.is_empty() {
+        if bytes.len() > self.sink.write_bytes_max() || !self.rest.is_empty() {
             return Err(StreamError::trap("write without a permit from check-write"));
         }
         self.rest = bytes;

@@ -14,7 +14,7 @@ use std::{
 use uc_linux::{IdMapping, cgroup::Entrances};
 use uc_model::{Problem, Result};
 
-use super::{configuration::Configuration, jailer::Jailer, kernel};
+use super::{configuration::Configuration, jailer::Jailer, kernel_format};
 
 /// The socket of the API, as Firecracker names it.
 pub const API_SOCKET: &str = "/run/api.sock";
@@ -204,7 +204,7 @@ fn check_boot(configuration: &Configuration, files: &[GivenFile]) -> Result<()> 
     files
         .iter()
         .find(|file| file.path() == *path)
-        .map_or(Ok(()), |file| kernel::check(&file.source))
+        .map_or(Ok(()), |file| kernel_format::check(&file.source))
 }
 
 fn check_source(file: &GivenFile) -> Result<()> {

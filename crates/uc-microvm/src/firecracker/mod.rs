@@ -9,7 +9,7 @@ mod fault;
 pub mod http;
 mod jail;
 pub mod jailer;
-pub mod kernel;
+mod kernel_format;
 pub mod launch;
 pub mod machine;
 mod preparation;

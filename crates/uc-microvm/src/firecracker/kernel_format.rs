@@ -1,6 +1,7 @@
 //! Whether a file is a kernel that Firecracker boots on this host.
 //!
-//! It loads an ELF file whatever processor that is for, and the guest then runs into nothing without a word.
+//! It loads an ELF file whatever processor that is for, and the guest then runs into nothing without a word. This is a look at
+//! the first bytes before every start, whoever prepared the file.
 
 use std::{fs::File, os::unix::fs::FileExt as _, path::Path};
 
@@ -32,7 +33,7 @@ const REMEDY: &str = "take a kernel for this processor, uncompressed (vmlinux); 
 ///
 /// # Errors
 /// Invalid, with what was found; not found, where it cannot be read.
-pub fn check(kernel: &Path) -> Result<()> {
+pub(crate) fn check(kernel: &Path) -> Result<()> {
     let file = File::open(kernel).map_err(|error| {
         Problem::not_found("the kernel cannot be opened")
             .at(kernel.display())

@@ -1,0 +1,242 @@
+//! Answers a host's requests, and tells it of ends.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::Mutex as AsyncMutex;
+use uc_container::ContainerDriver;
+use uc_guest_protocol::{
+    Answer, Bounds, Call, Create, Event, Exec, Greeting, Kind, Link, Request, Response, VERSION,
+};
+use uc_model::{Problem, Result, Telling, workload::Network};
+use uc_sandbox::{
+    Driver, ExecRequest, PrepareRequest, RemoveRequest, Sandbox, StatsRequest, StopRequest,
+    TcpConnectRequest,
+};
+
+use crate::{channel::Channel, machine, network, pipes, program::Program};
+
+/// Where what belongs to containers lies.
+const PLACE: &str = "/run/undercurrent";
+
+/// The machine's containers and what they share. It outlives its hosts' connections.
+pub(crate) struct Agent {
+    state: Mutex<State>,
+    /// Made with the first container.
+    sandbox: AsyncMutex<Option<Arc<dyn Sandbox>>>,
+    pub(crate) volumes: AsyncMutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    hostname: String,
+    has_network: bool,
+    programs: BTreeMap<String, Arc<Program>>,
+}
+
+/// Serves hosts until none is left or one ends the machine.
+pub(crate) async fn serve() -> Result<()> {
+    let mut channel = Channel::open()?;
+    let agent = Arc::new(Agent {
+        state: Mutex::default(),
+        sandbox: AsyncMutex::new(None),
+        volumes: AsyncMutex::new(()),
+    });
+    while let Some(host) = channel.next_host().await? {
+        let (link, mut incoming) = Link::over(host, Bounds::BY_AGENT, Bounds::BY_HOST);
+        let booted = Event::Booted { version: VERSION };
+        let _ = link.send(Kind::Event, &booted).await;
+        while let Some(frame) = incoming.next().await {
+            let request: Request = frame.message()?;
+            if matches!(request.call, Call::ShutDown) {
+                return Ok(());
+            }
+            let (agent, link) = (Arc::clone(&agent), link.clone());
+            tokio::spawn(async move {
+                let answer = agent.answer(&link, request.call).await;
+                let answer = answer.map_err(|problem| Telling::of(&problem));
+                let response = Response {
+                    id: request.id,
+                    answer,
+                };
+                // A host that is gone needs no answer.
+                let _ = link.send(Kind::Response, &response).await;
+            });
+        }
+    }
+    Ok(())
+}
+
+impl Agent {
+    async fn answer(&self, link: &Link, call: Call) -> Result<Answer> {
+        match call {
+            Call::Greet(greeting) => self.greet(greeting),
+            Call::Renew(renewal) => {
+                machine::renew(&renewal)?;
+                self.state().hostname = renewal.hostname;
+                Ok(Answer::Done)
+            }
+            Call::Create(create) => self.create(link, *create).await,
+            Call::Start { container } => self.start(link, container).await,
+            Call::Stop {
+                container,
+                grace_ms,
+                signal,
+            } => {
+                let request = StopRequest {
+                    container,
+                    grace: Duration::from_millis(grace_ms),
+                    signal,
+                };
+                self.existing()
+                    .await?
+                    .stop(request)
+                    .await
+                    .map(Answer::Ended)
+            }
+            Call::Remove { container } => self.remove(container).await,
+            Call::Stats { container } => {
+                let request = StatsRequest { container };
+                self.existing()
+                    .await?
+                    .stats(request)
+                    .await
+                    .map(Answer::Stats)
+            }
+            Call::Exec(exec) => self.exec(link, exec).await,
+            Call::TcpConnect { port, timeout_ms } => {
+                let timeout = Duration::from_millis(timeout_ms);
+                let request = TcpConnectRequest { port, timeout };
+                let connected = self.existing().await?.tcp_connect(request).await;
+                connected.map(|()| Answer::Done)
+            }
+            Call::Ping | Call::ShutDown => Ok(Answer::Done),
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn greet(&self, greeting: Greeting) -> Result<Answer> {
+        if greeting.version != VERSION {
+            return Err(Problem::host("host and agent speak different versions")
+                .limit(VERSION)
+                .found(greeting.version)
+                .remedy("build both from one source: cargo xtask guest"));
+        }
+        machine::renew(&greeting.renewal)?;
+        network::bring_loopback_up()?;
+        if let Some(settings) = &greeting.network {
+            network::configure(settings)?;
+        }
+        let mut state = self.state();
+        state.hostname = greeting.hostname;
+        state.has_network = greeting.network.is_some();
+        drop(state);
+        Ok(Answer::Welcome(machine::welcome()))
+    }
+
+    /// The sandbox, made if this is the first container.
+    async fn sandbox(&self) -> Result<Arc<dyn Sandbox>> {
+        let mut slot = self.sandbox.lock().await;
+        if let Some(sandbox) = slot.as_ref() {
+            return Ok(Arc::clone(sandbox));
+        }
+        let place = PathBuf::from(PLACE);
+        std::fs::create_dir_all(&place)
+            .map_err(|error| Problem::storage("cannot make a directory").caused_by(error))?;
+        let (hostname, has_network) = {
+            let state = self.state();
+            (state.hostname.clone(), state.has_network)
+        };
+        let request = PrepareRequest {
+            id: "guest".to_owned(),
+            hostname,
+            network: if has_network {
+                Network::Host
+            } else {
+                Network::None
+            },
+            ports: Vec::new(),
+            directory: place.join("sandbox"),
+            storage: place.join("storage"),
+            ignore_unenforceable_limits: false,
+        };
+        let driver = ContainerDriver::new(place.join("mount-points"));
+        let sandbox: Arc<dyn Sandbox> = Arc::from(driver.prepare(request).await?);
+        *slot = Some(Arc::clone(&sandbox));
+        Ok(sandbox)
+    }
+
+    async fn existing(&self) -> Result<Arc<dyn Sandbox>> {
+        let slot = self.sandbox.lock().await;
+        slot.clone()
+            .ok_or_else(|| Problem::not_found("nothing has been made in this microVM yet"))
+    }
+
+    async fn create(&self, link: &Link, create: Create) -> Result<Answer> {
+        let sandbox = self.sandbox().await?;
+        let name = create.container.clone();
+        let mounts = crate::volumes::prepare(&self.volumes, link, &create.mounts).await?;
+        let (program, warnings) = Program::create(&*sandbox, link, create, mounts).await?;
+        self.state().programs.insert(name, Arc::new(program));
+        Ok(Answer::Created { warnings })
+    }
+
+    async fn start(&self, link: &Link, name: String) -> Result<Answer> {
+        let sandbox = self.existing().await?;
+        let program = self.state().programs.get(&name).cloned();
+        let program =
+            program.ok_or_else(|| Problem::not_found("no such container").found(&name))?;
+        program.start(&*sandbox, &name).await?;
+        let link = link.clone();
+        tokio::spawn(async move {
+            if let Ok(exit) = program.run(&*sandbox, &name).await {
+                let exited = Event::Exited {
+                    container: name,
+                    exit,
+                };
+                let _ = link.send(Kind::Event, &exited).await;
+            }
+        });
+        Ok(Answer::Done)
+    }
+
+    async fn remove(&self, container: String) -> Result<Answer> {
+        let request = RemoveRequest {
+            container: container.clone(),
+        };
+        self.existing().await?.remove(request).await?;
+        self.state().programs.remove(&container);
+        Ok(Answer::Done)
+    }
+
+    async fn exec(&self, link: &Link, exec: Exec) -> Result<Answer> {
+        let sandbox = self.existing().await?;
+        let (stdio, ends) = match exec.streams {
+            None => (None, None),
+            Some(streams) => {
+                let (stdio, ends) = pipes::make(link, streams)?;
+                (Some(stdio), Some(ends))
+            }
+        };
+        let request = ExecRequest {
+            container: exec.container,
+            command: exec.command,
+            timeout: Duration::from_millis(exec.timeout_ms),
+            stdio,
+        };
+        let carried = async {
+            if let Some(ends) = ends {
+                ends.carry().await;
+            }
+        };
+        let (exit, ()) = tokio::join!(sandbox.exec(request), carried);
+        exit.map(Answer::Ended)
+    }
+}

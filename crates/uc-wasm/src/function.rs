@@ -1,0 +1,171 @@
+//! A precompiled program that is loaded once and called any number of times, each time as a fresh instance.
+
+use std::{
+    fs::File,
+    ops::Range,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
+
+use uc_model::{Problem, ProblemKind, Result};
+use uc_sandbox::{Exit, HostMount, Mount, MountSource};
+
+use crate::{
+    code::{Code, CodeLinker},
+    ending, engine,
+    meter::{Meter, Usage},
+    mounts::Scratch,
+    program::{Grants, Program},
+    run::{Runtime, Setting, execute, new_store},
+    stdio::{Sink, Source, Streams},
+};
+
+/// How far ahead the deadline of a call lies: it is never reached, since nothing advances the epoch. Whoever has enough of a
+/// call ends the process.
+const EPOCHS: u64 = u64::MAX / 2;
+
+/// A loaded program.
+pub struct Function {
+    linker: CodeLinker,
+    program: Program,
+    runtime: Runtime,
+    name: String,
+}
+
+/// What one call of a function is given.
+#[derive(Clone, Default)]
+pub struct Call {
+    /// Its name and arguments; without any it is called by the name of its file.
+    pub argv: Vec<String>,
+    /// Its environment.
+    pub env: Vec<(String, String)>,
+    /// Its working directory.
+    pub cwd: String,
+    /// The directories it may reach.
+    pub directories: Vec<Directory>,
+    /// The most bytes of its memories and tables.
+    pub memory_limit_bytes: Option<u64>,
+    /// Whether it may use the network of this process.
+    pub sockets: bool,
+}
+
+/// A directory under the path that it has for this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    /// The absolute, normalised path.
+    pub path: String,
+    /// Whether writes are refused.
+    pub read_only: bool,
+}
+
+impl Function {
+    /// Loads what `precompile_for_guest` made. No instruction of the program runs, and nothing is drawn at random that a
+    /// program could see, so a process that has come this far may be cloned.
+    ///
+    /// # Errors
+    /// Not executable for a file that is something else, of another release or for another processor; refused for a
+    /// program that imports what no guest has.
+    ///
+    /// # Safety
+    /// The file is machine code: it must hold what `precompile_for_guest` made of a program, and not change while the
+    /// function exists.
+    #[expect(
+        unsafe_code,
+        reason = "whoever names a file of machine code has to vouch for it"
+    )]
+    pub unsafe fn load(path: &Path) -> Result<Self> {
+        let linker = CodeLinker::new(engine::runner()?);
+        let file = File::open(path).map_err(|error| {
+            Problem::new(
+                ProblemKind::CommandNotFound,
+                "the precompiled function cannot be read",
+            )
+            .at(path.display())
+            .found(error.to_string())
+            .caused_by(error)
+        })?;
+        // SAFETY: the caller vouches for the file; both name the same one, which does not change.
+        let code = unsafe { Code::load(linker.engine(), path, file) }.map_err(|error| {
+            Problem::new(
+                ProblemKind::NotExecutable,
+                "the precompiled function does not fit this engine",
+            )
+            .at(path.display())
+            .found(format!("{error:#}"))
+            .remedy("compile it anew with the release of uc that runs it")
+        })?;
+        // Whether there is a network is known at the call alone; without one every address is denied.
+        let grants = Grants {
+            http: false,
+            sockets: true,
+        };
+        let program = linker
+            .link(&code, grants, None)
+            .map_err(|problem| problem.within(path.display()))?;
+        Ok(Self {
+            linker,
+            program,
+            runtime: Runtime::new()?,
+            name: path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
+        })
+    }
+
+    /// Where the program's file is mapped: its machine code and the first content of its memories.
+    pub fn image(&self) -> Range<*const u8> {
+        match &self.program {
+            Program::Module(linked) => linked.module().image_range(),
+            Program::Component(linked) => linked.instance_pre().component().image_range(),
+        }
+    }
+
+    /// Runs the program to its end, on this thread and in an instance of its own. Nothing can stop it but the end of this
+    /// process.
+    ///
+    /// # Errors
+    /// A directory cannot be opened, or the kernel has no random numbers. The program has not run then.
+    pub fn call<I: Source, O: Sink, E: Sink>(
+        &self,
+        call: &Call,
+        streams: Streams<I, O, E>,
+    ) -> Result<Exit> {
+        let mounts: Vec<Mount> = call.directories.iter().map(mount).collect();
+        let setting = Setting {
+            name: self.name.as_str().into(),
+            argv: &call.argv,
+            env: &call.env,
+            cwd: &call.cwd,
+            sockets: call.sockets,
+            may_block: true,
+            mounts: &mounts,
+            // No fresh directory is ever asked for.
+            scratch: &Scratch::default(),
+        };
+        // What a user should know of directories, whoever grants them knows before.
+        let (wasi, _) = setting.context(streams)?;
+        let usage = Arc::new(Usage::default());
+        let meter = Meter::new(Arc::clone(&usage), call.memory_limit_bytes);
+        let mut store = new_store(self.linker.engine(), wasi, meter);
+        store.set_epoch_deadline(EPOCHS);
+        let result = self.runtime.block_on(execute(&self.program, &mut store));
+        drop(store);
+        let denied = usage.denied.load(Ordering::Relaxed);
+        Ok(result.map_or_else(ending::broken, |result| ending::of(result, denied)))
+    }
+}
+
+fn mount(directory: &Directory) -> Mount {
+    Mount {
+        source: MountSource::Host(HostMount {
+            path: directory.path.clone().into(),
+            sub_path: None,
+            owned: false,
+            group: 0,
+        }),
+        target: directory.path.clone(),
+        read_only: directory.read_only,
+    }
+}
