@@ -15,6 +15,7 @@ mod console;
 mod driver;
 #[allow(dead_code, reason = "some of its parts are for Firecracker")]
 mod erofs;
+pub mod firecracker;
 mod guest;
 mod host;
 mod host_file;

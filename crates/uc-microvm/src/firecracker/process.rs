@@ -1,0 +1,374 @@
+//! A running Firecracker: shut in, tied to its owner, reachable by its API.
+
+use std::{
+    fs,
+    io::Write as _,
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::net::UnixStream,
+    },
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio::io::AsyncReadExt as _;
+use uc_linux::{
+    Extent, IdMapping, MapWriter,
+    exit::{Ending, watchable},
+    id_maps::write_id_maps,
+    namespaces::cannot_clone,
+    sys::{self, Cloned},
+};
+use uc_model::{Problem, ProblemKind, Result};
+use uc_sandbox::Exit;
+
+use super::{
+    api::Api,
+    client::Client,
+    console::Console,
+    fault,
+    jail::{self, Failure, Streams},
+    jailer,
+    launch::{self, API_SOCKET, CONFIGURATION, Launch, VmmUser, make_directory},
+    preparation::{Names, Plan, Prepared},
+    socket_path,
+};
+
+/// How long Firecracker may take until its API answers.
+const START: Duration = Duration::from_secs(20);
+
+/// How often a socket is looked for that is not there yet.
+const LOOK: Duration = Duration::from_micros(500);
+
+/// What Firecracker logs once a guest runs that was configured by file.
+const STARTED: &str = "Successfully started microvm";
+
+/// How long it may take to say so before it is asked.
+const CONFIGURED: Duration = Duration::from_secs(5);
+
+/// How long after a lost connection the end of the process is waited for.
+const END: Duration = Duration::from_millis(100);
+
+/// A running Firecracker. Dropping it kills it and removes its directory.
+///
+/// It also ends with the thread that started it, as the kernel counts: start it from a thread that lives as long as the
+/// microVM is to, such as that of a runtime of one thread.
+pub struct Process {
+    pid: u32,
+    ending: Ending,
+    console: Console,
+    api: Api,
+    user: VmmUser,
+    run: OwnedFd,
+    run_path: PathBuf,
+    // Last, so that it goes when nothing runs any more.
+    directory: OwnDirectory,
+}
+
+impl std::fmt::Debug for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Process")
+            .field("pid", &self.pid)
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Process {
+    /// Starts Firecracker and waits until its API answers; with a configuration, until the guest runs.
+    ///
+    /// # Errors
+    /// What is wrong with the launch, found before anything starts; what the kernel refuses; why Firecracker ended, with
+    /// its last words. Nothing is left then.
+    pub async fn start(launch: Launch) -> Result<Self> {
+        launch::check(&launch)?;
+        make_directory(&launch.directory)?;
+        let directory = OwnDirectory(launch.directory.clone());
+        let user = VmmUser::of_caller()?;
+        let configured = write_configuration(&launch)?;
+        let (read, write) = pipe()?;
+        let streams = Streams {
+            input: open_null()?,
+            output: write,
+        };
+        let child = Prepared::new(&launch, user, configured, streams)?;
+        let run = socket_path::open_directory(&child.run)?;
+        let started = clone_child(&child, &launch)?;
+        drop(child.plan);
+        let process = Self {
+            pid: started.pid,
+            ending: Ending::new(watchable(started.pid)?)?,
+            console: Console::read(read)?,
+            api: Api::new(Client::new(dup(&run)?, file_name(API_SOCKET))),
+            user,
+            run,
+            run_path: child.run,
+            directory,
+        };
+        process
+            .await_exec(started.control, &child.names, user)
+            .await?;
+        process.await_api(configured).await?;
+        Ok(process)
+    }
+
+    /// Lets the child go on and waits until it has become Firecracker, or the jailer.
+    async fn await_exec(&self, control: UnixStream, names: &Names, user: VmmUser) -> Result<()> {
+        if !rustix::process::geteuid().is_root() {
+            write_id_maps(&own_ids(user), self.pid)?;
+        }
+        let internal = |error| Problem::internal("cannot talk to a child process").caused_by(error);
+        // Who is dead already has said why.
+        let _ = (&control).write_all(b"M");
+        control.set_nonblocking(true).map_err(internal)?;
+        let control = tokio::net::UnixStream::from_std(control).map_err(internal)?;
+        let mut told = Vec::new();
+        let mut control = control.take(Failure::SIZE as u64);
+        let read = tokio::time::timeout(START, control.read_to_end(&mut told)).await;
+        match (read, Failure::decode(&told)) {
+            (Ok(Ok(_)), None) => Ok(()),
+            (_, Some(failure)) => Err(names.explain(failure)),
+            (Ok(Err(error)), None) => Err(internal(error)),
+            (Err(_), None) => Err(
+                Problem::host("Firecracker's namespaces are not made in time")
+                    .limit(format!("{} ms", START.as_millis())),
+            ),
+        }
+    }
+
+    /// Waits until the API answers, and the guest runs if it was configured by file, or until Firecracker has ended.
+    async fn await_api(&self, configured: bool) -> Result<()> {
+        let answered = async {
+            while !self.api.is_listening().await? {
+                tokio::time::sleep(LOOK).await;
+            }
+            if configured {
+                self.await_guest().await?;
+            }
+            Ok(())
+        };
+        let answered = tokio::time::timeout(START, answered);
+        tokio::select! {
+            biased;
+            exit = self.ending.wait() => Err(self.died(&exit?).await),
+            answered = answered => match answered {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(problem)) => Err(self.explain(problem).await),
+                Err(_) => Err(Problem::unavailable("Firecracker's API does not come up")
+                    .limit(format!("{} ms", START.as_millis()))
+                    .found(self.last_line())),
+            },
+        }
+    }
+
+    /// Waits until a guest runs that was configured by file. A request that comes while the configuration is refused makes
+    /// Firecracker crash before it says why, so it is asked only once it has had time to refuse.
+    async fn await_guest(&self) -> Result<()> {
+        let said = async {
+            while !self.console().iter().any(|line| line.contains(STARTED)) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(CONFIGURED, said).await.is_err() {
+            self.api.instance().await?;
+        }
+        Ok(())
+    }
+
+    /// Its API.
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// Its process id, or that of the process that keeps the jailer's.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The user that it runs as.
+    pub fn user(&self) -> VmmUser {
+        self.user
+    }
+
+    /// The directory that is `/run` to it, opened.
+    pub fn run_directory(&self) -> &OwnedFd {
+        &self.run
+    }
+
+    /// The path of that directory.
+    pub fn run_path(&self) -> &Path {
+        &self.run_path
+    }
+
+    /// The last lines that it and the guest's serial console wrote, oldest first; at most
+    /// [`super::console::MAX_LINES`] and an unfinished one.
+    pub fn console(&self) -> Vec<String> {
+        self.console.lines()
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// Internal, where the end cannot be learnt.
+    pub async fn wait(&self) -> Result<Exit> {
+        self.ending.wait().await
+    }
+
+    /// Kills it and waits for its end.
+    ///
+    /// # Errors
+    /// As [`Process::wait`].
+    pub async fn kill(&self) -> Result<Exit> {
+        if self.ending.known().is_none() {
+            let _ = sys::pidfd_signal(self.ending.pidfd().as_fd(), libc::SIGKILL);
+        }
+        self.wait().await
+    }
+
+    /// Kills it and removes its directory.
+    ///
+    /// # Errors
+    /// Storage, where something of the directory stays.
+    pub async fn remove(self) -> Result<()> {
+        self.kill().await?;
+        fs::remove_dir_all(&self.directory.0).map_err(|error| {
+            Problem::storage("cannot remove a microVM's directory")
+                .at(self.directory.0.display())
+                .caused_by(error)
+        })
+    }
+
+    /// A failed call, or why Firecracker ended if that is why it failed.
+    pub async fn explain(&self, problem: Problem) -> Problem {
+        if problem.kind() != ProblemKind::Unavailable {
+            return problem;
+        }
+        // Whoever loses the connection hears of it before the kernel has told of the end.
+        match tokio::time::timeout(END, self.ending.wait()).await {
+            Ok(Ok(exit)) => self.died(&exit).await,
+            _ => problem,
+        }
+    }
+
+    async fn died(&self, exit: &Exit) -> Problem {
+        // The reader of the console may be a moment behind.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        fault::of_end(&self.console(), exit.code)
+    }
+
+    fn last_line(&self) -> String {
+        self.console()
+            .pop()
+            .unwrap_or_else(|| "no output".to_owned())
+    }
+}
+
+/// A directory that goes with its owner.
+#[derive(Debug)]
+struct OwnDirectory(PathBuf);
+
+impl Drop for OwnDirectory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Started {
+    pid: u32,
+    control: UnixStream,
+}
+
+fn clone_child(child: &Prepared, launch: &Launch) -> Result<Started> {
+    let (near, far) = UnixStream::pair()
+        .map_err(|error| Problem::host("cannot make a socket").caused_by(error))?;
+    let groups = &launch.groups;
+    let pid = clone_in(namespaces(launch), groups.unified(), || {
+        jail::child(groups, far.as_fd(), || match &child.plan {
+            Plan::Namespaces(plan) => jail::enter(plan, far.as_fd()),
+            Plan::Jailer(plan) => jailer::supervise(plan),
+        })
+    })?;
+    Ok(Started { pid, control: near })
+}
+
+/// The namespaces that the child begins in.
+fn namespaces(launch: &Launch) -> u64 {
+    let mut flags =
+        libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    if !launch.host_network {
+        flags |= libc::CLONE_NEWNET;
+    }
+    if !rustix::process::geteuid().is_root() {
+        flags |= libc::CLONE_NEWUSER;
+    }
+    flags as u64
+}
+
+#[expect(
+    unsafe_code,
+    reason = "clone3; what the child does keeps to system calls"
+)]
+fn clone_in(
+    flags: u64,
+    group: Option<std::os::fd::BorrowedFd<'_>>,
+    run: impl FnOnce(),
+) -> Result<u32> {
+    // SAFETY: the child runs `run` alone, which keeps to system calls and leaves by exec or exit.
+    match unsafe { sys::clone_process(flags, group) }.map_err(cannot_clone)? {
+        Cloned::Child => {
+            run();
+            sys::exit_now(1)
+        }
+        Cloned::Parent(pid) => Ok(pid),
+    }
+}
+
+/// Writes the configuration, if there is one.
+fn write_configuration(launch: &Launch) -> Result<bool> {
+    let Some(configuration) = &launch.configuration else {
+        return Ok(false);
+    };
+    let path = launch.directory.join(CONFIGURATION);
+    fs::write(&path, configuration.to_json()?).map_err(|error| {
+        Problem::storage("cannot write a microVM's configuration")
+            .at(path.display())
+            .caused_by(error)
+    })?;
+    Ok(true)
+}
+
+/// The mapping of a user to itself.
+fn own_ids(user: VmmUser) -> IdMapping {
+    let same = |id| {
+        vec![Extent {
+            inside: id,
+            outside: id,
+            count: 1,
+        }]
+    };
+    IdMapping {
+        uids: same(user.uid),
+        gids: same(user.gid),
+        writer: MapWriter::OwnIdOnly,
+    }
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+fn dup(fd: &OwnedFd) -> Result<OwnedFd> {
+    fd.try_clone()
+        .map_err(|error| Problem::host("too many open files").caused_by(error))
+}
+
+fn open_null() -> Result<OwnedFd> {
+    fs::File::open("/dev/null")
+        .map(OwnedFd::from)
+        .map_err(|error| Problem::host("cannot open /dev/null").caused_by(error))
+}
+
+fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map_err(|errno| Problem::host("cannot make a pipe").caused_by(std::io::Error::from(errno)))
+}
