@@ -8,10 +8,13 @@ use std::{
 
 use uc_container::ContainerDriver;
 use uc_engine::Home;
-use uc_model::{Problem, Result};
+use uc_microvm::{Accelerator, MicrovmDriver, Settings};
+use uc_model::{Problem, Result, Telling};
 use uc_oci_runtime::{Flavour, OciRuntimeDriver, Platform};
 use uc_sandbox::Driver;
 use uc_wasm::WasmDriver;
+
+use crate::guest_programs;
 
 /// An OCI runtime that makes containers in place of the built-in launcher: `crun`, `runc` or `youki`, or a path to one.
 pub(crate) const CONTAINER_RUNTIME: &str = "UC_CONTAINER_RUNTIME";
@@ -22,16 +25,67 @@ pub(crate) const RUNSC: &str = "UC_RUNSC";
 /// How gVisor catches system calls: `systrap`, `ptrace` or `kvm`.
 pub(crate) const GVISOR_PLATFORM: &str = "UC_GVISOR_PLATFORM";
 
+/// The kernel of microVMs: a vmlinux, a bzImage, or a libkrunfw.
+pub(crate) const KERNEL: &str = "UC_KERNEL";
+
+/// Where QEMU is, if not on PATH.
+pub(crate) const QEMU: &str = "UC_QEMU";
+
+/// What executes the instructions of microVMs, in place of what a trial finds: `kvm` or `tcg`.
+pub(crate) const ACCELERATOR: &str = "UC_MICROVM_ACCELERATOR";
+
+/// `off`: microVMs never start from a snapshot.
+pub(crate) const SNAPSHOTS: &str = "UC_MICROVM_SNAPSHOTS";
+
 /// The program that is a supervisor when called so: this one, even if its file has been replaced since.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// One driver for each kind of sandbox.
-pub(crate) fn drivers(home: &Home) -> Result<Vec<Arc<dyn Driver>>> {
+/// One driver for each kind of sandbox. `kernel` is for microVMs, in place of that of the environment.
+pub(crate) fn drivers(home: &Home, kernel: Option<&Path>) -> Result<Vec<Arc<dyn Driver>>> {
+    let microvm = MicrovmDriver::new(microvm(home, kernel)?);
     Ok(vec![
         Arc::new(WasmDriver::new(home.compiled())),
         container(home)?,
         Arc::new(gvisor(home)?),
+        Arc::new(microvm.fused()),
+        Arc::new(microvm),
     ])
+}
+
+/// How microVMs are made.
+pub(crate) fn microvm(home: &Home, kernel: Option<&Path>) -> Result<Settings> {
+    let accelerator = setting(ACCELERATOR)
+        .map(|name| match name.as_str() {
+            "kvm" => Ok(Accelerator::Kvm),
+            "tcg" => Ok(Accelerator::Tcg),
+            _ => Err(
+                Problem::invalid(format!("{ACCELERATOR} names nothing that is known"))
+                    .limit("kvm or tcg")
+                    .found(name),
+            ),
+        })
+        .transpose()?;
+    let snapshots = match setting(SNAPSHOTS).as_deref() {
+        None | Some("on") => true,
+        Some("off") => false,
+        Some(other) => {
+            return Err(
+                Problem::invalid(format!("{SNAPSHOTS} is neither on nor off")).found(other),
+            );
+        }
+    };
+    Ok(Settings {
+        qemu: setting(QEMU).map(PathBuf::from),
+        kernel: kernel
+            .map(Path::to_owned)
+            .or_else(|| setting(KERNEL).map(PathBuf::from)),
+        accelerator,
+        snapshots,
+        programs: guest_programs::find().map_err(|problem| Box::new(Telling::of(&problem))),
+        cache: home.microvms(),
+        home: setting("HOME").map(PathBuf::from),
+        precompile: Arc::new(uc_wasm::precompile_for_guest),
+    })
 }
 
 fn container(home: &Home) -> Result<Arc<dyn Driver>> {

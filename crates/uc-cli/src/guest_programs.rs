@@ -1,67 +1,34 @@
 //! The programs that go into a microVM's guest: within this one, or files that a build leaves near it.
 
-use std::{borrow::Cow, path::PathBuf};
+#[cfg(not(feature = "embedded-guest"))]
+use std::path::PathBuf;
 
-use uc_model::{Problem, Result};
+use uc_microvm::{Program, Programs};
+#[cfg(not(feature = "embedded-guest"))]
+use uc_model::Problem;
+use uc_model::Result;
 
 /// Names a directory that holds them, in a development build.
 #[cfg(not(feature = "embedded-guest"))]
 const VARIABLE: &str = "UC_GUEST_PROGRAMS";
 
 /// The agent's name.
+#[cfg(not(feature = "embedded-guest"))]
 const AGENT: &str = "uc-guest";
 
 /// The function runner's.
+#[cfg(not(feature = "embedded-guest"))]
 const FUNCTION_RUNNER: &str = "uc-function";
-
-/// Both programs.
-#[derive(Debug)]
-pub(crate) struct GuestPrograms {
-    /// Process 1.
-    pub(crate) agent: GuestProgram,
-    /// Runs functions in its containers.
-    pub(crate) function_runner: GuestProgram,
-}
-
-/// A static program.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum GuestProgram {
-    /// It is part of this one.
-    #[cfg_attr(
-        not(feature = "embedded-guest"),
-        expect(dead_code, reason = "only a release holds its guest's programs")
-    )]
-    Embedded(&'static [u8]),
-    /// It is there, as a regular file.
-    File(PathBuf),
-}
-
-impl GuestProgram {
-    /// The whole program.
-    ///
-    /// # Errors
-    /// Host, where its file cannot be read.
-    pub(crate) fn bytes(&self) -> Result<Cow<'static, [u8]>> {
-        match self {
-            Self::Embedded(bytes) => Ok(Cow::Borrowed(bytes)),
-            Self::File(path) => std::fs::read(path).map(Cow::Owned).map_err(|error| {
-                Problem::host("a program of the microVM's guest cannot be read")
-                    .at(path.display())
-                    .caused_by(error)
-            }),
-        }
-    }
-}
 
 /// The programs that are built in.
 ///
 /// # Errors
 /// None; a development build has some.
 #[cfg(feature = "embedded-guest")]
-pub(crate) fn find() -> Result<GuestPrograms> {
-    Ok(GuestPrograms {
-        agent: GuestProgram::Embedded(include_bytes!(env!("UC_GUEST"))),
-        function_runner: GuestProgram::Embedded(include_bytes!(env!("UC_FUNCTION"))),
+pub(crate) fn find() -> Result<Programs> {
+    Ok(Programs {
+        agent: Program::Bytes(include_bytes!(env!("UC_GUEST"))),
+        function: Program::Bytes(include_bytes!(env!("UC_FUNCTION"))),
     })
 }
 
@@ -70,7 +37,7 @@ pub(crate) fn find() -> Result<GuestPrograms> {
 /// # Errors
 /// Host, where they are missing.
 #[cfg(not(feature = "embedded-guest"))]
-pub(crate) fn find() -> Result<GuestPrograms> {
+pub(crate) fn find() -> Result<Programs> {
     let own = std::env::current_exe().map_err(|error| {
         Problem::host("this program does not know where it is").caused_by(error)
     })?;
@@ -90,14 +57,14 @@ fn directories(named: Option<PathBuf>, own: &std::path::Path) -> Vec<PathBuf> {
 
 /// Both come from one directory, since they are built together and speak one protocol.
 #[cfg(not(feature = "embedded-guest"))]
-fn find_in(directories: &[PathBuf]) -> Result<GuestPrograms> {
+fn find_in(directories: &[PathBuf]) -> Result<Programs> {
     directories
         .iter()
         .map(|directory| (directory.join(AGENT), directory.join(FUNCTION_RUNNER)))
         .find(|(agent, function_runner)| agent.is_file() && function_runner.is_file())
-        .map(|(agent, function_runner)| GuestPrograms {
-            agent: GuestProgram::File(agent),
-            function_runner: GuestProgram::File(function_runner),
+        .map(|(agent, function_runner)| Programs {
+            agent: Program::File(agent),
+            function: Program::File(function_runner),
         })
         .ok_or_else(|| {
             let places: Vec<String> = directories
@@ -114,6 +81,7 @@ fn find_in(directories: &[PathBuf]) -> Result<GuestPrograms> {
 }
 
 #[cfg(all(test, not(feature = "embedded-guest")))]
+#[allow(clippy::expect_used, reason = "a test says what it expects")]
 mod tests {
     use std::path::Path;
 
@@ -143,14 +111,15 @@ mod tests {
         look().expect_err("one is missing");
         fill(&target.path().join("guest"), &[AGENT, FUNCTION_RUNNER]);
         let programs = look().expect("found");
-        assert_eq!(*programs.agent.bytes().expect("read"), *AGENT.as_bytes());
+        let guest = target.path().join("debug").join("../guest");
+        assert_eq!(programs.agent, Program::File(guest.join(AGENT)));
         assert_eq!(
-            *programs.function_runner.bytes().expect("read"),
-            *FUNCTION_RUNNER.as_bytes()
+            programs.function,
+            Program::File(guest.join(FUNCTION_RUNNER))
         );
 
         fill(&target.path().join("debug"), &[AGENT, FUNCTION_RUNNER]);
-        let beside = GuestProgram::File(target.path().join("debug").join(AGENT));
+        let beside = Program::File(target.path().join("debug").join(AGENT));
         assert_eq!(look().expect("found").agent, beside);
     }
 
@@ -173,19 +142,7 @@ mod tests {
         fill(&named, &[AGENT, FUNCTION_RUNNER]);
         assert_eq!(
             look().expect("found").agent,
-            GuestProgram::File(named.join(AGENT))
-        );
-    }
-
-    #[test]
-    fn a_file_that_went_away_is_a_problem() {
-        let program = GuestProgram::File("/nowhere/uc-guest".into());
-        assert!(
-            program
-                .bytes()
-                .expect_err("gone")
-                .to_string()
-                .contains("/nowhere")
+            Program::File(named.join(AGENT))
         );
     }
 }

@@ -5,10 +5,6 @@ mod commands;
 mod csv;
 mod drivers;
 mod figures;
-#[allow(
-    dead_code,
-    reason = "the microVM driver, which takes them, is yet to come"
-)]
 mod guest_programs;
 mod key_file;
 mod name_service;

@@ -120,6 +120,11 @@ impl Home {
         self.cache.join("wasm")
     }
 
+    /// Kernels, disks and snapshots of microVMs.
+    pub fn microvms(&self) -> PathBuf {
+        self.cache.join("microvm")
+    }
+
     /// Places in which containers get something mounted, as a layer.
     pub fn mount_points(&self) -> PathBuf {
         self.cache.join("mount-points")

@@ -1,7 +1,7 @@
 //! Probes, remembered until the host starts anew.
 //!
 //! A probe tries things, which takes longer than starting a container. What it finds changes with the kernel, the user,
-//! the control group, the programs on PATH and the device of user-mode networks, so these are the key; `uc doctor` and `uc explain` always try anew.
+//! the control group, the programs on PATH, the device of user-mode networks and the variables that choose drivers, so these are the key; `uc doctor` and `uc explain` always try anew.
 
 use std::{env, fs, sync::OnceLock};
 
@@ -66,8 +66,13 @@ fn read_key() -> String {
     let installed: Vec<i64> = env::split_paths(&path)
         .filter_map(|directory| Some(fs::metadata(directory).ok()?.mtime()))
         .collect();
+    let mut chosen: Vec<(String, String)> = env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with("UC_") && name != "UC_HOME")
+        .collect();
+    chosen.sort();
     format!(
-        "{} {} {} {} {} {tun:o} {installed:?}",
+        "{} {} {} {} {} {tun:o} {installed:?} {chosen:?}",
         env!("CARGO_PKG_VERSION"),
         read("/proc/sys/kernel/random/boot_id").trim(),
         rustix::process::geteuid().as_raw(),

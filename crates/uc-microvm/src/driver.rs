@@ -20,14 +20,11 @@ pub struct MicrovmDriver {
 
 impl MicrovmDriver {
     /// A driver of [`RuntimeKind::Microvm`].
-    ///
-    /// # Errors
-    /// Storage, where its cache cannot be made.
-    pub fn new(settings: Settings) -> Result<Self> {
-        Ok(Self {
-            host: Arc::new(Host::new(settings)?),
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            host: Arc::new(Host::new(settings)),
             kind: RuntimeKind::Microvm,
-        })
+        }
     }
 
     /// The same machines, with [`RuntimeKind::Fused`]: what is in a container there may be a function.

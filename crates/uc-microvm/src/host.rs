@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A program for guests.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Program {
     /// Held by this program.
     Bytes(&'static [u8]),
@@ -28,7 +28,7 @@ pub enum Program {
 }
 
 /// The programs that run in guests, statically linked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Programs {
     /// `uc-guest`, process 1.
     pub agent: Program,
@@ -62,21 +62,30 @@ pub struct Settings {
 /// A host, as far as it is known.
 pub(crate) struct Host {
     pub(crate) settings: Settings,
-    pub(crate) images: Images,
+    images: OnceLock<std::result::Result<Images, Box<Telling>>>,
     kernel: OnceLock<std::result::Result<Kernel, Box<Telling>>>,
     launcher: OnceLock<std::result::Result<Launcher, Box<Telling>>>,
     noted: Mutex<Vec<String>>,
 }
 
 impl Host {
-    pub(crate) fn new(settings: Settings) -> Result<Self> {
-        Ok(Self {
-            images: Images::in_directory(settings.cache.join("images"))?,
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
             settings,
+            images: OnceLock::new(),
             kernel: OnceLock::new(),
             launcher: OnceLock::new(),
             noted: Mutex::default(),
-        })
+        }
+    }
+
+    pub(crate) fn images(&self) -> Result<&Images> {
+        let made = self.images.get_or_init(|| {
+            Images::in_directory(self.settings.cache.join("images"))
+                .map_err(|problem| Box::new(Telling::of(&problem)))
+        });
+        made.as_ref()
+            .map_err(|telling| telling.clone().into_problem())
     }
 
     pub(crate) fn programs(&self) -> Result<&Programs> {

@@ -89,7 +89,8 @@ fn host_kernel() -> String {
 /// Boots a machine on the processor itself. A device file says little: some hosts' KVM runs guests made for it alone.
 fn try_kvm(host: &Host, program: &Path) -> Result<()> {
     let kernel = host.kernel()?.clone();
-    let (initramfs, initramfs_digest) = host.images.initramfs(&kernel, &host.programs()?.agent)?;
+    let (initramfs, initramfs_digest) =
+        host.images()?.initramfs(&kernel, &host.programs()?.agent)?;
     let shape = Shape {
         kernel,
         initramfs,

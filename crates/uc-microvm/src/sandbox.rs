@@ -151,7 +151,7 @@ impl MicrovmSandbox {
 
     fn prepare_create(&self, request: &CreateRequest) -> Result<Prepared> {
         request.mounts.iter().try_for_each(volumes::check)?;
-        let (disk, is_function) = self.disk_of(&self.host.images, &request.payload)?;
+        let (disk, is_function) = self.disk_of(self.host.images()?, &request.payload)?;
         let alone = locked(&self.containers).is_empty() && request.mounts.is_empty();
         let inside = (is_function && alone).then(|| self.inside(request));
         Ok(Prepared {
@@ -181,12 +181,12 @@ impl MicrovmSandbox {
     fn shape(&self, prepared: &Prepared) -> Result<Shape> {
         let kernel = self.host.kernel()?.clone();
         let agent = &self.host.programs()?.agent;
-        let (initramfs, initramfs_digest) = self.host.images.initramfs(&kernel, agent)?;
+        let (initramfs, initramfs_digest) = self.host.images()?.initramfs(&kernel, agent)?;
         let mut disks = vec![prepared.disk.clone()];
         let mut limits = vec![prepared.limits];
         for expected in &self.request.containers {
             if expected.container != prepared.container {
-                let (disk, _) = self.disk_of(&self.host.images, &expected.payload)?;
+                let (disk, _) = self.disk_of(self.host.images()?, &expected.payload)?;
                 if disks.iter().all(|known| known.digest != disk.digest) {
                     disks.push(disk);
                 }

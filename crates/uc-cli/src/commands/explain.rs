@@ -7,7 +7,7 @@ use serde::Serialize;
 use uc_engine::{ContainerChoice, Engine, Resolved, RunRequest, Stopper, Timings, footprints};
 use uc_model::{Result, RuntimeChoice, RuntimeKind};
 
-use super::{engine, run::runtime_parser, runtime};
+use super::{engine_with_kernel, run::runtime_parser, runtime};
 use crate::{
     cli::Format,
     printing::{self, Mark, json, marked},
@@ -31,6 +31,9 @@ pub(crate) struct ExplainArgs {
     /// What its programs ask of a kernel, as `uc trace --output` wrote it
     #[arg(long, value_name = "FILE")]
     footprint: Option<PathBuf>,
+    /// The kernel of a microVM, as for `uc run`
+    #[arg(long, value_name = "FILE")]
+    kernel: Option<PathBuf>,
 }
 
 /// One workload's explanation.
@@ -61,7 +64,7 @@ pub(crate) fn explain(args: &ExplainArgs, format: Format) -> Result<ExitCode> {
         .as_deref()
         .map(footprints::read)
         .transpose()?;
-    let engine = engine()?;
+    let engine = engine_with_kernel(args.kernel.as_deref())?;
     let bars = Bars::default();
     let mut explanations = Vec::new();
     let mut code = 0;

@@ -27,7 +27,7 @@ pub(crate) mod trace;
 pub(crate) mod verify;
 pub(crate) mod watch;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use uc_engine::{Engine, Home};
 use uc_model::{Problem, Result};
@@ -67,8 +67,13 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
 
 /// The engine with every driver of this binary.
 pub(crate) fn engine() -> Result<Engine> {
+    engine_with_kernel(None)
+}
+
+/// The same, with a kernel for microVMs.
+pub(crate) fn engine_with_kernel(kernel: Option<&Path>) -> Result<Engine> {
     let home = Home::from_environment()?;
-    let drivers = crate::drivers::drivers(&home)?;
+    let drivers = crate::drivers::drivers(&home, kernel)?;
     Ok(Engine::new(home, drivers))
 }
 

@@ -9,6 +9,7 @@ mod memory;
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
     time::Duration,
 };
@@ -21,7 +22,7 @@ use uc_model::{
 };
 
 use super::{
-    engine,
+    engine_with_kernel,
     run::{Checked, check_again},
     runtime,
 };
@@ -42,6 +43,8 @@ struct Handover {
     source: String,
     /// The digests of what its containers consist of, as they were checked.
     judged: Vec<Option<Digest>>,
+    /// The kernel of its microVMs, where one was named.
+    kernel: Option<PathBuf>,
 }
 
 /// What the monitor answers.
@@ -59,7 +62,12 @@ enum Answer {
 }
 
 /// Starts a monitor for each workload and prints their ids.
-pub(crate) fn detach(checked: Vec<Checked>, source: &str, format: Format) -> Result<ExitCode> {
+pub(crate) fn detach(
+    checked: Vec<Checked>,
+    source: &str,
+    kernel: Option<&Path>,
+    format: Format,
+) -> Result<ExitCode> {
     let mut ids = Vec::new();
     for one in checked {
         let judged = judged(&one.resolved);
@@ -76,6 +84,7 @@ pub(crate) fn detach(checked: Vec<Checked>, source: &str, format: Format) -> Res
             workload,
             source: source.to_owned(),
             judged,
+            kernel: kernel.map(Path::to_owned),
         })?);
     }
     match format {
@@ -154,10 +163,11 @@ fn own() -> Result<u8> {
         workload,
         source,
         judged,
+        kernel,
     } = serde_json::from_slice(&text)
         .map_err(|error| Problem::internal("cannot read the workload").caused_by(error))?;
     drop(text);
-    let engine = engine()?;
+    let engine = engine_with_kernel(kernel.as_deref())?;
     let checked = check_again(&engine, workload, &judged)?;
     let stopper = Stopper::default();
     let request = RunRequest {

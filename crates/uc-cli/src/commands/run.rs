@@ -16,7 +16,7 @@ use uc_image::{NoProgress, Progress};
 use uc_model::{Digest, Problem, Result, RuntimeChoice, RuntimeKind};
 use uc_select::{Footprint, Prediction, coverage};
 
-use super::{attest::now_s, engine, monitor, runtime, verify::read_trust};
+use super::{attest::now_s, engine_with_kernel, monitor, runtime, verify::read_trust};
 use crate::{
     cli::Format,
     printing::{self, json},
@@ -64,6 +64,10 @@ pub(crate) struct RunArgs {
     /// What its programs ask of a kernel, as `uc trace --output` wrote it
     #[arg(long, value_name = "FILE")]
     footprint: Option<PathBuf>,
+    /// The kernel of a microVM: a vmlinux, a bzImage, or a libkrunfw; without it UC_KERNEL, the host's own in /boot, or an
+    /// installed libkrunfw
+    #[arg(long, value_name = "FILE")]
+    kernel: Option<PathBuf>,
     /// Name the workload (with --detach: unique among those that run)
     #[arg(long)]
     name: Option<String>,
@@ -99,7 +103,7 @@ pub(crate) fn run(args: &RunArgs, format: Format) -> Result<ExitCode> {
         .map(footprints::read)
         .transpose()?;
     let source = target.source.clone();
-    let engine = engine()?;
+    let engine = engine_with_kernel(args.kernel.as_deref())?;
     let trust = read_trust(&args.trust, args.policy.as_deref())?;
     let bars = Bars::default();
     let mut checked = Vec::new();
@@ -119,7 +123,7 @@ pub(crate) fn run(args: &RunArgs, format: Format) -> Result<ExitCode> {
         )?);
     }
     if args.detach {
-        return monitor::detach(checked, &source, format);
+        return monitor::detach(checked, &source, args.kernel.as_deref(), format);
     }
     run_here(engine, checked, &source, args, format)
 }

@@ -71,7 +71,7 @@ fn kernel() -> Result<Option<PathBuf>, String> {
 
 /// A driver with this host's monitor and kernel.
 pub(crate) fn driver() -> Result<MicrovmDriver, String> {
-    MicrovmDriver::new(settings()?).map_err(|problem| problem.to_string())
+    settings().map(MicrovmDriver::new)
 }
 
 /// A layer with busybox.
