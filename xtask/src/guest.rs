@@ -10,6 +10,10 @@ const PROGRAMS: &[&str] = &["uc-guest", "uc-function"];
 /// The profile of the workspace's `Cargo.toml`, and so the folder that they are built into.
 const PROFILE: &str = "guest";
 
+/// Has the crate `getrandom` call the kernel. Otherwise it asks the dynamic linker for the C library's function, finds none in
+/// a static program, and opens `/dev/urandom`, which a function's container need not have.
+const RANDOM_FROM_KERNEL: &str = "--cfg getrandom_backend=\"linux_raw\"";
+
 /// The kind of a program header that names a dynamic linker.
 const PT_INTERP: u32 = 3;
 
@@ -43,9 +47,11 @@ pub fn run() -> Result<()> {
 /// Builds one by itself: together they would have each other's features, and the function runner a compiler.
 fn build(program: &str) -> Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let flags = env::var("RUSTFLAGS").unwrap_or_default();
     let status = Command::new(cargo)
         .args(["rustc", "--profile", PROFILE, "--package", program, "--bin"])
         .args([program, "--", "-C", "target-feature=+crt-static"])
+        .env("RUSTFLAGS", format!("{flags} {RANDOM_FROM_KERNEL}"))
         .status()
         .map_err(|error| Problem::host("cargo cannot be started").caused_by(error))?;
     if status.success() {

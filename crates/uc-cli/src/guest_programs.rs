@@ -87,6 +87,10 @@ mod tests {
 
     use super::*;
 
+    #[expect(
+        clippy::expect_used,
+        reason = "a failed expectation is how a test speaks"
+    )]
     fn fill(directory: &Path, names: &[&str]) {
         std::fs::create_dir_all(directory).expect("made");
         for name in names {

@@ -28,6 +28,7 @@ pub(crate) fn own_program() {
 }
 
 /// Takes one loaded program; the whole is static, so it is this one.
+// SAFETY: to be called with a valid entry, as `dl_iterate_phdr` does.
 unsafe extern "C" fn segments(
     info: *mut libc::dl_phdr_info,
     _size: libc::size_t,

@@ -397,6 +397,42 @@ fn a_runner_for_snapshots_has_its_pages_before_it_is_ready() {
 }
 
 #[test]
+fn it_needs_no_file_but_itself_and_its_program() {
+    let (true, Some(folder)) = (
+        rustix::process::geteuid().is_root(),
+        std::env::var_os("UC_GUEST_PROGRAMS"),
+    ) else {
+        println!(
+            "skipped: only root has chroot, and UC_GUEST_PROGRAMS must name the static runner"
+        );
+        return;
+    };
+    let component = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/hello/hello.wat");
+    let component = std::fs::read(component).expect("the example");
+    for program in [fixture("args.wat"), component] {
+        let mut bench = Bench::all().remove(0);
+        bench.compile(&program);
+        let root = bench.directory.path().to_owned();
+        std::fs::copy(
+            Path::new(&folder).join("uc-function"),
+            root.join("uc-function"),
+        )
+        .expect("copied");
+        bench.runner = "/usr/sbin/chroot".into();
+        let arguments = [
+            root.as_os_str(),
+            "/uc-function".as_ref(),
+            "/program".as_ref(),
+        ];
+        let mut runner = bench.start_with(&arguments);
+        assert_eq!(runner.report(), Some(Report::Ready));
+        let outcome = runner.call(&call(&["word"]), b"");
+        assert_eq!(outcome.exit, Exit::with_code(0));
+        assert!(!outcome.stdout.is_empty());
+    }
+}
+
+#[test]
 fn no_two_calls_and_no_two_runners_draw_the_same_numbers() {
     let drawing = br#"(module
         (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))

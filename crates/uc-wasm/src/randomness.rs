@@ -2,6 +2,9 @@
 //!
 //! A generator of our own would be state in memory, and clones of one snapshot of a microVM would share it. The kernel is told
 //! when it wakes up in a clone.
+//!
+//! A kernel that has just started and was given no entropy holds up whoever asks first: a second in a guest under TCG. So an
+//! agent feeds it before it calls a function.
 
 use std::convert::Infallible;
 
