@@ -219,10 +219,21 @@ impl Agent {
     }
 
     async fn remove(&self, container: String) -> Result<Answer> {
+        let sandbox = self.existing().await?;
+        let program = self.state().programs.get(&container).cloned();
+        if program.is_some_and(|program| program.is_function()) {
+            // A runner waits for further calls that will not come.
+            let stop = StopRequest {
+                container: container.clone(),
+                grace: Duration::ZERO,
+                signal: libc::SIGKILL,
+            };
+            sandbox.stop(stop).await?;
+        }
         let request = RemoveRequest {
             container: container.clone(),
         };
-        self.existing().await?.remove(request).await?;
+        sandbox.remove(request).await?;
         self.state().programs.remove(&container);
         Ok(Answer::Done)
     }

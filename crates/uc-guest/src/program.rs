@@ -55,6 +55,11 @@ impl Program {
         }
     }
 
+    /// Whether it is a function.
+    pub(crate) fn is_function(&self) -> bool {
+        matches!(self.kind, Kind::Function(_))
+    }
+
     /// Starts it; a function is called with `process`.
     pub(crate) async fn start(
         &self,

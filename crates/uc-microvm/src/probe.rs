@@ -129,7 +129,7 @@ fn try_kvm(host: &Host, program: &Path) -> Result<()> {
 
 /// Tries everything that a microVM needs.
 pub(crate) fn probe(host: &Host, kind: RuntimeKind) -> Probe {
-    let facilities = vec![monitor(host), kernel(host), agent(host)];
+    let mut facilities = vec![monitor(host), kernel(host), agent(host)];
     let availability = facilities.iter().find(|facility| !facility.found).map_or(
         Availability::Ready,
         |facility| Availability::Missing {
@@ -138,6 +138,10 @@ pub(crate) fn probe(host: &Host, kind: RuntimeKind) -> Probe {
         },
     );
     let accelerator = host.accelerator();
+    if kind == RuntimeKind::Fused {
+        // They are those of microVMs, which are listed already.
+        facilities.clear();
+    }
     Probe {
         kind,
         availability,
