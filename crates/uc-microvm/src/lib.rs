@@ -11,6 +11,7 @@
     reason = "clone3, execve and close_range have no safe wrappers"
 )]
 
+mod choice;
 mod console;
 mod driver;
 #[allow(dead_code, reason = "some of its parts are for Firecracker")]
@@ -26,6 +27,7 @@ mod jail;
 pub mod kernel;
 mod launch;
 mod machine;
+mod monitor;
 mod probe;
 mod qemu;
 mod reactor;

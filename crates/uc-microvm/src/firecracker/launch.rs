@@ -14,7 +14,8 @@ use std::{
 use uc_linux::{IdMapping, cgroup::Entrances};
 use uc_model::{Problem, Result};
 
-use super::{configuration::Configuration, jailer::Jailer, kernel_format};
+use super::{configuration::Configuration, jailer::Jailer};
+use crate::kernel;
 
 /// The socket of the API, as Firecracker names it.
 pub const API_SOCKET: &str = "/run/api.sock";
@@ -204,7 +205,7 @@ fn check_boot(configuration: &Configuration, files: &[GivenFile]) -> Result<()> 
     files
         .iter()
         .find(|file| file.path() == *path)
-        .map_or(Ok(()), |file| kernel_format::check(&file.source))
+        .map_or(Ok(()), |file| kernel::check_head(&file.source))
 }
 
 fn check_source(file: &GivenFile) -> Result<()> {
@@ -222,7 +223,8 @@ fn check_source(file: &GivenFile) -> Result<()> {
     Err(Problem::invalid("a microVM can be given files and block devices alone").at(place()))
 }
 
-fn check_program(program: &Path) -> Result<()> {
+/// Checks that a file can be executed.
+pub(crate) fn check_program(program: &Path) -> Result<()> {
     let executable = fs::metadata(program)
         .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0);
     if executable {

@@ -11,7 +11,6 @@ use uc_linux::c_strings::{PointerArray, c_string, path_c_string};
 use uc_model::{Problem, Result};
 
 use super::{
-    elf,
     jail::{self, Device, Failure, Mount, Step, Streams},
     jailer::{self, Jailer},
     launch::{
@@ -19,6 +18,7 @@ use super::{
         make_directory,
     },
 };
+use crate::kernel::is_dynamic;
 
 /// What a child is told, and the names behind the indices of its failure.
 pub(crate) struct Prepared {
@@ -104,7 +104,7 @@ fn in_namespaces(
         Mount::writable_directory(path_c_string(&run)?, c"run".to_owned()),
         Mount::programs(path_c_string(&program)?, c"firecracker".to_owned(), false),
     ];
-    if elf::is_dynamic(&program) {
+    if is_dynamic(&program) {
         mounts.extend(libraries(&mut directories)?);
     }
     for file in given(launch, configured) {
@@ -204,7 +204,7 @@ fn by_jailer(
     if launch.kvm != Path::new("/dev/kvm") {
         return Err(Problem::invalid("the jailer gives /dev/kvm alone").found(launch.kvm.display()));
     }
-    if elf::is_dynamic(&launch.program) {
+    if is_dynamic(&launch.program) {
         return Err(Problem::host(
             "the jailer cannot run a Firecracker that needs shared libraries",
         )

@@ -12,6 +12,7 @@ use std::{
 };
 
 use tokio::io::AsyncReadExt as _;
+use uc_guest_protocol::Descriptor;
 use uc_linux::{
     Extent, IdMapping, MapWriter,
     exit::{Ending, watchable},
@@ -25,7 +26,6 @@ use uc_sandbox::Exit;
 use super::{
     api::Api,
     client::Client,
-    console::Console,
     fault,
     jail::{self, Failure, Streams},
     jailer,
@@ -33,6 +33,7 @@ use super::{
     preparation::{Names, Plan, Prepared},
     socket_path,
 };
+use crate::console::Console;
 
 /// How long Firecracker may take until its API answers.
 const START: Duration = Duration::from_secs(20);
@@ -98,7 +99,7 @@ impl Process {
         let process = Self {
             pid: started.pid,
             ending: Ending::new(watchable(started.pid)?)?,
-            console: Console::read(read)?,
+            console: Console::of(Descriptor::new(read)),
             api: Api::new(Client::new(dup(&run)?, file_name(API_SOCKET))),
             user,
             run,
@@ -200,10 +201,18 @@ impl Process {
         &self.run_path
     }
 
-    /// The last lines that it and the guest's serial console wrote, oldest first; at most
-    /// [`super::console::MAX_LINES`] and an unfinished one.
+    /// The last lines that it and the guest's serial console wrote, oldest first.
     pub fn console(&self) -> Vec<String> {
-        self.console.lines()
+        self.console.last_lines()
+    }
+
+    /// What it and the guest's serial console write.
+    pub(crate) fn said(&self) -> &Console {
+        &self.console
+    }
+
+    pub(crate) fn ending(&self) -> &Ending {
+        &self.ending
     }
 
     /// Waits for its end.
@@ -250,7 +259,8 @@ impl Process {
         }
     }
 
-    async fn died(&self, exit: &Exit) -> Problem {
+    /// Why it ended.
+    pub(crate) async fn died(&self, exit: &Exit) -> Problem {
         // The reader of the console may be a moment behind.
         tokio::time::sleep(Duration::from_millis(5)).await;
         fault::of_end(&self.console(), exit.code)
