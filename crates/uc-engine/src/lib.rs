@@ -9,6 +9,7 @@ mod environment;
 pub mod footprints;
 pub mod home;
 mod lifecycle;
+mod models;
 mod network;
 pub mod output;
 pub mod owner;

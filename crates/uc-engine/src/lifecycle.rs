@@ -18,7 +18,7 @@ use uc_model::{
     workload::{Container, Network, RestartPolicy, Workload},
 };
 use uc_sandbox::{
-    DestroyRequest, Exit, ExpectedContainer, HttpGrant, Limit, Limits, Mount, Payload,
+    DestroyRequest, Exit, ExpectedContainer, HttpGrant, Limit, Limits, Mount, Part, Payload,
     PrepareRequest, Sandbox,
 };
 use uc_select::Footprint;
@@ -105,6 +105,8 @@ pub(crate) struct Pod {
     pub(crate) can_limit_pids: bool,
     pub(crate) time_output: bool,
     pub(crate) first_output: Arc<OnceLock<Instant>>,
+    /// When the first container ended.
+    pub(crate) first_end: OnceLock<Instant>,
     pub(crate) stopper: Stopper,
     pub(crate) tracing: Option<Arc<Tracing>>,
     announced: AtomicBool,
@@ -242,6 +244,7 @@ impl Engine {
             can_limit_pids,
             time_output: request.time_output,
             first_output: Arc::new(OnceLock::new()),
+            first_end: OnceLock::new(),
             stopper: request.stopper,
             tracing: request.trace.then(Arc::default),
             announced: AtomicBool::new(false),
@@ -516,6 +519,8 @@ impl Pod {
             created.push((index, self.create(index, 0).await?));
         }
         timings.end(Stage::Create);
+        let parts = created.first().map(|(_, created)| created.parts.clone());
+        let started = Instant::now();
         for (index, container) in &created {
             self.start(*index, container).await?;
         }
@@ -526,6 +531,17 @@ impl Pod {
             tell(&self.owned.record().id);
         }
         let exits = self.supervise_all(created, policy).await?;
+        if let (Some(parts), Some(end)) = (
+            parts.filter(|parts| !parts.is_empty()),
+            self.first_end.get(),
+        ) {
+            timings.add_parts(parts);
+            timings.add_parts([Part {
+                name: "function",
+                how: "from its call to its end".to_owned(),
+                duration: end.saturating_duration_since(started),
+            }]);
+        }
         if let Some(first) = self.first_output.get() {
             timings.end_at(Stage::FirstOutput, *first);
         }
