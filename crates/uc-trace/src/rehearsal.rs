@@ -78,7 +78,12 @@ pub fn rehearse(mut command: Command, conditions: &Conditions) -> Result<Rehears
         .flat_map(|refusals| refusals.programs().to_vec())
         .collect();
     let dropped = conditions.capabilities.as_ref().map(|kept| dropped(kept));
+    // A filter of anyone but root takes the privileges of set-user-id programs away; so every run is without them.
+    let is_root = rustix::process::geteuid().is_root();
     let prepare = move || {
+        if !is_root {
+            uc_linux::sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1)?;
+        }
         for capability in dropped.iter().flatten() {
             // One that this kernel does not know need not be dropped.
             let _ = uc_linux::sys::prctl(libc::PR_CAPBSET_DROP, (*capability).into());
