@@ -108,7 +108,6 @@ fn what_is_not_known_is_doubtful() {
     for calls in [
         "ioctl(0xc0de)",
         "setsockopt(IPPROTO_TCP:TCP_ULP)",
-        "mmap(MAP_SYNC)",
         "io_uring_setup io_uring_enter",
         "unshare(CLONE_NEWCGROUP)",
         "syscall_999",
