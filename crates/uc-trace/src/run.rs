@@ -209,6 +209,8 @@ struct Run {
     options: Options,
     launcher: Option<u32>,
     stage: Stage,
+    /// Whether the launcher's child has asked for its program.
+    has_asked: bool,
     asked: Asked,
     began: Instant,
     gaps: Vec<String>,
@@ -223,6 +225,7 @@ impl Run {
             options,
             launcher: None,
             stage: Stage::Launching,
+            has_asked: false,
             asked: Asked::Not,
             began: Instant::now(),
             gaps: Vec::new(),
@@ -277,13 +280,23 @@ impl Run {
                     self.begin(listener, &first);
                 }
             }
-        } else if self.stage != Stage::Launching || !has_executed(call.thread) {
-            listener.let_go(call);
-        } else if self.launcher.is_some() {
-            self.stage = Stage::Waiting(*call);
-        } else {
-            self.begin(listener, call);
+            return;
         }
+        match has_executed(call.thread) {
+            _ if self.stage != Stage::Launching => {}
+            Some(true) if self.launcher.is_some() => {
+                self.stage = Stage::Waiting(*call);
+                return;
+            }
+            Some(true) => return self.begin(listener, call),
+            // Where /proc does not tell, what comes after the request for the program is the program's.
+            None if self.has_asked => return self.begin(listener, call),
+            Some(false) | None => {
+                self.tree.start(call.thread);
+                self.has_asked |= i64::from(call.number) == libc::SYS_execve;
+            }
+        }
+        listener.let_go(call);
     }
 
     /// The program's first call. It was executed before, which the launch has let go without recording it.

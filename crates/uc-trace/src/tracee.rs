@@ -84,17 +84,14 @@ impl Memory for Tracee {
     }
 }
 
-/// Whether a process has executed a program since it was made. Allocates nothing.
-pub(crate) fn has_executed(process: u32) -> bool {
+/// Whether a process has executed a program since it was made; `None` where /proc does not tell. Allocates nothing.
+pub(crate) fn has_executed(process: u32) -> Option<bool> {
     let (mut path, mut stat) = ([0; 32], [0; 1024]);
-    let Some(path) = proc_path(process, "stat", &mut path) else {
-        return false;
-    };
-    let read = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .and_then(|file| rustix::io::read(&file, &mut stat));
-    read.ok()
-        .and_then(|length| process_flags(stat.get(..length)?))
-        .is_some_and(|flags| flags & FORKED_NOT_EXECUTED == 0)
+    let path = proc_path(process, "stat", &mut path)?;
+    let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let length = rustix::io::read(&file, &mut stat).ok()?;
+    let flags = process_flags(stat.get(..length)?)?;
+    Some(flags & FORKED_NOT_EXECUTED == 0)
 }
 
 /// The kernel's `PF_FORKNOEXEC`.
@@ -128,7 +125,7 @@ mod tests {
         for other in [&b""[..], b"7 (a", b"7 (a) R 1 2", b"7 (a) R 1 7 7 0 -1 x 9"] {
             assert_eq!(process_flags(other), None);
         }
-        assert!(has_executed(std::process::id()));
-        assert!(!has_executed(u32::MAX));
+        assert_eq!(has_executed(std::process::id()), Some(true));
+        assert_eq!(has_executed(u32::MAX), None);
     }
 }
