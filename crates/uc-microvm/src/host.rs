@@ -13,6 +13,7 @@ use crate::{
     kernel::{self, Kernel, Places},
     launch::Launcher,
     machine::Accelerator,
+    pool::Pool,
     probe,
     qemu::{self, Qemu},
     snapshot::Snapshots,
@@ -49,6 +50,8 @@ pub struct Settings {
     pub accelerator: Option<Accelerator>,
     /// Whether machines start from snapshots.
     pub snapshots: bool,
+    /// How many machines are kept ready of each kind that is used; for owners that start many.
+    pub pool: usize,
     /// The programs for guests, or why there are none.
     pub programs: Result<Programs, Box<Telling>>,
     /// A directory for kernels, disks and snapshots, private to the caller.
@@ -65,6 +68,7 @@ pub(crate) struct Host {
     images: OnceLock<std::result::Result<Images, Box<Telling>>>,
     kernel: OnceLock<std::result::Result<Kernel, Box<Telling>>>,
     launcher: OnceLock<std::result::Result<Launcher, Box<Telling>>>,
+    pub(crate) pool: OnceLock<Pool>,
     noted: Mutex<Vec<String>>,
 }
 
@@ -75,6 +79,7 @@ impl Host {
             images: OnceLock::new(),
             kernel: OnceLock::new(),
             launcher: OnceLock::new(),
+            pool: OnceLock::new(),
             noted: Mutex::default(),
         }
     }

@@ -52,6 +52,8 @@ pub(crate) struct Started {
     pub(crate) duration: Duration,
     /// Whether from a snapshot.
     pub(crate) restored: bool,
+    /// Whether it had been restored before it was wanted.
+    pub(crate) from_pool: bool,
     /// The function that is in it.
     pub(crate) function: Option<ReadyFunction>,
 }
@@ -106,6 +108,21 @@ impl Launcher {
         self.boot(shape, hostname).await
     }
 
+    /// A machine from the snapshot of a key.
+    pub(crate) async fn restored(
+        &self,
+        shape: &Shape,
+        hostname: &str,
+        key: &Digest,
+    ) -> Result<Running> {
+        let snapshot = self
+            .snapshots
+            .as_ref()
+            .and_then(|snapshots| snapshots.find(key));
+        let snapshot = snapshot.ok_or_else(|| Problem::not_found("there is no such snapshot"))?;
+        self.restore(shape, hostname, snapshot).await
+    }
+
     /// Boots a machine and greets its agent.
     pub(crate) async fn boot(&self, shape: Shape, hostname: &str) -> Result<Running> {
         let begin = Instant::now();
@@ -140,10 +157,11 @@ impl Launcher {
         };
         machine.load(&snapshot.state).await?;
         let mut running = Running::new(shape.clone(), machine, lines, reactor);
-        running.guest.ask(Call::Renew(renewal(hostname)?)).await?;
+        running.renew(hostname).await?;
         running.started = Started {
             duration: begin.elapsed(),
             restored: true,
+            from_pool: false,
             function: snapshot.note.function,
         };
         Ok(running)
@@ -175,10 +193,17 @@ impl Running {
             started: Started {
                 duration: Duration::ZERO,
                 restored: false,
+                from_pool: false,
                 function: None,
             },
             reactor,
         }
+    }
+
+    /// Gives the machine clock, randomness and a name of its own.
+    pub(crate) async fn renew(&self, hostname: &str) -> Result<()> {
+        let renewal = Call::Renew(renewal(hostname)?);
+        self.guest.ask(renewal).await.map(drop)
     }
 
     async fn greet(&self, hostname: &str) -> Result<()> {

@@ -26,6 +26,7 @@ mod jail;
 pub mod kernel;
 mod launch;
 mod machine;
+mod pool;
 mod probe;
 mod qemu;
 mod reactor;

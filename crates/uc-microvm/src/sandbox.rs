@@ -232,7 +232,10 @@ impl MicrovmSandbox {
             .as_ref()
             .map(|inside| launcher.key(&shape, inside));
         let keys: Vec<Digest> = with_function.iter().chain([&plain]).cloned().collect();
-        let running = launcher.start(shape, &self.request.hostname, &keys).await?;
+        let running = match self.ready_machine(&shape, keys.first()).await {
+            Some(running) => running,
+            None => launcher.start(shape, &self.request.hostname, &keys).await?,
+        };
         if !running.started.restored
             && let Err(problem) = launcher.keep(&running, &plain, None).await
         {
@@ -243,6 +246,18 @@ impl MicrovmSandbox {
         *slot = Some(Arc::clone(&running));
         self.watch(&running);
         Ok((running, function))
+    }
+
+    /// A machine that was made ready for this, where there is a pool.
+    async fn ready_machine(&self, shape: &Shape, key: Option<&Digest>) -> Option<Running> {
+        let begin = Instant::now();
+        let pool = self.host.pool.get()?;
+        let mut running = pool.take(key?, shape, &self.request.hostname)?;
+        // Its name may be for another workload; all else has been renewed when it was made ready.
+        running.renew(&self.request.hostname).await.ok()?;
+        running.started.duration = begin.elapsed();
+        running.started.from_pool = true;
+        Some(running)
     }
 
     /// Ends a machine that has stopped to answer: whoever waits for it learns of it.
@@ -310,9 +325,10 @@ impl MicrovmSandbox {
     /// How long machine and container took.
     fn parts(&self, running: &Running, container: Duration, how: &str) -> Vec<Part> {
         let accelerator = self.host.accelerator().name();
-        let source = match running.started.restored {
-            true => "restored",
-            false => "booted",
+        let source = match &running.started {
+            started if started.from_pool => "from the pool",
+            started if started.restored => "restored",
+            _ => "booted",
         };
         vec![
             Part {
