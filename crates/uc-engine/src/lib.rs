@@ -6,6 +6,7 @@
 
 pub mod decide;
 mod environment;
+mod expected;
 pub mod footprints;
 pub mod home;
 mod lifecycle;

@@ -18,21 +18,21 @@ use uc_model::{
     workload::{Container, Network, RestartPolicy, Workload},
 };
 use uc_sandbox::{
-    DestroyRequest, Exit, ExpectedContainer, HttpGrant, Limit, Limits, Mount, Part, Payload,
-    PrepareRequest, Sandbox,
+    DestroyRequest, Exit, ExpectedContainer, HttpGrant, Limit, Mount, Part, PrepareRequest, Sandbox,
 };
 use uc_select::Footprint;
 
 use crate::{
     Engine,
     decide::{all_containers, check_together},
+    expected::expected,
     home::make_private,
     network,
     output::Output,
     owner,
     record::{ContainerRecord, Owned, Phase, Record, new_id},
     removal::{VOLUMES, sandbox_directory},
-    resolve::{Content, Resolved, ResolvedContainer},
+    resolve::{Resolved, ResolvedContainer},
     stopper::{StopLevel, Stopper},
     timing::{Stage, Timings},
     tracing::Tracing,
@@ -280,38 +280,6 @@ impl Engine {
         };
         Ok(Arc::from(driver.prepare(request).await?))
     }
-}
-
-/// The containers that a sandbox of a kind will have.
-fn expected(
-    kind: RuntimeKind,
-    workload: &Workload,
-    contents: &[ResolvedContainer],
-    runtimes: &[RuntimeKind],
-) -> Vec<ExpectedContainer> {
-    all_containers(workload)
-        .zip(contents)
-        .zip(runtimes)
-        .filter(|(_, runtime)| **runtime == kind)
-        .map(|((container, content), _)| ExpectedContainer {
-            container: container.name.clone(),
-            payload: match &content.content {
-                Content::Wasm { file, .. } => Payload::Wasm {
-                    file: file.clone(),
-                    http: HttpGrant::None,
-                    act_as: None,
-                },
-                Content::Rootfs { layers } => Payload::Rootfs {
-                    layers: layers.clone(),
-                },
-            },
-            limits: Limits {
-                memory: container.resources.memory_limit,
-                cpu: container.resources.cpu_limit,
-                ..Limits::default()
-            },
-        })
-        .collect()
 }
 
 /// How long a workload in the foreground lives before others can follow and stop it by its id. Many have ended by then,
