@@ -173,7 +173,14 @@ impl Comparison {
             return Ok((row, None));
         }
         row.coverage = Some(uc_select::coverage(&native.footprint, RuntimeKind::Gvisor));
-        row.rehearsed = Some(self.stage.rehearse(program, &native)?);
+        let rehearsed = self.stage.rehearse(program, &native)?;
+        row.rehearsed = Some(rehearsed.alike);
+        let mut settled = native.footprint;
+        settled
+            .rehearsals
+            .insert(RuntimeKind::Gvisor.into(), rehearsed);
+        let settled = uc_select::coverage(&settled, RuntimeKind::Gvisor);
+        row.settled = Some(settled.prediction);
         Ok((row, Some(native.ended.output)))
     }
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask setup`: finds the system packages that are missing, and installs them where apt lets us.
 
 mod apt;
+mod guest_kernel;
 mod packages;
 mod peers;
 mod validators;
@@ -44,6 +45,11 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     }
     if options.for_tests
         && let Some(line) = validators::provide(options.check)
+    {
+        println!("setup: {line}");
+    }
+    if options.for_tests
+        && let Some(line) = guest_kernel::provide(options.check)
     {
         println!("setup: {line}");
     }

@@ -43,6 +43,12 @@ pub(crate) const ACCELERATOR: &str = "UC_MICROVM_ACCELERATOR";
 /// `off`: microVMs never start from a snapshot.
 pub(crate) const SNAPSHOTS: &str = "UC_MICROVM_SNAPSHOTS";
 
+/// How many microVMs are kept ready of each kind, by an owner that starts many: a detached function that is restarted.
+pub(crate) const POOL: &str = "UC_MICROVM_POOL";
+
+/// Most of them: each holds its own memory.
+const MAX_POOL: usize = 64;
+
 /// The program that is a supervisor when called so: this one, even if its file has been replaced since.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
@@ -80,6 +86,10 @@ pub(crate) fn microvm(home: &Home, kernel: Option<&Path>) -> Result<Settings> {
             );
         }
     };
+    let pool = setting(POOL)
+        .map(|text| pool_size(&text))
+        .transpose()?
+        .unwrap_or_default();
     Ok(Settings {
         qemu: setting(QEMU).map(PathBuf::from),
         firecracker: setting(FIRECRACKER).map(PathBuf::from),
@@ -89,6 +99,7 @@ pub(crate) fn microvm(home: &Home, kernel: Option<&Path>) -> Result<Settings> {
             .or_else(|| setting(KERNEL).map(PathBuf::from)),
         accelerator,
         snapshots,
+        pool,
         programs: guest_programs::find().map_err(|problem| Box::new(Telling::of(&problem))),
         cache: home.microvms(),
         home: setting("HOME").map(PathBuf::from),
@@ -132,6 +143,17 @@ fn gvisor(home: &Home) -> Result<OciRuntimeDriver> {
         .parse()
         .map_err(|problem: Problem| problem.within(GVISOR_PLATFORM))?;
     Ok(driver.with_platform(platform))
+}
+
+fn pool_size(text: &str) -> Result<usize> {
+    text.parse()
+        .ok()
+        .filter(|size| *size <= MAX_POOL)
+        .ok_or_else(|| {
+            Problem::invalid(format!("{POOL} is no number of microVMs"))
+                .limit(format!("0 to {MAX_POOL}"))
+                .found(text)
+        })
 }
 
 fn setting(name: &str) -> Option<String> {

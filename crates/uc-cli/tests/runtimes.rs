@@ -19,6 +19,7 @@ use std::{
 use serde_json::json;
 use support::{Ended, Host};
 use uc_image::layout::LayoutWriter;
+use uc_linux::processes::descendants;
 
 /// A program that says what it is given and reads a file: the same source for every sandbox.
 const SOURCE: &str = r#"package main
@@ -323,26 +324,6 @@ fn nothing_outlives_a_killed_owner() {
         run(&mut host.uc(), &["rm", "--ended"]);
         host.assert_nothing_left();
     }
-}
-
-/// A process's children, and theirs.
-fn descendants(pid: u32) -> Vec<u32> {
-    let mut found = Vec::new();
-    let mut waiting = vec![pid];
-    while let Some(parent) = waiting.pop() {
-        let tasks = fs::read_dir(format!("/proc/{parent}/task"));
-        for task in tasks.into_iter().flatten().flatten() {
-            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            for child in children
-                .split_whitespace()
-                .filter_map(|text| text.parse().ok())
-            {
-                found.push(child);
-                waiting.push(child);
-            }
-        }
-    }
-    found
 }
 
 /// A runtime that is not what it says, or not there, is told before anything starts.

@@ -153,6 +153,11 @@ fn rehearsals_tell_whether_a_program_behaves_as_before() {
     ] {
         assert!(traced.stderr.contains(line), "{traced}");
     }
+    let settled = host.run(&["trace", "--settle", "--", "/bin/busybox", "true"]);
+    assert!(
+        settled.stderr.contains("note: nothing to settle"),
+        "{settled}"
+    );
     let endless = host.run(&[
         "trace",
         "--for",
@@ -163,6 +168,113 @@ fn rehearsals_tell_whether_a_program_behaves_as_before() {
         "/bin/true",
     ]);
     assert_eq!(endless.code, 2, "{endless}");
+}
+
+/// A program that copies by `copy_file_range` and does not do without, or does.
+fn copier(host: &Host, does_without: bool) -> bool {
+    host.file(
+        "copy.c",
+        &format!(
+            r#"
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <unistd.h>
+int main(void) {{
+    FILE *from = tmpfile(), *to = tmpfile();
+    fputs("text", from);
+    fflush(from);
+    rewind(from);
+    int copied = copy_file_range(fileno(from), 0, fileno(to), 0, 4, 0) == 4;
+    puts("done");
+    return !copied && !{};
+}}"#,
+            i32::from(does_without)
+        ),
+    );
+    let built = Command::new("cc")
+        .args(["-static", "-w", "-o", "copy", "copy.c"])
+        .current_dir(host.path())
+        .status();
+    let is_built = built.is_ok_and(|status| status.success());
+    if !is_built {
+        println!("skipped: cc cannot build a static program");
+    }
+    is_built
+}
+
+/// What the calls leave open is settled by running it, and what comes of it is kept and used.
+#[test]
+fn doubt_is_settled_by_a_rehearsal() {
+    let Some(host) = Host::new() else { return };
+    for (does_without, expected, words) in [
+        (true, "runs, rehearsed", "it did as before without"),
+        (false, "fails, rehearsed", "it did otherwise without"),
+    ] {
+        if !copier(&host, does_without) {
+            return;
+        }
+        let hinted = host.run(&["trace", "--", "./copy"]);
+        hinted.expect(0, "done\n");
+        for hint in ["gvisor refuses ", "copy_file_range", "--settle finds out"] {
+            assert!(hinted.stderr.contains(hint), "{hint}: {hinted}");
+        }
+        let settled = host.run(&["trace", "--settle", "--output", "kept.json", "--", "./copy"]);
+        settled.expect(0, "done\n");
+        let line = settled
+            .stderr
+            .lines()
+            .find(|line| line.starts_with("gvisor "))
+            .expect("a row");
+        assert!(line.contains(expected) && line.contains(words), "{settled}");
+        assert!(!settled.stderr.contains("--settle"), "{settled}");
+        let kept = json(&host.path().join("kept.json"));
+        assert_eq!(kept["rehearsals"]["gvisor"]["alike"], does_without);
+        let data = host.run(&["--format", "json", "trace", "--settle", "--", "./copy"]);
+        let data: Value = serde_json::from_str(&data.stdout).expect("JSON");
+        let coverage = data["coverage"].as_array().expect("a list");
+        let gvisor = coverage.iter().find(|one| one["interface"] == "gvisor");
+        let gvisor = gvisor.expect("there");
+        assert_eq!(gvisor["basis"], "rehearsal", "{gvisor}");
+        assert_eq!(
+            gvisor["prediction"],
+            if does_without { "runs" } else { "fails" }
+        );
+        let image = "oci:busybox:latest";
+        let explained = host.run(&["explain", image, "--footprint", "kept.json"]);
+        assert!(explained.stdout.contains("seen in a run"), "{explained}");
+    }
+    host.assert_nothing_left();
+}
+
+/// A second run that ends otherwise already proves nothing, and one that does not end is told; what was recorded stays.
+#[test]
+fn a_rehearsal_that_is_no_second_run_settles_nothing() {
+    let Some(host) = Host::new() else { return };
+    if !copier(&host, true) {
+        return;
+    }
+    let script = "mkdir once && ./copy";
+    let words = ["--", "/bin/busybox", "sh", "-c", script];
+    let traced = host.run(&[&["trace", "--settle", "--output", "kept.json"], &words[..]].concat());
+    traced.expect(0, "done\n");
+    assert!(
+        traced
+            .stderr
+            .contains("that says nothing of the traced run"),
+        "{traced}"
+    );
+    let kept = json(&host.path().join("kept.json"));
+    assert!(kept.get("rehearsals").is_none(), "{kept}");
+    let script = "./copy; sleep 100";
+    let words = ["--", "/bin/busybox", "sh", "-c", script];
+    let options = ["trace", "--for", "0.3", "--settle", "--output", "for.json"];
+    let endless = host.run(&[&options[..], &words].concat());
+    assert_eq!(endless.code, 65, "{endless}");
+    assert!(
+        endless.stderr.contains("does not end by itself"),
+        "{endless}"
+    );
+    assert_eq!(json(&host.path().join("for.json"))["method"], "traced");
 }
 
 /// The processes whose command line holds a word.

@@ -161,6 +161,7 @@ impl ContainerSandbox {
                 Ok(CreateResponse {
                     pid: Some(pid),
                     warnings,
+                    parts: Vec::new(),
                 })
             }
             Err(problem) => {

@@ -10,7 +10,7 @@ use uc_sandbox::{Availability, Limit, Probe};
 use uc_select::{Candidate, Decision, LimitKind, Needs, Unavailable};
 
 use crate::{
-    Engine,
+    Engine, models,
     resolve::{Content, Resolved, ResolvedContainer},
 };
 
@@ -76,15 +76,22 @@ pub fn choose(resolved: &Resolved, probes: &[Probe]) -> Vec<ContainerChoice> {
         .collect();
     all_containers(&resolved.workload)
         .zip(&resolved.containers)
-        .map(|(container, content)| ContainerChoice {
-            container: container.name.clone(),
-            image: container.image.to_string(),
-            digest: content.digest.clone(),
-            red_lines: uc_redline::judge(&facts(&resolved.workload, container, content)),
-            decision: uc_select::choose(
-                &needs(&resolved.workload, container, content),
-                &candidates,
-            ),
+        .map(|(container, content)| {
+            let needs = needs(&resolved.workload, container, content);
+            let decision = uc_select::choose(&needs, &candidates);
+            let facts = facts(
+                &resolved.workload,
+                container,
+                content,
+                decision.winner.as_ref().map(|winner| winner.kind),
+            );
+            ContainerChoice {
+                container: container.name.clone(),
+                image: container.image.to_string(),
+                digest: content.digest.clone(),
+                red_lines: uc_redline::judge(&facts),
+                decision,
+            }
         })
         .collect()
 }
@@ -94,8 +101,22 @@ pub(crate) fn all_containers(workload: &Workload) -> impl Iterator<Item = &Conta
     workload.init_containers.iter().chain(&workload.containers)
 }
 
-fn facts(workload: &Workload, container: &Container, content: &ResolvedContainer) -> Facts {
+fn facts(
+    workload: &Workload,
+    container: &Container,
+    content: &ResolvedContainer,
+    runtime: Option<RuntimeKind>,
+) -> Facts {
+    let in_microvm = matches!(runtime, Some(RuntimeKind::Microvm | RuntimeKind::Fused));
     let mut facts = Facts {
+        runtime,
+        image_bytes: content.image_bytes,
+        refuse_warnings: workload.refuse_red_line_warnings,
+        model: match &content.content {
+            // Only there does it decide anything, and finding it takes a walk through the image.
+            Content::Rootfs { layers } if in_microvm => models::largest(layers),
+            _ => None,
+        },
         subject: container.image.to_string(),
         network: workload.network,
         memory_limit_bytes: container.resources.memory_limit.map(|limit| limit.0),

@@ -6,9 +6,11 @@
 
 pub mod decide;
 mod environment;
+mod expected;
 pub mod footprints;
 pub mod home;
 mod lifecycle;
+mod models;
 mod network;
 pub mod output;
 pub mod owner;

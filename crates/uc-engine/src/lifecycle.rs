@@ -18,21 +18,21 @@ use uc_model::{
     workload::{Container, Network, RestartPolicy, Workload},
 };
 use uc_sandbox::{
-    DestroyRequest, Exit, ExpectedContainer, HttpGrant, Limit, Limits, Mount, Payload,
-    PrepareRequest, Sandbox,
+    DestroyRequest, Exit, ExpectedContainer, HttpGrant, Limit, Mount, Part, PrepareRequest, Sandbox,
 };
 use uc_select::Footprint;
 
 use crate::{
     Engine,
     decide::{all_containers, check_together},
+    expected::expected,
     home::make_private,
     network,
     output::Output,
     owner,
     record::{ContainerRecord, Owned, Phase, Record, new_id},
     removal::{VOLUMES, sandbox_directory},
-    resolve::{Content, Resolved, ResolvedContainer},
+    resolve::{Resolved, ResolvedContainer},
     stopper::{StopLevel, Stopper},
     timing::{Stage, Timings},
     tracing::Tracing,
@@ -105,6 +105,8 @@ pub(crate) struct Pod {
     pub(crate) can_limit_pids: bool,
     pub(crate) time_output: bool,
     pub(crate) first_output: Arc<OnceLock<Instant>>,
+    /// When the first container ended.
+    pub(crate) first_end: OnceLock<Instant>,
     pub(crate) stopper: Stopper,
     pub(crate) tracing: Option<Arc<Tracing>>,
     announced: AtomicBool,
@@ -242,6 +244,7 @@ impl Engine {
             can_limit_pids,
             time_output: request.time_output,
             first_output: Arc::new(OnceLock::new()),
+            first_end: OnceLock::new(),
             stopper: request.stopper,
             tracing: request.trace.then(Arc::default),
             announced: AtomicBool::new(false),
@@ -277,38 +280,6 @@ impl Engine {
         };
         Ok(Arc::from(driver.prepare(request).await?))
     }
-}
-
-/// The containers that a sandbox of a kind will have.
-fn expected(
-    kind: RuntimeKind,
-    workload: &Workload,
-    contents: &[ResolvedContainer],
-    runtimes: &[RuntimeKind],
-) -> Vec<ExpectedContainer> {
-    all_containers(workload)
-        .zip(contents)
-        .zip(runtimes)
-        .filter(|(_, runtime)| **runtime == kind)
-        .map(|((container, content), _)| ExpectedContainer {
-            container: container.name.clone(),
-            payload: match &content.content {
-                Content::Wasm { file, .. } => Payload::Wasm {
-                    file: file.clone(),
-                    http: HttpGrant::None,
-                    act_as: None,
-                },
-                Content::Rootfs { layers } => Payload::Rootfs {
-                    layers: layers.clone(),
-                },
-            },
-            limits: Limits {
-                memory: container.resources.memory_limit,
-                cpu: container.resources.cpu_limit,
-                ..Limits::default()
-            },
-        })
-        .collect()
 }
 
 /// How long a workload in the foreground lives before others can follow and stop it by its id. Many have ended by then,
@@ -516,6 +487,8 @@ impl Pod {
             created.push((index, self.create(index, 0).await?));
         }
         timings.end(Stage::Create);
+        let parts = created.first().map(|(_, created)| created.parts.clone());
+        let started = Instant::now();
         for (index, container) in &created {
             self.start(*index, container).await?;
         }
@@ -526,6 +499,17 @@ impl Pod {
             tell(&self.owned.record().id);
         }
         let exits = self.supervise_all(created, policy).await?;
+        if let (Some(parts), Some(end)) = (
+            parts.filter(|parts| !parts.is_empty()),
+            self.first_end.get(),
+        ) {
+            timings.add_parts(parts);
+            timings.add_parts([Part {
+                name: "function",
+                how: "from its call to its end".to_owned(),
+                duration: end.saturating_duration_since(started),
+            }]);
+        }
         if let Some(first) = self.first_output.get() {
             timings.end_at(Stage::FirstOutput, *first);
         }

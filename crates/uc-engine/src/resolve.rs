@@ -47,6 +47,8 @@ pub struct ResolvedContainer {
     pub digest: Option<Digest>,
     /// The digest that its name stands for: of an index that lists the manifest, or the manifest's own.
     pub named_digest: Option<Digest>,
+    /// The size of the image's layers, as they are transferred.
+    pub image_bytes: Option<u64>,
     /// What is known of its program's system calls.
     pub footprint: Option<Footprint>,
 }
@@ -165,6 +167,7 @@ impl Engine {
                     config: ImageConfig::default(),
                     digest: None,
                     named_digest: None,
+                    image_bytes: None,
                     footprint: None,
                 })
             }
@@ -225,6 +228,7 @@ impl Engine {
             config: image.config.clone(),
             digest: Some(image.manifest_digest.clone()),
             named_digest: Some(image.named_digest.clone()),
+            image_bytes: Some(image.layers.iter().map(|layer| layer.size).sum()),
             footprint: self.footprints().find(&image.manifest_digest),
         })
     }

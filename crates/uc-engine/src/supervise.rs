@@ -10,8 +10,8 @@ use tokio::task::JoinHandle;
 use uc_linux::IdMapping;
 use uc_model::{Problem, Result, workload::RestartPolicy};
 use uc_sandbox::{
-    CreateRequest, Exit, ExitReason, Limits, Mount, MountSource, Payload, RemoveRequest, Sandbox,
-    StartRequest, Stdio, StopRequest, WaitRequest,
+    CreateRequest, Exit, ExitReason, Limits, Mount, MountSource, Part, Payload, RemoveRequest,
+    Sandbox, StartRequest, Stdio, StopRequest, WaitRequest,
 };
 
 use crate::{
@@ -43,6 +43,8 @@ pub(crate) struct Created {
     name: String,
     sandbox: Arc<dyn Sandbox>,
     relays: Vec<JoinHandle<Result<()>>>,
+    /// The parts of making it.
+    pub(crate) parts: Vec<Part>,
 }
 
 /// Volumes made for this workload belong to the root of its containers, whatever kind comes to them first.
@@ -139,6 +141,7 @@ impl Pod {
             name,
             sandbox,
             relays,
+            parts: response.parts,
         })
     }
 
@@ -225,6 +228,7 @@ impl Pod {
             name,
             sandbox,
             relays,
+            ..
         } = created;
         let stop = || async {
             let signal = stop_signal::of(&resolved.config)?;
@@ -248,6 +252,7 @@ impl Pod {
                 Exit { code: exit.code.max(1), reason }
             }
         };
+        let _ = self.first_end.set(Instant::now());
         for relay in relays {
             let _ = tokio::time::timeout(DRAIN_PATIENCE, relay).await;
         }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use uc_sandbox::Part;
 
 /// A stage of a run, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -47,6 +48,7 @@ impl Stage {
 pub struct Timings {
     last: Instant,
     stages: Vec<(Stage, Duration)>,
+    parts: Vec<Part>,
 }
 
 impl Timings {
@@ -55,7 +57,18 @@ impl Timings {
         Self {
             last: Instant::now(),
             stages: Vec::new(),
+            parts: Vec::new(),
         }
+    }
+
+    /// Notes parts that lie within stages.
+    pub fn add_parts(&mut self, parts: impl IntoIterator<Item = Part>) {
+        self.parts.extend(parts);
+    }
+
+    /// The parts that were told: of a microVM, its machine, its container and its function.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
     }
 
     /// Ends a stage now.

@@ -61,6 +61,7 @@ fn workload(init: &[&str], names: &[&str]) -> Workload {
         active_deadline: None,
         termination_grace: Duration::from_secs(5),
         ignore_unenforceable_limits: false,
+        refuse_red_line_warnings: false,
     }
 }
 
@@ -83,6 +84,7 @@ fn content(name: &str) -> ResolvedContainer {
         config: uc_image::ImageConfig::default(),
         digest: None,
         named_digest: None,
+        image_bytes: None,
         footprint: None,
     }
 }

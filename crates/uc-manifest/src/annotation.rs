@@ -10,8 +10,9 @@ const PREFIX: &str = "undercurrent.dev/";
 const ISOLATION: &str = "undercurrent.dev/isolation";
 const NETWORK: &str = "undercurrent.dev/network";
 const PIDS_LIMIT: &str = "undercurrent.dev/pids-limit";
+const RED_LINES: &str = "undercurrent.dev/red-line-warnings";
 const UNENFORCEABLE: &str = "undercurrent.dev/unenforceable-limits";
-const ALL: [&str; 4] = [ISOLATION, NETWORK, PIDS_LIMIT, UNENFORCEABLE];
+const ALL: [&str; 5] = [ISOLATION, NETWORK, PIDS_LIMIT, RED_LINES, UNENFORCEABLE];
 /// The kernel's own bound on process ids (PID_MAX_LIMIT).
 const MAX_PIDS: u32 = 1 << 22;
 
@@ -22,6 +23,7 @@ pub(crate) struct Wishes {
     pub(crate) network: Option<Network>,
     pub(crate) pids_limit: Option<u32>,
     pub(crate) ignore_unenforceable: bool,
+    pub(crate) refuse_red_line_warnings: bool,
 }
 
 /// Reads the annotations of a Pod's metadata.
@@ -36,6 +38,7 @@ pub(crate) fn read(metadata: &View<'_>, annotations: &BTreeMap<String, String>) 
             ISOLATION => wishes.isolation = value.parse().map_err(blame)?,
             NETWORK => wishes.network = Some(network(value).map_err(blame)?),
             PIDS_LIMIT => wishes.pids_limit = Some(pids(value).map_err(blame)?),
+            RED_LINES => wishes.refuse_red_line_warnings = refuse(value).map_err(blame)?,
             UNENFORCEABLE => wishes.ignore_unenforceable = ignore(value).map_err(blame)?,
             _ => {
                 let problem = Problem::invalid("unknown annotation").limit(ALL.join(", "));
@@ -81,6 +84,16 @@ fn pids(text: &str) -> Result<u32> {
                 .limit(format!("1 to {MAX_PIDS}"))
                 .found(shortened(text))
         })
+}
+
+fn refuse(text: &str) -> Result<bool> {
+    match text {
+        "refuse" => Ok(true),
+        "warn" => Ok(false),
+        _ => Err(Problem::invalid("unknown value")
+            .limit("warn or refuse")
+            .found(shortened(text))),
+    }
 }
 
 fn ignore(text: &str) -> Result<bool> {

@@ -59,5 +59,6 @@ pub fn workload_for_image(
         active_deadline: None,
         termination_grace: Duration::from_secs(30),
         ignore_unenforceable_limits: false,
+        refuse_red_line_warnings: false,
     })
 }

@@ -64,6 +64,7 @@ pub(crate) fn read(pod: &View<'_>, classes: &RuntimeClasses, data: &DataSets) ->
         termination_grace: seconds(&spec, "terminationGracePeriodSeconds", 0)?
             .unwrap_or(Duration::from_secs(u64::from(DEFAULT_GRACE_S))),
         ignore_unenforceable_limits: wishes.ignore_unenforceable,
+        refuse_red_line_warnings: wishes.refuse_red_line_warnings,
         name,
         namespace,
         labels,

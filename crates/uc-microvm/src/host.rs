@@ -14,6 +14,7 @@ use crate::{
     kernel::{self, Kernel, Places},
     launch::Launcher,
     machine::Accelerator,
+    pool::Pool,
     snapshot::Snapshots,
 };
 
@@ -52,6 +53,8 @@ pub struct Settings {
     pub accelerator: Option<Accelerator>,
     /// Whether machines start from snapshots.
     pub snapshots: bool,
+    /// How many machines are kept ready of each kind that is used; for owners that start many.
+    pub pool: usize,
     /// The programs for guests, or why there are none.
     pub programs: Result<Programs, Box<Telling>>,
     /// A directory for kernels, disks and snapshots, private to the caller.
@@ -68,6 +71,7 @@ pub(crate) struct Host {
     images: OnceLock<std::result::Result<Images, Box<Telling>>>,
     kernel: OnceLock<std::result::Result<Kernel, Box<Telling>>>,
     launcher: OnceLock<std::result::Result<Launcher, Box<Telling>>>,
+    pub(crate) pool: OnceLock<Pool>,
     noted: Mutex<Vec<String>>,
 }
 
@@ -78,6 +82,7 @@ impl Host {
             images: OnceLock::new(),
             kernel: OnceLock::new(),
             launcher: OnceLock::new(),
+            pool: OnceLock::new(),
             noted: Mutex::default(),
         }
     }

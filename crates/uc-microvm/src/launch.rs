@@ -56,6 +56,8 @@ pub(crate) struct Started {
     pub(crate) duration: Duration,
     /// Whether from a snapshot.
     pub(crate) restored: bool,
+    /// Whether it had been restored before it was wanted.
+    pub(crate) from_pool: bool,
     /// The function that is in it.
     pub(crate) function: Option<ReadyFunction>,
 }
@@ -113,6 +115,21 @@ impl Launcher {
         }
     }
 
+    /// A machine from the snapshot of a key.
+    pub(crate) async fn restored(
+        &self,
+        shape: &Shape,
+        hostname: &str,
+        key: &Digest,
+    ) -> Result<Running> {
+        let snapshot = self
+            .snapshots
+            .as_ref()
+            .and_then(|snapshots| snapshots.find(key));
+        let snapshot = snapshot.ok_or_else(|| Problem::not_found("there is no such snapshot"))?;
+        self.restore(shape, hostname, snapshot).await
+    }
+
     /// Boots a machine and greets its agent.
     pub(crate) async fn boot(&self, shape: Shape, hostname: &str) -> Result<Running> {
         let patience = match self.monitor.accelerator() {
@@ -165,11 +182,12 @@ impl Launcher {
         let reactor = Reactor::new()?;
         let mut machine = reactor.run(self.monitor.restore(shape, &snapshot)).await?;
         let guest = reach_within(RESTORE_PATIENCE, &mut machine, &reactor).await?;
-        guest.ask(Call::Renew(renewal(hostname)?)).await?;
         let mut running = Running::new(guest, machine, shape.clone(), reactor);
+        running.renew(hostname).await?;
         running.started = Started {
             duration: begin.elapsed(),
             restored: true,
+            from_pool: false,
             function: snapshot.note.function,
         };
         Ok(running)
@@ -268,10 +286,17 @@ impl Running {
             started: Started {
                 duration: Duration::ZERO,
                 restored: false,
+                from_pool: false,
                 function: None,
             },
             reactor,
         }
+    }
+
+    /// Gives the machine clock, randomness and a name of its own.
+    pub(crate) async fn renew(&self, hostname: &str) -> Result<()> {
+        let renewal = Call::Renew(renewal(hostname)?);
+        self.guest.ask(renewal).await.map(drop)
     }
 
     /// A problem with the machine, with what it and its monitor said last.

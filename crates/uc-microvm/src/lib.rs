@@ -28,6 +28,7 @@ pub mod kernel;
 mod launch;
 mod machine;
 mod monitor;
+mod pool;
 mod probe;
 mod qemu;
 mod reactor;

@@ -87,6 +87,17 @@ impl Monitor {
         })
     }
 
+    /// Boots the same without any of ours around it, for benchmarks: the time to the first byte of its agent.
+    pub(crate) async fn bare_boot(&self, shape: &Shape) -> Result<Duration> {
+        match self {
+            Self::Qemu(qemu) => qemu.bare_boot(shape).await,
+            Self::Firecracker(_) => {
+                Err(Problem::refused("a bare start is measured with QEMU alone")
+                    .remedy("leave UC_FIRECRACKER out"))
+            }
+        }
+    }
+
     /// Starts a machine from a snapshot of one of the same shape.
     pub(crate) async fn restore(&self, shape: &Shape, snapshot: &Snapshot) -> Result<Machine> {
         Ok(match self {

@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -22,9 +22,9 @@ use uc_linux::IdMapping;
 use uc_model::{Digest, Problem, Result, RuntimeKind, workload::Network};
 use uc_sandbox::{
     CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason, HostMount,
-    Limits, Mount, MountSource, Payload, Pending, PrepareRequest, Process, RemoveRequest, Sandbox,
-    StartRequest, StartResponse, Stats, StatsRequest, Stdio, StopRequest, TcpConnectRequest,
-    WaitRequest,
+    Limits, Mount, MountSource, Part, Payload, Pending, PrepareRequest, Process, RemoveRequest,
+    Sandbox, StartRequest, StartResponse, Stats, StatsRequest, Stdio, StopRequest,
+    TcpConnectRequest, WaitRequest,
 };
 
 use crate::{
@@ -56,6 +56,8 @@ pub(crate) struct MicrovmSandbox {
     /// Made with the first container.
     machine: AsyncMutex<Option<Arc<Running>>>,
     containers: Mutex<BTreeMap<String, Arc<Container>>>,
+    /// Containers that the guest is still removing.
+    removing: Mutex<BTreeMap<String, JoinHandle<()>>>,
     /// The volumes that the machine has.
     volumes: Mutex<BTreeSet<String>>,
 }
@@ -106,6 +108,7 @@ impl MicrovmSandbox {
             kind,
             machine: AsyncMutex::new(None),
             containers: Mutex::new(BTreeMap::new()),
+            removing: Mutex::default(),
             volumes: Mutex::new(BTreeSet::new()),
         }
     }
@@ -229,7 +232,10 @@ impl MicrovmSandbox {
             .as_ref()
             .map(|inside| launcher.key(&shape, inside));
         let keys: Vec<Digest> = with_function.iter().chain([&plain]).cloned().collect();
-        let running = launcher.start(shape, &self.request.hostname, &keys).await?;
+        let running = match self.ready_machine(&shape, keys.first()).await {
+            Some(running) => running,
+            None => launcher.start(shape, &self.request.hostname, &keys).await?,
+        };
         if !running.started.restored
             && let Err(problem) = launcher.keep(&running, &plain, None).await
         {
@@ -240,6 +246,18 @@ impl MicrovmSandbox {
         *slot = Some(Arc::clone(&running));
         self.watch(&running);
         Ok((running, function))
+    }
+
+    /// A machine that was made ready for this, where there is a pool.
+    async fn ready_machine(&self, shape: &Shape, key: Option<&Digest>) -> Option<Running> {
+        let begin = Instant::now();
+        let pool = self.host.pool.get()?;
+        let mut running = pool.take(key?, shape, &self.request.hostname)?;
+        // Its name may be for another workload; all else has been renewed when it was made ready.
+        running.renew(&self.request.hostname).await.ok()?;
+        running.started.duration = begin.elapsed();
+        running.started.from_pool = true;
+        Some(running)
     }
 
     /// Ends a machine that has stopped to answer: whoever waits for it learns of it.
@@ -272,18 +290,29 @@ impl MicrovmSandbox {
             )
             .remedy("record them with --runtime container"));
         }
+        let removing = locked(&self.removing).remove(&name);
+        if let Some(removing) = removing {
+            let _ = removing.await;
+        }
         let prepared = self.prepare_create(&request)?;
         let (running, ready) = self.machine(&prepared).await?;
+        let begin = Instant::now();
+        let how = match ready {
+            Some(_) => "in the snapshot",
+            None => "made in the guest",
+        };
         let created = match ready {
             Some(ready) => self.adopt(&running, request, ready),
             None => self.make(&running, request, &prepared).await,
         };
+        let parts = self.parts(&running, begin.elapsed(), how);
         match created {
             Ok((container, warnings)) => {
                 locked(&self.containers).insert(name, Arc::new(container));
                 Ok(CreateResponse {
                     pid: None,
                     warnings,
+                    parts,
                 })
             }
             Err(problem) => {
@@ -291,6 +320,28 @@ impl MicrovmSandbox {
                 Err(self.explained(&running, problem).await)
             }
         }
+    }
+
+    /// How long machine and container took.
+    fn parts(&self, running: &Running, container: Duration, how: &str) -> Vec<Part> {
+        let accelerator = self.host.accelerator().name();
+        let source = match &running.started {
+            started if started.from_pool => "from the pool",
+            started if started.restored => "restored",
+            _ => "booted",
+        };
+        vec![
+            Part {
+                name: "machine",
+                how: format!("{source}, {accelerator}"),
+                duration: running.started.duration,
+            },
+            Part {
+                name: "container",
+                how: how.to_owned(),
+                duration: container,
+            },
+        ]
     }
 
     /// Takes over the function that the machine's snapshot has.
@@ -604,9 +655,18 @@ impl MicrovmSandbox {
         let call = Call::Remove {
             container: name.to_owned(),
         };
-        running.guest.ask(call).await?;
         running.guest.settle(name, None);
         locked(&self.containers).remove(name);
+        // Whoever makes another of this name waits for it; the others need not.
+        let removing = running.reactor.handle().spawn({
+            let running = Arc::downgrade(&running);
+            async move {
+                if let Some(running) = running.upgrade() {
+                    let _ = running.guest.ask(call).await;
+                }
+            }
+        });
+        locked(&self.removing).insert(name.to_owned(), removing);
         Ok(())
     }
 

@@ -48,6 +48,9 @@ pub struct Workload {
     /// Whether limits that this host cannot enforce are skipped with a warning instead of being refused
     /// (annotation `undercurrent.dev/unenforceable-limits: ignore`).
     pub ignore_unenforceable_limits: bool,
+    /// Whether a red line that would be a warning is a refusal (annotation `undercurrent.dev/red-line-warnings: refuse`).
+    #[serde(default)]
+    pub refuse_red_line_warnings: bool,
 }
 
 /// Where a workload comes from.

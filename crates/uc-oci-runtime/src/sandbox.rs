@@ -136,6 +136,7 @@ impl OciSandbox {
                 Ok(CreateResponse {
                     pid: Some(pid),
                     warnings,
+                    parts: Vec::new(),
                 })
             }
             Err(problem) => {

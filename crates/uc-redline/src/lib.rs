@@ -8,15 +8,19 @@ use uc_model::Problem;
 
 mod capability;
 mod memory;
+mod microvm;
 mod package;
 mod socket;
 mod verdict;
 
 pub use capability::{CAPABILITIES, added_capabilities};
 pub use memory::{WASM_MEMORY, wasm_memory};
+pub use microvm::{
+    MICROVM_IMAGE, MICROVM_MEMORY, MICROVM_MODEL, microvm_image, microvm_memory, microvm_model,
+};
 pub use package::{WASM_PACKAGE, package_size};
 pub use socket::{RAW_SOCKETS, wasm_imports};
-pub use verdict::{Facts, Level, RedLine, Verdict};
+pub use verdict::{Facts, Level, Model, RedLine, Verdict};
 
 /// A rule: the red line that it guards, and the function that judges the facts.
 pub struct Rule {
@@ -27,7 +31,19 @@ pub struct Rule {
 }
 
 /// All rules.
-pub static RULES: [Rule; 4] = [
+pub static RULES: [Rule; 7] = [
+    Rule {
+        red_line: &MICROVM_MEMORY,
+        judge: microvm_memory,
+    },
+    Rule {
+        red_line: &MICROVM_MODEL,
+        judge: microvm_model,
+    },
+    Rule {
+        red_line: &MICROVM_IMAGE,
+        judge: microvm_image,
+    },
     Rule {
         red_line: &CAPABILITIES,
         judge: added_capabilities,
@@ -77,6 +93,14 @@ mod tests {
             memory_minimum_bytes: Some(5 << 30),
             package_bytes: Some(31_000_001),
             added_capabilities: vec!["SYS_ADMIN".into()],
+            runtime: Some(uc_model::RuntimeKind::Fused),
+            memory_limit_bytes: Some(1 << 20),
+            refuse_warnings: true,
+            model: Some(Model {
+                path: "/model.gguf".into(),
+                bytes: 13 << 30,
+            }),
+            image_bytes: Some(1 << 30),
             ..Facts::default()
         };
         for rule in &RULES {

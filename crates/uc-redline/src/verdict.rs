@@ -1,7 +1,7 @@
 //! What goes into a judgement and what comes out of it.
 
 use serde::{Deserialize, Serialize};
-use uc_model::{Figure, Problem, workload::Network};
+use uc_model::{Figure, Problem, RuntimeKind, workload::Network};
 
 /// A constraint of the mission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -29,6 +29,23 @@ pub struct Facts {
     pub package_bytes: Option<u64>,
     /// Linux capabilities asked for, with or without `CAP_`.
     pub added_capabilities: Vec<String>,
+    /// The runtime that was chosen.
+    pub runtime: Option<RuntimeKind>,
+    /// The size of an image, as it is transferred.
+    pub image_bytes: Option<u64>,
+    /// The largest model in it.
+    pub model: Option<Model>,
+    /// Whether what would be a warning is to be a refusal.
+    pub refuse_warnings: bool,
+}
+
+/// A file that a program loads whole into its memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    /// Where it is in the image.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
 }
 
 /// How much a verdict matters, least first.
@@ -77,6 +94,21 @@ impl Verdict {
             limit: limit.into(),
             cost: None,
             remedy: String::new(),
+        }
+    }
+
+    /// A verdict that the line is close.
+    pub(crate) fn warn(
+        line: &RedLine,
+        facts: &Facts,
+        found: String,
+        limit: &str,
+        remedy: &str,
+    ) -> Self {
+        Self {
+            level: Level::Warn,
+            remedy: remedy.into(),
+            ..Self::pass(line, facts, found, limit)
         }
     }
 

@@ -16,7 +16,7 @@ use std::{future::Future, path::Path, pin::Pin};
 
 pub use message::{
     CallListener, CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason,
-    ExpectedContainer, HostMount, HostUser, HttpGrant, Limits, Mount, MountSource, Payload,
+    ExpectedContainer, HostMount, HostUser, HttpGrant, Limits, Mount, MountSource, Part, Payload,
     PortForward, PrepareRequest, Process, RemoveRequest, StartRequest, StartResponse, Stats,
     StatsRequest, Stdio, StopRequest, TcpConnectRequest, User, WaitRequest,
 };

@@ -237,6 +237,19 @@ pub struct CreateResponse {
     pub pid: Option<u32>,
     /// What the user should know, such as limits skipped on request.
     pub warnings: Vec<String>,
+    /// The parts of making it, where they are worth telling apart.
+    pub parts: Vec<Part>,
+}
+
+/// A part of making a container, measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its name.
+    pub name: &'static str,
+    /// How it was done.
+    pub how: String,
+    /// How long it took.
+    pub duration: Duration,
 }
 
 /// Starts a container.

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::{
     api::{Interface, Level, Support, answers, support},
     footprint::{Footprint, Method, Usage},
+    rehearsal::Rehearsed,
 };
 
 /// How much of what a program asks for a runtime has.
@@ -49,6 +50,16 @@ pub enum Confidence {
     High,
 }
 
+/// What the prediction rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Basis {
+    /// On its calls and on what is known of other users of those that are refused.
+    Calls,
+    /// On a run in which they were refused.
+    Rehearsal,
+}
+
 /// What the absence of a call means to its users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -79,6 +90,9 @@ pub struct Finding {
     /// Why; empty where the answer says enough.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// Whether it was refused in a rehearsal, so that it is known what that means to this program.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub rehearsed: bool,
 }
 
 /// What a runtime has of what a program asks for.
@@ -90,7 +104,9 @@ pub struct Coverage {
     pub verdict: Verdict,
     /// Whether the program is expected to run.
     pub prediction: Prediction,
-    /// How sure that is.
+    /// What that rests on.
+    pub basis: Basis,
+    /// How sure it is.
     pub confidence: Confidence,
     /// How many different calls the program makes.
     pub calls: usize,
@@ -117,6 +133,16 @@ impl Coverage {
             .iter()
             .filter(move |one| one.weight == weight && one.support.level != Level::Unneeded)
     }
+
+    /// What is refused and was not rehearsed: how this program takes it is judged by other users of it. Without the calls of
+    /// the C library's own start, which is known to do without.
+    pub fn open(&self) -> impl Iterator<Item = &Finding> {
+        const START: [&str; 3] = ["arch_prctl", "rseq", "set_robust_list"];
+        self.findings.iter().filter(|one| {
+            let is_open = one.support.level == Level::Refused && !one.rehearsed;
+            is_open && !START.contains(&one.call.as_str())
+        })
+    }
 }
 
 /// Holds a program's calls against a runtime's.
@@ -129,6 +155,11 @@ pub fn coverage(footprint: &Footprint, interface: impl Into<Interface>) -> Cover
         answered += usize::from(found.is_empty());
         findings.extend(found);
     }
+    let rehearsed = footprint.rehearsals.get(&interface);
+    if let Some(rehearsed) = rehearsed {
+        settle(&mut findings, rehearsed);
+    }
+    let has_failed = rehearsed.is_some_and(|rehearsed| !rehearsed.alike);
     findings.sort_by(|one, other| {
         let key = |finding: &Finding| (finding.weight, finding.support.level);
         key(other)
@@ -137,14 +168,22 @@ pub fn coverage(footprint: &Footprint, interface: impl Into<Interface>) -> Cover
     });
     let worst = findings.first().map_or(Weight::Harmless, |one| one.weight);
     let prediction = match (worst, footprint.method) {
+        _ if has_failed => Prediction::Fails,
         (Weight::Harmless, _) => Prediction::Runs,
         (Weight::Essential, Method::Traced) => Prediction::Fails,
         (Weight::Unclear, _) | (Weight::Essential, Method::Static) => Prediction::Doubtful,
     };
     Coverage {
         interface,
-        verdict: verdict(&findings),
+        verdict: match has_failed {
+            true => Verdict::Not,
+            false => verdict(&findings),
+        },
         prediction,
+        basis: match has_failed || findings.iter().any(|one| one.rehearsed) {
+            true => Basis::Rehearsal,
+            false => Basis::Calls,
+        },
         confidence: match footprint.method {
             Method::Static => Confidence::Low,
             Method::Traced if footprint.gaps.is_empty() => Confidence::High,
@@ -153,6 +192,21 @@ pub fn coverage(footprint: &Footprint, interface: impl Into<Interface>) -> Cover
         calls: footprint.calls.len(),
         answered,
         findings,
+    }
+}
+
+/// What was refused in a rehearsal weighs by what came of it, not by what is known of other users.
+fn settle(findings: &mut [Finding], rehearsed: &Rehearsed) {
+    for finding in findings {
+        let is_refused = finding.support.level == Level::Refused;
+        if !is_refused || !rehearsed.tried(&finding.call, finding.variant.as_deref()) {
+            continue;
+        }
+        finding.rehearsed = true;
+        if rehearsed.alike {
+            finding.weight = Weight::Harmless;
+            finding.reason = "refused in a rehearsal, where the program did as before".into();
+        }
     }
 }
 
@@ -186,6 +240,7 @@ fn judge(footprint: &Footprint, interface: Interface, call: &str, usage: &Usage)
             support,
             weight,
             reason,
+            rehearsed: false,
         }
     };
     let mut findings = Vec::new();
@@ -238,6 +293,10 @@ fn weigh(
         ),
         Level::Start | Level::Refused => {
             let known = absences::weigh(footprint.architecture, call, variant);
+            if variant.is_none() && asks_first(footprint, call) {
+                let reason = "its users ask first whether it is there, as this program does";
+                return (Weight::Harmless, reason.into());
+            }
             if SPEAKS.contains(&call) && is_local(footprint) {
                 let reason =
                     "speaks over local sockets, perhaps to a name service that it can do without";
@@ -246,6 +305,16 @@ fn weigh(
             known
         }
     }
+}
+
+/// Whether the program asks, by a variant of the call, whether the call is there.
+fn asks_first(footprint: &Footprint, call: &str) -> bool {
+    const QUESTIONS: [(&str, &str); 1] =
+        [("landlock_create_ruleset", "LANDLOCK_CREATE_RULESET_VERSION")];
+    QUESTIONS.iter().any(|(asked, question)| {
+        let usage = footprint.calls.get(*asked).filter(|_| *asked == call);
+        usage.is_some_and(|usage| usage.variants.contains_key(*question))
+    })
 }
 
 /// Calls of whoever speaks over a socket that it has made.

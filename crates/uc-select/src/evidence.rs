@@ -3,7 +3,7 @@
 use uc_model::{PayloadFormat, RuntimeKind};
 
 use crate::{
-    coverage::{Coverage, Finding, Prediction, Weight, coverage},
+    coverage::{Basis, Coverage, Finding, Prediction, Weight, coverage},
     footprint::Method,
     needs::Needs,
 };
@@ -29,10 +29,12 @@ pub(crate) fn words(needs: &Needs, kind: RuntimeKind) -> String {
         Some(Method::Static) => "found in its code",
         _ => "seen in a run",
     };
-    let outlook = match coverage.prediction {
-        Prediction::Runs => "it is expected to run",
-        Prediction::Doubtful => "whether it runs is in doubt",
-        Prediction::Fails => "it is expected to fail",
+    let outlook = match (coverage.prediction, coverage.basis) {
+        (Prediction::Runs, Basis::Calls) => "it is expected to run",
+        (Prediction::Runs, Basis::Rehearsal) => "it ran as ever with the others refused",
+        (Prediction::Doubtful, _) => "whether it runs is in doubt",
+        (Prediction::Fails, Basis::Calls) => "it is expected to fail",
+        (Prediction::Fails, Basis::Rehearsal) => "it did otherwise with the others refused",
     };
     let mut text = format!(
         "{} of {} that were {method} are answered in full; {outlook}",

@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use uc_model::Problem;
 
+use crate::{api::Interface, rehearsal::Rehearsed};
+
 /// Most variants of one call that are told apart; further ones are counted together.
 pub const MAX_VARIANTS: usize = 256;
 
@@ -110,6 +112,9 @@ pub struct Footprint {
     /// Why calls may be missing, in words; empty where the whole run was seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<String>,
+    /// How the program took what runtimes refuse, where that was tried.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rehearsals: BTreeMap<Interface, Rehearsed>,
 }
 
 impl Footprint {
@@ -120,6 +125,7 @@ impl Footprint {
             method,
             calls: BTreeMap::new(),
             gaps: Vec::new(),
+            rehearsals: BTreeMap::new(),
         }
     }
 
@@ -147,6 +153,7 @@ impl Footprint {
             );
         }
         self.method = self.method.min(other.method);
+        self.merge_rehearsals(&other.calls, other.rehearsals);
         for (call, usage) in other.calls {
             let mine = self.calls.entry(call).or_default();
             mine.count = mine.count.saturating_add(usage.count);
@@ -160,6 +167,27 @@ impl Footprint {
             }
         }
         Ok(())
+    }
+
+    fn merge_rehearsals(
+        &mut self,
+        other_calls: &BTreeMap<String, Usage>,
+        others: BTreeMap<Interface, Rehearsed>,
+    ) {
+        for (interface, mine) in &mut self.rehearsals {
+            if !others.contains_key(interface) {
+                mine.forget(other_calls);
+            }
+        }
+        for (interface, mut other) in others {
+            match self.rehearsals.get_mut(&interface) {
+                Some(mine) => mine.merge(other),
+                None => {
+                    other.forget(&self.calls);
+                    self.rehearsals.insert(interface, other);
+                }
+            }
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod evidence;
 mod footprint;
 mod needs;
 mod records;
+mod rehearsal;
 mod requirement;
 mod score;
 mod syscalls;
@@ -30,10 +31,11 @@ pub use api::{
 };
 pub use candidate::{Candidate, LimitKind, Unavailable};
 pub use condition::{Condition, conditions};
-pub use coverage::{Confidence, Coverage, Finding, Prediction, Verdict, Weight, coverage};
+pub use coverage::{Basis, Confidence, Coverage, Finding, Prediction, Verdict, Weight, coverage};
 pub use decision::{Decision, Loser, Reason, Winner, choose};
 pub use footprint::{Architecture, Footprint, MAX_VARIANTS, Method, Usage};
 pub use needs::Needs;
+pub use rehearsal::Rehearsed;
 pub use score::Score;
 pub use syscalls::{
     NEWEST_KERNEL, syscall_name, syscall_names, syscall_number, syscall_provenance,

@@ -56,6 +56,7 @@ pub(crate) fn rule(call: &str) -> Option<Rule> {
         "memfd_create" => Rule::Flags("memfd-flag", 1),
         "mount" => Rule::Flags("mount-flag", 3),
         "renameat2" => Rule::AllFlags("rename-flag", 4),
+        "landlock_create_ruleset" => Rule::Flags("landlock-flag", 2),
         "mmap" => Rule::Flags("mmap-flag", 3),
         "mremap" => Rule::Flags("mremap-flag", 3),
         "shmget" => Rule::Flags("shm-flag", 2),
@@ -272,6 +273,8 @@ mod tests {
         check("renameat2", &[0, 0, 0, 0, 2], "RENAME_EXCHANGE");
         check("mount", &[0, 0, 0, 0x5000], "MS_BIND|MS_REC");
         check("openat", &[0, 0, 0o20_200_002], "O_TMPFILE");
+        let version = "LANDLOCK_CREATE_RULESET_VERSION";
+        check("landlock_create_ruleset", &[0, 0, 1], version);
     }
 
     #[test]

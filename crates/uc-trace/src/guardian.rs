@@ -7,7 +7,6 @@
 )]
 
 use std::{
-    ffi::CStr,
     os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -22,7 +21,7 @@ use rustix::{
 use uc_linux::sys::{Cloned, clone_process, close_from, exit_now, pidfd_open};
 use uc_model::{Problem, Result};
 
-use crate::listener::Listener;
+use crate::{listener::Listener, tracee::proc_path};
 
 /// The most threads that Linux numbers (`PID_MAX_LIMIT`).
 const THREADS: usize = 1 << 22;
@@ -169,7 +168,7 @@ fn watch(listener: &Listener, owner: &OwnedFd, known: &Known) -> ! {
 fn is_filtered(thread: u32) -> bool {
     const LINE: &[u8] = b"\nSeccomp:\t2";
     let (mut path, mut status) = ([0; 32], [0; 4096]);
-    let Some(path) = status_path(thread, &mut path) else {
+    let Some(path) = proc_path(thread, "status", &mut path) else {
         return false;
     };
     let Ok(file) = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
@@ -178,13 +177,6 @@ fn is_filtered(thread: u32) -> bool {
     let length = read(&file, &mut status).unwrap_or(0);
     let found = status.get(..length).unwrap_or_default();
     found.windows(LINE.len()).any(|window| window == LINE)
-}
-
-/// `/proc/THREAD/status`, written without allocating.
-fn status_path(thread: u32, room: &mut [u8; 32]) -> Option<&CStr> {
-    let mut rest: &mut [u8] = room;
-    std::io::Write::write_fmt(&mut rest, format_args!("/proc/{thread}/status\0")).ok()?;
-    CStr::from_bytes_until_nul(room).ok()
 }
 
 #[cfg(test)]
@@ -209,7 +201,7 @@ mod tests {
         assert_eq!(count(), 2);
         let mut room = [0; 32];
         assert_eq!(
-            status_path(u32::MAX, &mut room),
+            proc_path(u32::MAX, "status", &mut room),
             Some(c"/proc/4294967295/status")
         );
         assert!(!is_filtered(u32::MAX));

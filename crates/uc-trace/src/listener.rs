@@ -7,7 +7,7 @@
     reason = "seccomp(2) and its ioctls have no safe wrappers"
 )]
 
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use libc::c_ulong;
 use rustix::{
@@ -15,7 +15,7 @@ use rustix::{
     io::Errno,
 };
 use seccompiler::{BpfProgram, sock_filter};
-use uc_linux::sys::check;
+use uc_linux::{seccomp::install_listener, sys::check};
 use uc_model::{Problem, Result};
 
 /// A filter that reports every call of whoever installs it, of every processor's convention; it is one instruction long.
@@ -187,7 +187,7 @@ pub(crate) struct Installed {
 /// listens yet.
 pub(crate) fn install() -> Result<Installed, Errno> {
     let filter = notify_filter();
-    match install_flags(&filter) {
+    match install_listener(&filter) {
         Ok(descriptor) => Ok(Installed {
             descriptor,
             without_new_privileges: false,
@@ -195,45 +195,12 @@ pub(crate) fn install() -> Result<Installed, Errno> {
         Err(Errno::ACCESS) => {
             uc_linux::sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1)?;
             Ok(Installed {
-                descriptor: install_flags(&filter)?,
+                descriptor: install_listener(&filter)?,
                 without_new_privileges: true,
             })
         }
         Err(error) => Err(error),
     }
-}
-
-/// Older kernels do not know that only a fatal signal may interrupt a call that was received (Linux 5.19).
-fn install_flags(filter: &[sock_filter]) -> Result<OwnedFd, Errno> {
-    let listen = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
-    let descriptor = match set_filter(
-        filter,
-        listen | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
-    ) {
-        Err(Errno::INVAL) => set_filter(filter, listen)?,
-        result => result?,
-    };
-    // SAFETY: with this flag the kernel gives a new descriptor that nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
-}
-
-/// Installs a filter on this thread. Allocates nothing.
-pub(crate) fn set_filter(filter: &[sock_filter], flags: c_ulong) -> Result<RawFd, Errno> {
-    let program = libc::sock_fprog {
-        len: u16::try_from(filter.len()).map_err(|_| Errno::INVAL)?,
-        // The two crates declare the same four-field C structure.
-        filter: filter.as_ptr().cast_mut().cast::<libc::sock_filter>(),
-    };
-    // SAFETY: `program` points to `len` valid instructions, which the kernel copies and checks.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            flags,
-            &raw const program,
-        )
-    };
-    check(result).map(|descriptor| descriptor as RawFd)
 }
 
 /// Why calls cannot be reported, for the user.

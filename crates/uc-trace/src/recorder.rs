@@ -102,17 +102,23 @@ impl Recorder {
                 return by_flags("clone", &[flags, 0, 0, 0, 0, 0]);
             }
             "bind" | "connect" => return self.address(name, of, memory),
+            "setxattr" | "lsetxattr" | "fsetxattr" => {
+                self.change(name, of, memory);
+                return attribute_class(&memory.path(second)?);
+            }
             "execve" => self.executed((None, 0), of, memory),
             "execveat" => self.executed((Some(0), 1), of, memory),
-            _ => {
-                for place in changed_places(name) {
-                    if let Some(path) = absolute(*place, of, memory) {
-                        self.deeds.change(&path);
-                    }
-                }
-            }
+            _ => self.change(name, of, memory),
         }
         by_flags(name, of)
+    }
+
+    fn change(&mut self, name: &str, of: &[u64; 6], memory: &impl Memory) {
+        for place in changed_places(name) {
+            if let Some(path) = absolute(*place, of, memory) {
+                self.deeds.change(&path);
+            }
+        }
     }
 
     fn executed(&mut self, place: Place, of: &[u64; 6], memory: &impl Memory) {
@@ -178,7 +184,14 @@ impl Recorder {
         }
         let arguments = [family.into(), 1, 0, 0, 0, 0];
         let socket = variant(self.footprint.architecture, "socket", &arguments)?;
-        socket.split(':').next().map(str::to_owned)
+        let family_name = socket.split(':').next()?;
+        // Behind two bytes of padding and the port there is a bit for each group of messages to be heard.
+        let hears_groups = i32::from(family) == libc::AF_NETLINK
+            && rest.get(6..10).is_some_and(|groups| groups != [0; 4]);
+        Some(match hears_groups {
+            true => format!("{family_name}:GROUPS"),
+            false => family_name.to_owned(),
+        })
     }
 
     /// The footprint, with a gap for each thing that hides calls.
@@ -233,7 +246,14 @@ fn placed(
     Some(memory.directory(descriptor)?.join(path))
 }
 
-/// Devices and the kernel's settings decide, since sandboxes have few of them; other files do not.
+/// The class of an extended attribute: `user`, `security`, `system`, `trusted`.
+fn attribute_class(name: &Path) -> Option<String> {
+    let (class, _) = name.to_str()?.split_once('.')?;
+    let is_word = class.len() <= 16 && class.bytes().all(|byte| byte.is_ascii_lowercase());
+    is_word.then(|| class.to_owned())
+}
+
+/// Devices, the kernel's settings and its figures decide, since sandboxes have few of them; other files do not.
 fn kernel_path(path: &Path) -> Option<String> {
     const LONGEST: usize = 64;
     let parts = if path.starts_with("/dev") {
@@ -242,12 +262,24 @@ fn kernel_path(path: &Path) -> Option<String> {
         5
     } else if path.starts_with("/sys") {
         4
+    } else if path.starts_with("/proc") && !is_of_process(path) {
+        3
     } else {
         return None;
     };
     let kept: PathBuf = path.components().take(parts).collect();
     let text = kept.to_str()?;
     (text.len() <= LONGEST && text.chars().all(|c| c.is_ascii_graphic())).then(|| text.to_owned())
+}
+
+/// Whether a path below `/proc` is of one process, or its list of networks, which every sandbox has.
+fn is_of_process(path: &Path) -> bool {
+    let name = path.components().nth(2);
+    let name = name.and_then(|name| name.as_os_str().to_str());
+    name.is_none_or(|name| {
+        matches!(name, "self" | "thread-self" | "net" | "mounts")
+            || name.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 /// The paths that a call changes.
@@ -324,6 +356,17 @@ mod tests {
         );
         let created = libc::O_CREAT as u64;
         assert_eq!(open(b"x\0", created).1, ["/work/x".into()].into());
+        assert_eq!(
+            open(b"/proc/vmstat\0", 0).0.as_deref(),
+            Some("/proc/vmstat")
+        );
+        assert_eq!(
+            open(b"/proc/sysvipc/shm\0", 0).0.as_deref(),
+            Some("/proc/sysvipc")
+        );
+        for of_process in [&b"/proc/self/maps\0"[..], b"/proc/12/stat\0", b"/proc\0"] {
+            assert_eq!(open(of_process, 0).0, None);
+        }
         let (variant, _) = open(b"/a\0", 0o40_000);
         assert_eq!(variant.as_deref(), Some("O_DIRECT"));
         // Without an end it is no path.
@@ -337,6 +380,19 @@ mod tests {
         assert_eq!(bound.deeds.bound, [8080].into());
         let local = recorded("connect", &[3, 8, 16], &[(8, b"\x02\0\0\x50\x7f\0\0\x01")]);
         assert!(local.deeds.connected.is_empty());
+        let netlink = |groups| {
+            let address = [16, 0, 0, 0, 7, 0, 0, 0, groups, 0, 0, 0];
+            only_variant(&recorded("bind", &[3, 8, 12], &[(8, &address)]), "bind")
+        };
+        assert_eq!(netlink(0).as_deref(), Some("AF_NETLINK"));
+        assert_eq!(netlink(1).as_deref(), Some("AF_NETLINK:GROUPS"));
+        let names = [(8, &b"/work/a\0"[..]), (9, b"user.origin\0")];
+        let attribute = recorded("setxattr", &[8, 9], &names);
+        assert_eq!(
+            only_variant(&attribute, "setxattr").as_deref(),
+            Some("user")
+        );
+        assert_eq!(attribute.deeds.changed, ["/work/a".into()].into());
         let flags = (libc::CLONE_NEWUSER as u64).to_ne_bytes();
         let cloned = recorded("clone3", &[8, 88], &[(8, &flags)]);
         assert_eq!(
@@ -357,6 +413,7 @@ mod tests {
             "clone3",
             "execve",
             "renameat2",
+            "fsetxattr",
         ] {
             let recorder = recorded(name, &[u64::MAX; 6], &[]);
             assert_eq!(recorder.footprint.calls[name].count, 1);

@@ -20,9 +20,10 @@ use rustix::{
 };
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use uc_linux::seccomp::install;
 use uc_model::{Problem, ProblemKind, Result};
 
-use crate::{listener::set_filter, refusals::Refusals};
+use crate::refusals::Refusals;
 
 /// How much of what a program writes to its standard error is kept, in bytes, from the end.
 const TAIL: usize = 4096;
@@ -78,15 +79,20 @@ pub fn rehearse(mut command: Command, conditions: &Conditions) -> Result<Rehears
         .flat_map(|refusals| refusals.programs().to_vec())
         .collect();
     let dropped = conditions.capabilities.as_ref().map(|kept| dropped(kept));
+    // A filter of anyone but root takes the privileges of set-user-id programs away; so every run is without them.
+    let is_root = rustix::process::geteuid().is_root();
     let prepare = move || {
+        if !is_root {
+            uc_linux::sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1)?;
+        }
         for capability in dropped.iter().flatten() {
             // One that this kernel does not know need not be dropped.
             let _ = uc_linux::sys::prctl(libc::PR_CAPBSET_DROP, (*capability).into());
         }
         for program in &programs {
-            let installed = set_filter(program, 0).or_else(|_| {
+            let installed = install(program).or_else(|_| {
                 uc_linux::sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1)?;
-                set_filter(program, 0)
+                install(program)
             });
             installed.map_err(|error| std::io::Error::from_raw_os_error(error.raw_os_error()))?;
         }

@@ -23,7 +23,7 @@ use crate::{
     listener::{self, Call, Listener, News},
     recorder::Recorder,
     ticker::Ticker,
-    tracee::Tracee,
+    tracee::{Tracee, has_executed},
     tree::Tree,
 };
 
@@ -187,8 +187,8 @@ fn record(listener: &Listener, recorder: &mut Recorder, call: &Call) {
 enum Stage {
     /// The launcher makes calls of its own, and then its child does.
     Launching,
-    /// The child has asked for its program.
-    Executing,
+    /// The program's first call waits until the launcher has ended.
+    Waiting(Call),
     /// The program runs.
     Running,
 }
@@ -209,6 +209,8 @@ struct Run {
     options: Options,
     launcher: Option<u32>,
     stage: Stage,
+    /// Whether the launcher's child has asked for its program.
+    has_asked: bool,
     asked: Asked,
     began: Instant,
     gaps: Vec<String>,
@@ -223,6 +225,7 @@ impl Run {
             options,
             launcher: None,
             stage: Stage::Launching,
+            has_asked: false,
             asked: Asked::Not,
             began: Instant::now(),
             gaps: Vec::new(),
@@ -258,23 +261,53 @@ impl Run {
     }
 
     fn take(&mut self, listener: &Listener, call: &Call) {
-        // Nothing may be allocated before the program runs: the launcher may hold the allocator's lock in a fork.
+        match self.stage {
+            Stage::Running => self.see(listener, call),
+            _ => self.launch(listener, call),
+        }
+    }
+
+    /// Lets the launcher and its child go their way until the child has become the program and the launcher has ended.
+    ///
+    /// Nothing may be allocated before that: the launcher may hold the allocator's lock, in a fork or otherwise, and releases
+    /// it by a call that waits for this thread. So the program's first call waits for the launcher's last.
+    fn launch(&mut self, listener: &Listener, call: &Call) {
         if self.launcher == Some(call.thread) {
-            listener.let_go(call);
+            let has_gone = listener.let_go(call);
+            if has_gone && i64::from(call.number) == libc::SYS_exit {
+                self.launcher = None;
+                if let Stage::Waiting(first) = self.stage {
+                    self.begin(listener, &first);
+                }
+            }
             return;
         }
-        match self.stage {
-            Stage::Running => {}
-            Stage::Launching => {
-                self.tree.start(call.thread);
-                if i64::from(call.number) == libc::SYS_execve {
-                    self.stage = Stage::Executing;
-                }
-                listener.let_go(call);
+        match has_executed(call.thread) {
+            _ if self.stage != Stage::Launching => {}
+            Some(true) if self.launcher.is_some() => {
+                self.stage = Stage::Waiting(*call);
                 return;
             }
-            Stage::Executing => self.stage = Stage::Running,
+            Some(true) => return self.begin(listener, call),
+            // Where /proc does not tell, what comes after the request for the program is the program's.
+            None if self.has_asked => return self.begin(listener, call),
+            Some(false) | None => {
+                self.tree.start(call.thread);
+                self.has_asked |= i64::from(call.number) == libc::SYS_execve;
+            }
         }
+        listener.let_go(call);
+    }
+
+    /// The program's first call. It was executed before, which the launch has let go without recording it.
+    fn begin(&mut self, listener: &Listener, first: &Call) {
+        self.stage = Stage::Running;
+        self.tree.start(first.thread);
+        self.recorder.footprint.add("execve", None);
+        self.see(listener, first);
+    }
+
+    fn see(&mut self, listener: &Listener, call: &Call) {
         self.tree.see(call.thread);
         self.guardian.know(call.thread);
         match i64::from(call.number) {

@@ -1,7 +1,13 @@
-//! The memory of a program whose call waits, read a few bytes at a time.
+//! A program whose call waits: its memory, read a few bytes at a time, and whether it is a program yet.
 #![expect(unsafe_code, reason = "process_vm_readv has no safe wrapper")]
 
-use std::{ffi::OsString, os::unix::ffi::OsStringExt as _, path::PathBuf};
+use std::{
+    ffi::{CStr, OsString},
+    os::unix::ffi::OsStringExt as _,
+    path::PathBuf,
+};
+
+use rustix::fs::{Mode, OFlags, open};
 
 /// Longest path that is read; longer ones do not decide anything.
 pub(crate) const MAX_PATH: usize = 512;
@@ -75,5 +81,51 @@ impl Memory for Tracee {
             Some(descriptor) => format!("/proc/{}/fd/{descriptor}", self.0),
         };
         std::fs::read_link(link).ok()
+    }
+}
+
+/// Whether a process has executed a program since it was made; `None` where /proc does not tell. Allocates nothing.
+pub(crate) fn has_executed(process: u32) -> Option<bool> {
+    let (mut path, mut stat) = ([0; 32], [0; 1024]);
+    let path = proc_path(process, "stat", &mut path)?;
+    let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let length = rustix::io::read(&file, &mut stat).ok()?;
+    let flags = process_flags(stat.get(..length)?)?;
+    Some(flags & FORKED_NOT_EXECUTED == 0)
+}
+
+/// The kernel's `PF_FORKNOEXEC`.
+const FORKED_NOT_EXECUTED: u64 = 0x40;
+
+/// The ninth field of `/proc/PROCESS/stat`. The second, the name, stands in parentheses and may hold any characters.
+fn process_flags(stat: &[u8]) -> Option<u64> {
+    let name_end = stat.iter().rposition(|byte| *byte == b')')?;
+    let field = stat
+        .get(name_end + 1..)?
+        .split(|byte| *byte == b' ')
+        .nth(7)?;
+    std::str::from_utf8(field).ok()?.parse().ok()
+}
+
+/// `/proc/PROCESS/FILE`, written without allocating.
+pub(crate) fn proc_path<'a>(process: u32, file: &str, room: &'a mut [u8; 32]) -> Option<&'a CStr> {
+    let mut rest: &mut [u8] = room;
+    std::io::Write::write_fmt(&mut rest, format_args!("/proc/{process}/{file}\0")).ok()?;
+    CStr::from_bytes_until_nul(room).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_found_behind_any_name() {
+        let stat = b"7 (a) b) R 1 7 7 0 -1 4194624 91 0";
+        assert_eq!(process_flags(stat), Some(4_194_624));
+        for other in [&b""[..], b"7 (a", b"7 (a) R 1 2", b"7 (a) R 1 7 7 0 -1 x 9"] {
+            assert_eq!(process_flags(other), None);
+        }
+        assert_eq!(has_executed(std::process::id()), Some(true));
+        assert_eq!(has_executed(u32::MAX), None);
     }
 }

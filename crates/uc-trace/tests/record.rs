@@ -8,8 +8,10 @@
 
 use std::{
     collections::BTreeSet,
+    os::unix::process::CommandExt as _,
     path::Path,
     process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use uc_trace::{Options, Trace, Wish, trace};
@@ -32,7 +34,7 @@ fn has(programs: &[&str]) -> bool {
     absent.is_none()
 }
 
-/// The calls and their counts by strace, without the command's own execve, which both launchers make.
+/// The calls by strace.
 fn by_strace(words: &[&str]) -> BTreeSet<String> {
     let output = tempfile::NamedTempFile::new().unwrap();
     let status = Command::new("/usr/bin/strace")
@@ -45,7 +47,7 @@ fn by_strace(words: &[&str]) -> BTreeSet<String> {
         .unwrap();
     assert!(status.success(), "{status}");
     let text = std::fs::read_to_string(output.path()).unwrap();
-    let calls = text.lines().skip(1).filter_map(|line| {
+    let calls = text.lines().filter_map(|line| {
         let (_, rest) = line.split_once(' ')?;
         let rest = rest.trim_start();
         let (name, _) = rest.split_once('(')?;
@@ -130,4 +132,52 @@ fn a_program_that_is_not_there_is_a_problem() {
             trace(Command::new(path), &Options::default(), &|| Wish::GoOn).expect_err("no program");
         assert_eq!(problem.kind(), kind);
     }
+}
+
+/// The command's own start is one, and what it executes in its place is another.
+#[test]
+fn every_program_executed_is_counted() {
+    let count = |words: &[&str]| traced(words).footprint.calls["execve"].count;
+    assert_eq!(count(&["/bin/true"]), 1);
+    assert_eq!(count(&["/bin/sh", "-c", "exec /bin/true"]), 2);
+}
+
+/// Commands that prepare themselves are forked, with the allocator's locks held, which the recorder must not wait for.
+#[test]
+fn commands_that_prepare_themselves_are_traced() {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // The more the allocator is in use, the likelier somebody waits for it.
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::black_box(vec![0_u8; 3000]);
+                }
+            });
+        }
+        for _ in 0..100 {
+            let trace = trace(prepared("/bin/true"), &Options::default(), &|| Wish::GoOn);
+            let footprint = trace.expect("traced").footprint;
+            assert_eq!(footprint.calls["execve"].count, 1);
+            assert!(
+                !footprint.calls.contains_key("getpgid"),
+                "not the program's"
+            );
+        }
+        let absent = trace(prepared("/no/such/program"), &Options::default(), &|| {
+            Wish::GoOn
+        });
+        let problem = absent.expect_err("no program");
+        assert_eq!(problem.kind(), uc_model::ProblemKind::CommandNotFound);
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+#[expect(unsafe_code, reason = "what runs between fork and exec")]
+fn prepared(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.gid(rustix::process::getegid().as_raw());
+    // SAFETY: it makes one system call and nothing else.
+    unsafe { command.pre_exec(|| Ok(rustix::process::getpgid(None).map(drop)?)) };
+    command
 }

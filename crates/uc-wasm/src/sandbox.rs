@@ -70,6 +70,7 @@ impl WasmSandbox {
         Ok(CreateResponse {
             pid: None,
             warnings,
+            parts: Vec::new(),
         })
     }
 

@@ -17,7 +17,7 @@ use rustix::thread::{
 use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 use uc_model::{Digest, Problem, Result, RuntimeKind};
-use uc_select::Footprint;
+use uc_select::{Footprint, Rehearsed};
 use uc_trace::{Conditions, Options, Refusals, Wish};
 
 use super::programs::{self, PATH, Program};
@@ -155,12 +155,13 @@ impl Stage {
         })
     }
 
-    /// Runs a program here, with what gVisor refuses refused: whether it did as before.
+    /// Runs a program here, with what gVisor refuses refused.
     ///
     /// # Errors
     /// Host, where it cannot be started.
-    pub(super) fn rehearse(&self, program: &Program, native: &Native) -> Result<bool> {
+    pub(super) fn rehearse(&self, program: &Program, native: &Native) -> Result<Rehearsed> {
         let refusals = Refusals::of_runtime(RuntimeKind::Gvisor.into(), &native.footprint)?;
+        let refused = refusals.refused.iter().cloned().collect();
         let conditions = Conditions {
             refusals: Some(refusals),
             longest: Some(LONGEST_NATIVE),
@@ -170,7 +171,10 @@ impl Stage {
         let rehearsal = without_privileges(|| uc_trace::rehearse(command, &conditions))?;
         let says_the_same = program.output_varies
             || native.digest.hex() == rehearsal.output.trim_start_matches("sha256:");
-        Ok(rehearsal.code == Some(0) && says_the_same)
+        Ok(Rehearsed {
+            alike: rehearsal.code == Some(0) && says_the_same,
+            refused,
+        })
     }
 
     fn command(&self, program: &Program) -> Result<Command> {

@@ -34,6 +34,8 @@ pub struct Row {
     pub coverage: Option<Coverage>,
     /// Whether it ran here with gVisor's refusals played.
     pub rehearsed: Option<bool>,
+    /// What is expected by calls and rehearsal together, as `uc trace --settle` has it.
+    pub settled: Option<Prediction>,
     /// What came.
     #[serde(flatten)]
     pub happened: Happened,
@@ -47,6 +49,7 @@ impl Row {
             is_probe,
             coverage: None,
             rehearsed: None,
+            settled: None,
             happened: Happened::Ran,
         }
     }
@@ -55,6 +58,14 @@ impl Row {
     pub fn rehearsal_agrees(&self) -> Option<bool> {
         let rehearsed = self.rehearsed.filter(|_| self.is_compared())?;
         Some(rehearsed == (self.happened == Happened::Ran))
+    }
+
+    fn settled_agrees(&self) -> bool {
+        matches!(
+            (&self.happened, self.settled),
+            (Happened::Ran, Some(Prediction::Runs))
+                | (Happened::Failed(_), Some(Prediction::Fails))
+        )
     }
 
     fn rehearsed_name(&self) -> &'static str {
@@ -82,10 +93,11 @@ impl Row {
     /// In one line.
     pub fn summary(&self) -> String {
         format!(
-            "{}: expected {}, rehearsed {}, {}; {}",
+            "{}: expected {}, rehearsed {}, settled {}, {}; {}",
             self.program,
-            self.predicted_name(),
+            name(self.predicted()),
             self.rehearsed_name(),
+            name(self.settled),
             self.happened_name(),
             self.why()
         )
@@ -106,15 +118,6 @@ impl Row {
 
     fn predicted(&self) -> Option<Prediction> {
         Some(self.coverage.as_ref()?.prediction)
-    }
-
-    fn predicted_name(&self) -> &'static str {
-        match self.predicted() {
-            None => "",
-            Some(Prediction::Runs) => "runs",
-            Some(Prediction::Doubtful) => "doubtful",
-            Some(Prediction::Fails) => "fails",
-        }
     }
 
     /// The calls that decided, and what was said where it failed.
@@ -148,6 +151,15 @@ impl Row {
     }
 }
 
+fn name(prediction: Option<Prediction>) -> &'static str {
+    match prediction {
+        None => "",
+        Some(Prediction::Runs) => "runs",
+        Some(Prediction::Doubtful) => "doubtful",
+        Some(Prediction::Fails) => "fails",
+    }
+}
+
 /// How many of how many agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 struct Agreement {
@@ -164,6 +176,11 @@ impl Agreement {
     /// By the rehearsal instead of the calls.
     fn rehearsed(rows: &[&Row]) -> Self {
         Self::count(rows, |row| row.rehearsal_agrees() == Some(true))
+    }
+
+    /// By calls and rehearsal together; what stays doubtful never agrees.
+    fn settled(rows: &[&Row]) -> Self {
+        Self::count(rows, Row::settled_agrees)
     }
 
     /// Doubtful predictions are left out.
@@ -230,8 +247,8 @@ pub(crate) fn text(rows: &[Row]) -> String {
         |name: fn(&Row) -> usize, least: usize| rows.iter().map(name).max().unwrap_or(0).max(least);
     let names = width(|row| row.program.len(), 7);
     let mut text = format!(
-        "{:names$}  {:8}  CALLS  {:9}  {:9}  {:14}  {:6}  WHY\n",
-        "PROGRAM", "PART", "PREDICTED", "REHEARSED", "HAPPENED", "AGREES"
+        "{:names$}  {:8}  CALLS  {:9}  {:9}  {:8}  {:14}  {:6}  WHY\n",
+        "PROGRAM", "PART", "PREDICTED", "REHEARSED", "SETTLED", "HAPPENED", "AGREES"
     );
     for row in rows {
         let agrees = match row.agrees() {
@@ -249,10 +266,11 @@ pub(crate) fn text(rows: &[Row]) -> String {
             Part::HeldOut => "held out",
         };
         let line = format!(
-            "{:names$}  {part:8}  {calls:>5}  {:9}  {:9}  {:14}  {agrees:6}  {}",
+            "{:names$}  {part:8}  {calls:>5}  {:9}  {:9}  {:8}  {:14}  {agrees:6}  {}",
             row.program,
-            row.predicted_name(),
+            name(row.predicted()),
             row.rehearsed_name(),
+            name(row.settled),
             row.happened_name(),
             row.why()
         );
@@ -277,7 +295,11 @@ pub(crate) fn text(rows: &[Row]) -> String {
         }
         let rehearsed = rows.iter().any(|row| row.rehearsed.is_some());
         let rehearsed = match rehearsed {
-            true => format!("    rehearsed {}\n", Agreement::rehearsed(&rows)),
+            true => format!(
+                "    rehearsed {}\n    settled, by both {}\n",
+                Agreement::rehearsed(&rows),
+                Agreement::settled(&rows)
+            ),
             false => String::new(),
         };
         let fails = rows

@@ -122,6 +122,12 @@ pub(super) const PACKAGES: &[Package] = &[
         "examples/hello makes its container image of it",
     ),
     program(
+        "qemu-system-x86",
+        "qemu-system-x86_64",
+        Need::Test,
+        "tests run microVMs with it",
+    ),
+    program(
         "cpio",
         "cpio",
         Need::Test,

@@ -11,7 +11,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("kube", &["uc-cluster"]),
     ("k8s-openapi", &["uc-cluster"]),
     ("libcontainer", &["uc-container"]),
-    ("seccompiler", &["uc-container", "uc-trace"]),
+    ("seccompiler", &["uc-container", "uc-linux", "uc-trace"]),
     ("burn", &["uc-foresight"]),
     ("candle", &["uc-foresight"]),
     ("tch", &["uc-foresight"]),

@@ -4,6 +4,7 @@ mod fixture;
 mod isolation;
 mod measure;
 mod memory;
+mod microvm;
 mod peers;
 mod pull;
 mod statistics;
@@ -63,6 +64,7 @@ enum Only {
     Container,
     Gvisor,
     Isolation,
+    Microvm,
     Pull,
     Verify,
 }
@@ -74,6 +76,7 @@ struct Report {
     container: Vec<Measured>,
     gvisor: Vec<Measured>,
     isolation: Vec<isolation::Isolation>,
+    microvm: Option<microvm::Microvm>,
     wasm: Vec<Measured>,
     /// One more instance of the program, in this process, in microseconds.
     instantiation_us: Option<Summary>,
@@ -104,6 +107,7 @@ pub(crate) fn bench(args: &BenchArgs, format: Format) -> Result<ExitCode> {
         container: Vec::new(),
         gvisor: Vec::new(),
         isolation: Vec::new(),
+        microvm: None,
         wasm: Vec::new(),
         instantiation_us: None,
         monitor: None,
@@ -115,9 +119,14 @@ pub(crate) fn bench(args: &BenchArgs, format: Format) -> Result<ExitCode> {
         .map_err(|error| Problem::host("cannot find this program").caused_by(error))?
         .display()
         .to_string();
-    if [Only::Container, Only::Gvisor, Only::Isolation]
-        .map(wanted)
-        .contains(&true)
+    if [
+        Only::Container,
+        Only::Gvisor,
+        Only::Isolation,
+        Only::Microvm,
+    ]
+    .map(wanted)
+    .contains(&true)
     {
         fixture.containers(&args.busybox)?;
     }
@@ -126,6 +135,18 @@ pub(crate) fn bench(args: &BenchArgs, format: Format) -> Result<ExitCode> {
     }
     if wanted(Only::Isolation) {
         report.isolation = isolation::isolation(&fixture, &uc)?;
+    }
+    if wanted(Only::Microvm) {
+        bar.set_message("microVM");
+        let runs = usize::from(args.runs);
+        match microvm::microvm(&fixture, &uc, runs, measure) {
+            Ok(measured) => report.microvm = Some(measured),
+            // Where microVMs were not asked for, a host without them has other figures.
+            Err(problem) if args.only.is_none() => {
+                printing::say(&format!("microVMs are skipped: {problem}"));
+            }
+            Err(problem) => return Err(problem),
+        }
     }
     if wanted(Only::Container) {
         report.container = measure(containers(&fixture, &uc));
@@ -250,6 +271,11 @@ fn instantiation(fixture: &Fixture) -> Result<Option<Summary>> {
 
 fn words(report: &Report) -> String {
     let mut text = String::new();
+    let none = Vec::new();
+    let sandboxes = report
+        .microvm
+        .as_ref()
+        .map_or(&none, |microvm| &microvm.sandboxes);
     for (title, all) in [
         (
             "Container `true`, image unpacked, whole process",
@@ -260,6 +286,7 @@ fn words(report: &Report) -> String {
             &report.gvisor,
         ),
         ("WebAssembly hello, cached, whole process", &report.wasm),
+        ("Hello in each sandbox, whole process", sandboxes),
     ] {
         if all.is_empty() {
             continue;
@@ -296,6 +323,9 @@ fn words(report: &Report) -> String {
     }
     if !report.isolation.is_empty() {
         text.push_str(&isolation::words(&report.isolation));
+    }
+    if let Some(microvm) = &report.microvm {
+        text.push_str(&microvm.words());
     }
     if let Some(pull) = &report.pull {
         text.push_str(&pull.words());

@@ -1,5 +1,7 @@
 //! `uc run`: check, choose, start; stream the output; exit with the workload's code.
 
+mod cold_start;
+
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{
@@ -122,10 +124,30 @@ pub(crate) fn run(args: &RunArgs, format: Format) -> Result<ExitCode> {
             },
         )?);
     }
+    warn_of_red_lines(&checked);
     if args.detach {
         return monitor::detach(checked, &source, args.kernel.as_deref(), format);
     }
     run_here(engine, checked, &source, args, format)
+}
+
+/// Says which red lines are close.
+fn warn_of_red_lines(checked: &[Checked]) {
+    for choice in checked.iter().flat_map(|one| &one.choices) {
+        for verdict in &choice.red_lines {
+            if verdict.level == uc_redline::Level::Warn {
+                printing::say(&format!(
+                    "warning: container {}: red line {}: {} (limit: {}, found: {}); {}",
+                    choice.container,
+                    verdict.red_line,
+                    verdict.title,
+                    verdict.limit,
+                    verdict.found,
+                    verdict.remedy
+                ));
+            }
+        }
+    }
 }
 
 /// Resolves a workload, judges it and chooses its runtimes.
@@ -281,6 +303,9 @@ struct Report {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     trust: Vec<Admission>,
     timings_ms: BTreeMap<&'static str, f64>,
+    /// T_vm, T_container and T_function of what runs in a microVM.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cold_start: Vec<cold_start::Row>,
 }
 
 fn report(
@@ -314,6 +339,7 @@ fn report(
             .map(|(stage, duration)| (stage.name(), milliseconds(duration)))
             .collect();
         reports.push(Report {
+            cold_start: cold_start::rows(&outcome.timings),
             outcome,
             choices,
             trust,
@@ -376,4 +402,8 @@ fn print_timings(outcome: &Outcome) {
         runtimes.join(", "),
         table.text().trim_end()
     ));
+    let rows = cold_start::rows(&outcome.timings);
+    if !rows.is_empty() {
+        printing::say(&format!("\n{}", cold_start::table(&rows).trim_end()));
+    }
 }

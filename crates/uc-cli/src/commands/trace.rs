@@ -33,6 +33,7 @@ use rehearsal::{Rehearsed, Trial};
   uc trace --for 10 -- redis-server --port 0      ends a service after ten seconds
   uc trace --seccomp min.json -- ./app            the smallest seccomp profile, for uc, crun, runc, docker
   uc trace --pod pod.yaml --image oci:app -- app  a Pod with the least privileges, for uc run
+  uc trace --settle -- ./app                      runs it again where it is in doubt whether it would run elsewhere
   uc trace --rehearse gvisor -- ./app             runs it again with what gVisor lacks refused
   uc trace --rehearse profile -- ./app            runs it again under its own profile
   uc trace --rehearse capabilities -- ./app       finds the capabilities it cannot do without; for root
@@ -43,7 +44,9 @@ json the summary goes to standard output, and the program's output to standard e
 All threads and child processes are followed, until the last has ended. Ctrl-C goes to the program; what is left of it
 after five seconds is ended. The exit code is the program's.
 What the program did not do in this run is not in the result: trace a run that does all that matters.
---rehearse runs the program again, two times or more, with nothing to read.")]
+--rehearse and --settle run the program again, three times or more, with nothing to read: whatever it does to files, other
+programs and hosts is done again. What a runtime's rehearsal shows replaces what is predicted from the calls alone, here and
+in the file of --output, so that uc run and uc explain --footprint know it too.")]
 pub(crate) struct TraceArgs {
     /// The program and its arguments
     #[arg(
@@ -54,7 +57,7 @@ pub(crate) struct TraceArgs {
     )]
     command: Vec<OsString>,
     /// Read the calls from the code of this program, without running it
-    #[arg(long = "static", id = "static_", value_name = "PROGRAM", conflicts_with_all = ["command", "longest", "rehearse", "pod"])]
+    #[arg(long = "static", id = "static_", value_name = "PROGRAM", conflicts_with_all = ["command", "longest", "rehearse", "settle", "pod"])]
     program: Option<PathBuf>,
     /// End the program after this time
     #[arg(long = "for", id = "longest", value_name = "SECONDS", value_parser = seconds)]
@@ -74,6 +77,9 @@ pub(crate) struct TraceArgs {
     /// Run again under: profile, capabilities, gvisor, container or microvm; can be given more than once
     #[arg(long, value_name = "WHAT")]
     rehearse: Vec<Trial>,
+    /// Rehearse under gvisor and container wherever what is refused leaves open whether it would run
+    #[arg(long)]
+    settle: bool,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -93,7 +99,7 @@ struct Findings {
     #[serde(flatten)]
     run: Option<Run>,
     footprint: Footprint,
-    /// How the static result came about.
+    /// How the static result came about, or why nothing was rehearsed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
     coverage: Vec<Coverage>,
@@ -125,6 +131,8 @@ pub(crate) fn trace(args: &TraceArgs, format: Format) -> Result<ExitCode> {
         None => of_run(args, format)?,
     };
     let code = findings.run.as_ref().map_or(0, |run| run.exit_code);
+    // What was recorded is kept and shown even where it cannot be rehearsed.
+    let unrehearsed = rehearsal::rehearse(args, &mut findings).err();
     let profile = Profile::of(&findings.footprint);
     if let Some(file) = &args.output {
         output::write_json(file, &findings.footprint)?;
@@ -138,14 +146,14 @@ pub(crate) fn trace(args: &TraceArgs, format: Format) -> Result<ExitCode> {
         let text = pod::manifest(destination, image, &args.command, run);
         output::write(&destination.pod, text.as_bytes())?;
     }
-    if !args.rehearse.is_empty() {
-        findings.rehearsals = rehearsal::rehearse(&args.rehearse, &args.command, &findings)?;
-    }
     match format {
         Format::Json => json(&findings)?,
         Format::Text => printing::say(&summary::words(&findings, &profile)),
     }
-    Ok(ExitCode::from(code))
+    match unrehearsed {
+        Some(problem) => Err(problem),
+        None => Ok(ExitCode::from(code)),
+    }
 }
 
 fn of_code(program: &std::path::Path) -> Result<Findings> {
@@ -199,10 +207,14 @@ fn standard_error() -> Result<Stdio> {
         .map_err(|error| Problem::host("cannot hand on standard error").caused_by(error))
 }
 
-/// As a shell has it: 128 and the signal for a program that a signal ended.
 fn exit_code(status: ExitStatus) -> u8 {
     use std::os::unix::process::ExitStatusExt as _;
-    let code = status.code().or(status.signal().map(|signal| 128 + signal));
+    shell_code(status.code(), status.signal())
+}
+
+/// As a shell has it: 128 and the signal for a program that a signal ended.
+fn shell_code(code: Option<i32>, signal: Option<i32>) -> u8 {
+    let code = code.or(signal.map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 

@@ -1,16 +1,15 @@
 //! The system-call filter: an allow-list, compiled for the processor this runs on.
 
 mod filter;
-mod install;
 mod profile;
 mod report;
 
 use std::sync::OnceLock;
 
-pub(crate) use install::{install, install_listener};
 pub(crate) use profile::compile_profile;
 pub(crate) use report::reporting;
 use seccompiler::{BpfProgram, TargetArch};
+pub(crate) use uc_linux::seccomp::{install, install_listener};
 use uc_linux::syscall_policy::{NEWEST_CONSIDERED, verdicts};
 use uc_model::{Problem, Result};
 

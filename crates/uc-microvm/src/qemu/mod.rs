@@ -1,5 +1,6 @@
 //! QEMU's machine `microvm`.
 
+mod bare;
 mod command;
 mod qmp;
 

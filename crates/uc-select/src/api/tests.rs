@@ -105,6 +105,8 @@ fn words() -> BTreeSet<String> {
             );
         }
     }
+    // What the recorder reads behind pointers.
+    words.extend(["AF_NETLINK:GROUPS", "user", "security", "system", "trusted"].map(str::to_owned));
     words
 }
 
@@ -115,6 +117,9 @@ fn every_pattern_matches_a_word() {
     for interface in Interface::ALL {
         let (answers, _) = Answers::read(files(interface));
         for (call, pattern) in answers.mentioned().1 {
+            if pattern.starts_with("/proc/") {
+                continue;
+            }
             assert!(
                 words.iter().any(|word| matches(pattern, word)),
                 "{interface}: {call} {pattern}"

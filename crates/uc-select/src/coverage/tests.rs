@@ -45,7 +45,8 @@ fn a_server_with_fallbacks_runs_under_gvisor() {
     let server = "socket(AF_INET:SOCK_STREAM) setsockopt(SOL_SOCKET:SO_REUSEADDR) bind listen accept4 epoll_create1 epoll_ctl \
         epoll_wait clone3 clone(CLONE_THREAD) futex(FUTEX_WAIT_BITSET) io_uring_setup membarrier(MEMBARRIER_CMD_QUERY) \
         sched_getaffinity copy_file_range ioctl(FICLONE) prctl(PR_SET_VMA) madvise(MADV_FREE) openat(O_TMPFILE) \
-        socket(AF_NETLINK:SOCK_RAW:NETLINK_GENERIC) landlock_create_ruleset statx";
+        socket(AF_NETLINK:SOCK_RAW:NETLINK_GENERIC) landlock_create_ruleset(LANDLOCK_CREATE_RULESET_VERSION) \
+        landlock_create_ruleset statx";
     let found = coverage(&traced(server), Interface::Gvisor);
     assert_eq!(
         (found.verdict, found.prediction),
@@ -84,6 +85,10 @@ fn programs_that_came_for_what_gvisor_lacks_fail() {
         "seccomp(SECCOMP_SET_MODE_FILTER:SECCOMP_FILTER_FLAG_NEW_LISTENER)",
         "clone(CLONE_NEWCGROUP)",
         "fsopen",
+        "renameat2(RENAME_EXCHANGE)",
+        "fallocate(FALLOC_FL_INSERT_RANGE)",
+        "openat(/proc/vmstat)",
+        "open(/proc/sysvipc)",
     ] {
         assert_eq!(
             predict(calls, Interface::Gvisor),
@@ -103,10 +108,13 @@ fn what_is_not_known_is_doubtful() {
     for calls in [
         "ioctl(0xc0de)",
         "setsockopt(IPPROTO_TCP:TCP_ULP)",
-        "mmap(MAP_SYNC)",
         "io_uring_setup io_uring_enter",
         "unshare(CLONE_NEWCGROUP)",
         "syscall_999",
+        "landlock_create_ruleset landlock_restrict_self",
+        "fallocate(FALLOC_FL_KEEP_SIZE|FALLOC_FL_PUNCH_HOLE)",
+        "bind(AF_NETLINK:GROUPS)",
+        "setxattr(user)",
     ] {
         assert_eq!(
             predict(calls, Interface::Gvisor),
@@ -114,6 +122,52 @@ fn what_is_not_known_is_doubtful() {
             "{calls}"
         );
     }
+}
+
+/// A run under the refusals says more of a program than what is known of others.
+#[test]
+fn a_rehearsal_settles_what_was_tried() {
+    let calls = "mlock io_uring_setup io_uring_enter mq_timedsend ioctl(FICLONE)";
+    let rehearsed = |alike, refused: &str| {
+        let mut footprint = traced(&format!("{START} {calls}"));
+        let refused = refused.split_ascii_whitespace().map(str::to_owned);
+        let rehearsed = Rehearsed {
+            alike,
+            refused: refused.collect(),
+        };
+        footprint.rehearsals.insert(Interface::Gvisor, rehearsed);
+        coverage(&footprint, Interface::Gvisor)
+    };
+    let by_calls = coverage(&traced(&format!("{START} {calls}")), Interface::Gvisor);
+    assert_eq!(
+        (by_calls.prediction, by_calls.basis),
+        (Prediction::Fails, Basis::Calls)
+    );
+    assert_eq!(by_calls.open().count(), 4, "{:?}", by_calls.findings);
+    let all = "mlock io_uring_setup io_uring_enter mq_timedsend ioctl(FICLONE)";
+    let runs = rehearsed(true, all);
+    assert_eq!(
+        (runs.prediction, runs.verdict, runs.basis),
+        (Prediction::Runs, Verdict::Partial, Basis::Rehearsal)
+    );
+    assert_eq!(runs.open().count(), 0, "{:?}", runs.findings);
+    // What was not tried weighs as ever.
+    let partly = rehearsed(true, "mlock io_uring_setup mq_timedsend ioctl(FICLONE)");
+    assert_eq!(partly.prediction, Prediction::Doubtful);
+    let fails = rehearsed(false, "mlock");
+    assert_eq!(
+        (fails.prediction, fails.verdict, fails.basis),
+        (Prediction::Fails, Verdict::Not, Basis::Rehearsal)
+    );
+    // And says nothing of another runtime.
+    let mut footprint = traced(START);
+    let failed = Rehearsed {
+        alike: false,
+        refused: [].into(),
+    };
+    footprint.rehearsals.insert(Interface::Gvisor, failed);
+    let container = coverage(&footprint, Interface::Container);
+    assert_eq!(container.prediction, Prediction::Runs);
 }
 
 /// Of flags that are given together, those that are refused decide: Go starts programs without a descriptor of them, too.

@@ -59,7 +59,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<()> {
     if bytes.starts_with(b"\0asm") {
         return refuse(
             "a WebAssembly file, which makes no system calls of its own",
-            "`uc explain FILE` says what it imports and which runtime it gets",
+            "`uc explain FILE` says which runtime it gets, or why none",
         );
     }
     for (start, name, remedy) in OTHERS {

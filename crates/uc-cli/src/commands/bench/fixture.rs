@@ -14,7 +14,7 @@ use uc_model::{Problem, Result};
 const MAX_BUSYBOX: u64 = 16 << 20;
 const TAG: &str = "bench";
 /// The programs the root file system has.
-const APPLETS: [&str; 3] = ["true", "sleep", "sh"];
+const APPLETS: [&str; 4] = ["echo", "true", "sleep", "sh"];
 /// Directories that mounts need.
 const DIRECTORIES: [&str; 5] = ["bin", "dev", "proc", "sys", "tmp"];
 /// First host id and number of ids of the bundle's user namespace, when root makes it.

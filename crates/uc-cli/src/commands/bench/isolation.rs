@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde::Serialize;
+use uc_linux::processes::descendants;
 use uc_model::{Problem, Result, RuntimeKind};
 use uc_select::syscall_names;
 use uc_trace::reach::reach;
@@ -162,26 +163,6 @@ impl Drop for Running {
 fn command_line(pid: u32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&bytes).replace('\0', " ")
-}
-
-/// A process's children, and theirs.
-fn descendants(pid: u32) -> Vec<u32> {
-    let mut found = Vec::new();
-    let mut waiting = vec![pid];
-    while let Some(parent) = waiting.pop() {
-        let tasks = fs::read_dir(format!("/proc/{parent}/task"));
-        for task in tasks.into_iter().flatten().flatten() {
-            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            let children = children
-                .split_whitespace()
-                .filter_map(|text| text.parse().ok());
-            for child in children {
-                found.push(child);
-                waiting.push(child);
-            }
-        }
-    }
-    found
 }
 
 /// The table and what its columns mean.

@@ -1,4 +1,4 @@
-//! `uc trace --rehearse`: the program again, under what it would meet.
+//! `uc trace --rehearse` and `--settle`: the program again, under what it would meet.
 
 use std::{collections::BTreeSet, ffi::OsString, str::FromStr, time::Duration};
 
@@ -10,7 +10,7 @@ use uc_trace::{
     capabilities::{name, suggested},
 };
 
-use super::{Findings, again};
+use super::{Findings, TraceArgs, again, coverages, shell_code};
 
 /// What is rehearsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub(super) struct Rehearsed {
     pub(super) under: String,
     /// Whether the program behaved as it does without.
     pub(super) alike: bool,
+    /// Whether it ended without as when it was traced. Otherwise it says nothing of that run.
+    pub(super) as_traced: bool,
     /// Whether two runs without differed already, so that ends alone were compared.
     pub(super) output_varies: bool,
     /// The calls of the program that were refused.
@@ -64,47 +66,102 @@ pub(super) struct Rehearsed {
     pub(super) after: Rehearsal,
 }
 
+impl Rehearsed {
+    /// What it says of a runtime, for the footprint.
+    fn of_runtime(&self) -> Option<(Interface, uc_select::Rehearsed)> {
+        let interface = self.under.parse().ok().filter(|_| self.as_traced)?;
+        let rehearsed = uc_select::Rehearsed {
+            alike: self.alike,
+            refused: self.refused.iter().cloned().collect(),
+        };
+        Some((interface, rehearsed))
+    }
+}
+
 /// Runs without anything refused, to which the others are compared.
 struct Stage<'a> {
     words: &'a [OsString],
     longest: Duration,
     before: Rehearsal,
+    as_traced: bool,
     output_varies: bool,
 }
 
-/// Rehearses, one after the other.
-pub(super) fn rehearse(
-    trials: &[Trial],
-    words: &[OsString],
-    findings: &Findings,
-) -> Result<Vec<Rehearsed>> {
-    // Ten times the traced run, which was slower than these will be.
-    let traced = findings.run.as_ref().map_or(1.0, |run| run.seconds);
-    let longest =
-        Duration::try_from_secs_f64(traced * 10.0 + 10.0).unwrap_or(Duration::from_secs(60));
-    let run = |conditions: &Conditions| uc_trace::rehearse(again(words)?, conditions);
-    let bare = Conditions {
-        longest: Some(longest),
-        ..Conditions::default()
-    };
-    let (before, second) = (run(&bare)?, run(&bare)?);
-    if before.timed_out {
-        return Err(Problem::invalid(
-            "the program does not end by itself, so there is nothing to compare",
-        )
-        .limit(format!("{:.0} s", longest.as_secs_f64()))
-        .remedy("rehearse a command that ends, such as a test of the service"));
+/// Rehearses what was asked for, one after the other, and lets what it shows replace what was predicted.
+pub(super) fn rehearse(args: &TraceArgs, findings: &mut Findings) -> Result<()> {
+    let trials = trials(args, findings);
+    if trials.is_empty() {
+        if args.settle {
+            let none = "nothing to settle: what gvisor and container refuse of it, the C library does without at any start";
+            findings.notes.push(none.into());
+        }
+        return Ok(());
     }
-    let stage = Stage {
-        words,
-        longest,
-        output_varies: !before.says_as(&second),
-        before,
-    };
+    let stage = Stage::set(args, findings)?;
+    for trial in trials {
+        let rehearsed = stage.play(trial, findings)?;
+        if let Some((interface, shown)) = rehearsed.of_runtime() {
+            findings.footprint.rehearsals.insert(interface, shown);
+        }
+        findings.rehearsals.push(rehearsed);
+    }
+    findings.coverage = coverages(&findings.footprint);
+    Ok(())
+}
+
+/// What is asked for, and to settle what is in doubt, each runtime that refuses something of which others' ways of doing
+/// without prove nothing.
+fn trials(args: &TraceArgs, findings: &Findings) -> Vec<Trial> {
+    let mut trials = args.rehearse.clone();
+    let is_settled = |interface| matches!(interface, Interface::Container | Interface::Gvisor);
+    for coverage in findings.coverage.iter().filter(|_| args.settle) {
+        let trial = Trial::Runtime(coverage.interface);
+        let is_open = is_settled(coverage.interface) && coverage.open().next().is_some();
+        if is_open && !trials.contains(&trial) {
+            trials.push(trial);
+        }
+    }
     trials
-        .iter()
-        .map(|trial| stage.play(*trial, findings))
-        .collect()
+}
+
+fn endless(longest: Duration) -> Problem {
+    Problem::invalid("the program does not end by itself, so there is nothing to compare")
+        .limit(format!("{:.0} s", longest.as_secs_f64()))
+        .remedy("rehearse a command that ends, such as a test of the service")
+}
+
+impl<'a> Stage<'a> {
+    /// Runs the program twice as it is.
+    fn set(args: &'a TraceArgs, findings: &Findings) -> Result<Self> {
+        let traced = findings.run.as_ref().map_or(1.0, |run| run.seconds);
+        if let Some(ended) = args.longest.filter(|end| traced >= end.as_secs_f64()) {
+            return Err(endless(ended));
+        }
+        // Ten times the traced run, which was slower than these will be.
+        let longest =
+            Duration::try_from_secs_f64(traced * 10.0 + 10.0).unwrap_or(Duration::from_secs(60));
+        let words = args.command.as_slice();
+        let run = |conditions: &Conditions| uc_trace::rehearse(again(words)?, conditions);
+        let bare = Conditions {
+            longest: Some(longest),
+            ..Conditions::default()
+        };
+        let (before, second) = (run(&bare)?, run(&bare)?);
+        if before.timed_out {
+            return Err(endless(longest));
+        }
+        let code = shell_code(before.code, before.signal);
+        Ok(Self {
+            words,
+            longest,
+            output_varies: !before.says_as(&second),
+            as_traced: findings
+                .run
+                .as_ref()
+                .is_some_and(|run| run.exit_code == code),
+            before,
+        })
+    }
 }
 
 impl Stage<'_> {
@@ -185,6 +242,7 @@ impl Stage<'_> {
         Rehearsed {
             under: name.to_owned(),
             alike: self.is_alike(&after),
+            as_traced: self.as_traced,
             output_varies: self.output_varies,
             refused: Vec::new(),
             not_tried: Vec::new(),

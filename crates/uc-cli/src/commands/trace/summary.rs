@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use uc_select::{Coverage, Method, Prediction, Verdict, Weight};
+use uc_select::{Basis, Coverage, Finding, Interface, Method, Prediction, Verdict, Weight};
 use uc_trace::Profile;
 
 use super::{Findings, Run, rehearsal::Rehearsed};
@@ -45,7 +45,11 @@ pub(super) fn words(findings: &Findings, profile: &Profile) -> String {
     text.push_str(&runtimes(&findings.coverage));
     for rehearsed in &findings.rehearsals {
         text.push('\n');
-        text.push_str(&rehearsal(rehearsed));
+        text.push_str(&rehearsal(rehearsed, findings));
+    }
+    if let Some(hint) = findings.run.as_ref().and_then(|_| open(findings)) {
+        text.push('\n');
+        text.push_str(&hint);
     }
     if footprint.method == Method::Traced {
         text.push_str("\nThis holds for what the program did in this run.");
@@ -132,15 +136,9 @@ fn deeds(text: &mut String, run: &Run) {
 fn runtimes(all: &[Coverage]) -> String {
     let mut table = Table::new(&["RUNTIME", "CALLS ANSWERED", "EXPECTED", "WHAT DIFFERS"]);
     for coverage in all {
-        let missing: Vec<String> = [Weight::Essential, Weight::Unclear]
-            .into_iter()
-            .flat_map(|weight| coverage.of(weight))
-            .map(uc_select::Finding::name)
-            .collect();
-        let differs = match (coverage.verdict, missing.is_empty()) {
-            (Verdict::Full, _) => "nothing".to_owned(),
-            (_, true) => "only what programs do without".to_owned(),
-            (_, false) => some(&missing),
+        let rehearsed = match coverage.basis {
+            Basis::Calls => "",
+            Basis::Rehearsal => ", rehearsed",
         };
         let expected = match coverage.prediction {
             Prediction::Runs => "runs",
@@ -150,14 +148,59 @@ fn runtimes(all: &[Coverage]) -> String {
         table.row([
             coverage.interface.to_string(),
             format!("{} of {}", coverage.answered, coverage.calls),
-            expected.to_owned(),
-            differs,
+            format!("{expected}{rehearsed}"),
+            differs(coverage),
         ]);
     }
     table.text()
 }
 
-fn rehearsal(of: &Rehearsed) -> String {
+fn differs(coverage: &Coverage) -> String {
+    let named = |findings: &mut dyn Iterator<Item = &Finding>| {
+        some(&findings.map(Finding::name).collect::<Vec<_>>())
+    };
+    let heavy = [Weight::Essential, Weight::Unclear];
+    let missing = named(&mut heavy.into_iter().flat_map(|weight| coverage.of(weight)));
+    let tried = named(&mut coverage.findings.iter().filter(|one| one.rehearsed));
+    match (coverage.verdict, coverage.prediction) {
+        (Verdict::Full, _) => "nothing".into(),
+        (_, Prediction::Fails) if coverage.basis == Basis::Rehearsal => {
+            format!("it did otherwise without {tried}")
+        }
+        _ if !missing.is_empty() => missing,
+        _ if coverage.basis == Basis::Rehearsal => format!("it did as before without {tried}"),
+        _ => "only what programs do without".into(),
+    }
+}
+
+/// What is expected of it because of other programs, and how to find out.
+fn open(findings: &Findings) -> Option<String> {
+    let mut text = String::new();
+    for coverage in &findings.coverage {
+        let is_rehearsed = findings
+            .footprint
+            .rehearsals
+            .contains_key(&coverage.interface);
+        let is_of_linux = matches!(coverage.interface, Interface::Container | Interface::Gvisor);
+        let names: Vec<String> = coverage.open().map(Finding::name).collect();
+        if names.is_empty() || is_rehearsed || !is_of_linux {
+            continue;
+        }
+        let _ = writeln!(
+            text,
+            "{} refuses {}; how this program takes that is judged by others that make these calls",
+            coverage.interface,
+            some(&names)
+        );
+    }
+    if text.is_empty() {
+        return None;
+    }
+    text.push_str("--settle finds out: it runs the command again with them refused\n");
+    Some(text)
+}
+
+fn rehearsal(of: &Rehearsed, findings: &Findings) -> String {
     let result = if of.alike {
         "behaves as before"
     } else {
@@ -168,6 +211,14 @@ fn rehearsal(of: &Rehearsed) -> String {
         text.push_str(" (its output differs from run to run, so only the exit was compared)");
     }
     text.push('\n');
+    if let Some(run) = findings.run.as_ref().filter(|_| !of.as_traced) {
+        let _ = writeln!(
+            text,
+            "  that says nothing of the traced run: with nothing refused and nothing to read it ended otherwise ({} instead of exit code {})",
+            end(&of.before),
+            run.exit_code
+        );
+    }
     if !of.refused.is_empty() {
         let _ = writeln!(text, "  refused: {}", some(&of.refused));
     }
