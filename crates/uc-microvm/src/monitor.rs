@@ -79,7 +79,10 @@ impl Monitor {
     /// Boots a machine. It can be saved later if `keeps_memory`.
     pub(crate) async fn boot(&self, shape: &Shape, keeps_memory: bool) -> Result<Machine> {
         Ok(match self {
-            Self::Qemu(qemu) => Machine::Qemu(Box::new(qemu.boot(shape, keeps_memory)?)),
+            Self::Qemu(qemu) => {
+                let machine = Box::pin(qemu.boot(shape, keeps_memory)).await?;
+                Machine::Qemu(Box::new(machine))
+            }
             Self::Firecracker(firecracker) => {
                 let machine = Box::pin(firecracker.boot(shape)).await?;
                 Machine::Firecracker(Box::new(machine))

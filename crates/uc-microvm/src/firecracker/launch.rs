@@ -11,10 +11,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use uc_linux::{IdMapping, cgroup::Entrances};
+use uc_linux::cgroup::Entrances;
 use uc_model::{Problem, Result};
 
 use super::{configuration::Configuration, jailer::Jailer};
+pub use crate::jail::VmmUser;
 use crate::kernel;
 
 /// The socket of the API, as Firecracker names it.
@@ -123,37 +124,6 @@ pub enum Confinement {
     Namespaces,
     /// By Firecracker's own jailer, which only root can use.
     Jailer(Jailer),
-}
-
-/// The user that Firecracker runs as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct VmmUser {
-    /// The host's user id; never 0.
-    pub uid: u32,
-    /// The host's group id; never 0.
-    pub gid: u32,
-}
-
-impl VmmUser {
-    /// For root the first id that is set aside for sandboxes, for others they themselves.
-    ///
-    /// # Errors
-    /// Host, where root has no ids to give.
-    pub fn of_caller() -> Result<Self> {
-        let uid = rustix::process::geteuid();
-        if !uid.is_root() {
-            let gid = rustix::process::getegid().as_raw();
-            return Ok(Self {
-                uid: uid.as_raw(),
-                gid,
-            });
-        }
-        let mapping = IdMapping::for_caller()?;
-        match (mapping.host_uid(0), mapping.host_gid(0)) {
-            (Some(uid), Some(gid)) => Ok(Self { uid, gid }),
-            _ => Err(Problem::internal("a mapping without its first id")),
-        }
-    }
 }
 
 /// Checks a launch before anything is made.

@@ -5,7 +5,6 @@ pub mod client;
 pub mod configuration;
 mod fault;
 pub mod http;
-mod jail;
 pub mod jailer;
 pub mod launch;
 pub mod machine;

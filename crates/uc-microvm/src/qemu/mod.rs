@@ -2,6 +2,7 @@
 
 mod bare;
 mod command;
+mod confinement;
 mod qmp;
 
 use std::{
@@ -14,11 +15,12 @@ use std::{
 use rustix::fs::MemfdFlags;
 use serde_json::json;
 use uc_guest_protocol::Descriptor;
+use uc_linux::cgroup::Entrances;
 use uc_model::{Problem, Result};
 
 use crate::{
     console::Console,
-    jail::{self, Jailed, Order},
+    jail::{self, Jailed, Surroundings},
     machine::{Accelerator, Shape, line, open},
     monitor::Words,
     snapshot::{MEMORY, STATE, Snapshot},
@@ -52,7 +54,7 @@ pub(crate) struct QemuMachine {
 
 impl Qemu {
     /// Boots a machine. Its memory can be saved later if `keeps_memory`.
-    pub(crate) fn boot(&self, shape: &Shape, keeps_memory: bool) -> Result<QemuMachine> {
+    pub(crate) async fn boot(&self, shape: &Shape, keeps_memory: bool) -> Result<QemuMachine> {
         let kernel = open(&shape.kernel.image)?;
         let initramfs = open(&shape.initramfs)?;
         let memory = keeps_memory.then(|| memory(shape)).transpose()?;
@@ -61,7 +63,7 @@ impl Qemu {
             initramfs: initramfs.as_fd(),
             memory: memory.as_ref().map(AsFd::as_fd),
         };
-        let machine = self.spawn(shape, &start)?;
+        let machine = self.spawn(shape, &start).await?;
         Ok(QemuMachine { memory, ..machine })
     }
 
@@ -70,12 +72,12 @@ impl Qemu {
         let start = Start::Restore {
             memory: snapshot.memory.as_fd(),
         };
-        let mut machine = self.spawn(shape, &start)?;
+        let mut machine = self.spawn(shape, &start).await?;
         machine.load(&snapshot.state).await?;
         Ok(machine)
     }
 
-    fn spawn(&self, shape: &Shape, start: &Start<'_>) -> Result<QemuMachine> {
+    async fn spawn(&self, shape: &Shape, start: &Start<'_>) -> Result<QemuMachine> {
         let disks: Vec<File> = shape
             .disks
             .iter()
@@ -88,13 +90,19 @@ impl Qemu {
         let lines = [qmp_far.as_fd(), agent_far.as_fd(), console_far.as_fd()];
         let disks: Vec<_> = disks.iter().map(AsFd::as_fd).collect();
         let (argv, descriptors) = command::command(self, shape, start, lines, &disks);
-        let jailed = jail::spawn(Order {
-            program: &self.program,
-            argv,
-            descriptors,
-            output: monitor_far.as_fd(),
+        let (plan, names) =
+            confinement::plan(self, shape.ports.is_some(), &argv, descriptors, monitor_far)?;
+        let surroundings = Surroundings {
+            mapping: plan.identity.mapping(),
+            host_network: false,
             ports: shape.ports.as_deref(),
-        })?;
+            groups: &Entrances::default(),
+        };
+        let started = jail::start(&surroundings, |control| jail::enter(&plan, control))?;
+        // With these goes our end of its lines: when it ends, they are at their end.
+        drop(plan);
+        drop((qmp_far, agent_far, console_far));
+        let jailed = started.executed(&names).await?;
         Ok(QemuMachine {
             qmp: Qmp::new(qmp),
             agent: Some(agent),
