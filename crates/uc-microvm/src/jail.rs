@@ -17,7 +17,10 @@ use std::{
     time::Duration,
 };
 
-use rustix::io::Errno;
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
 use tokio::io::AsyncReadExt as _;
 use uc_linux::{
     Extent, IdMapping, MapWriter,
@@ -90,8 +93,8 @@ pub(crate) enum Identity {
 }
 
 impl Identity {
-    /// A user of the host: root becomes it, others have it already.
-    pub(crate) fn of_host(user: VmmUser) -> Self {
+    /// This user of the host: root becomes it, others have it already, with the groups that let them open devices.
+    pub(crate) fn of(user: VmmUser) -> Self {
         if rustix::process::geteuid().is_root() {
             return Self::Host(user);
         }
@@ -108,14 +111,6 @@ impl Identity {
             writer: MapWriter::OwnIdOnly,
         };
         Self::Mapped(mapping, user)
-    }
-
-    /// User 0 of a user namespace of the caller's, in whose network others can be let in.
-    pub(crate) fn of_namespace() -> Result<Self> {
-        Ok(Self::Mapped(
-            IdMapping::for_caller()?,
-            VmmUser { uid: 0, gid: 0 },
-        ))
     }
 
     pub(crate) fn mapping(&self) -> Option<&IdMapping> {
@@ -137,6 +132,8 @@ pub(crate) struct Plan<'a> {
     /// What it inherits, from [`FIRST_DESCRIPTOR`] on; [`MAX_DESCRIPTORS`] at most.
     pub(crate) descriptors: Vec<BorrowedFd<'a>>,
     pub(crate) streams: Streams,
+    /// Whether ports of its network lead to its machine.
+    pub(crate) has_network: bool,
 }
 
 /// What becomes the standard streams.
@@ -395,13 +392,19 @@ fn die_with_owner() -> Result<(), Errno> {
 /// Shuts this process in and executes its program; returns only on failure. Async-signal-safe.
 pub(crate) fn enter(plan: &Plan<'_>, control: BorrowedFd<'_>) -> Result<(), Failure> {
     let user = at(Step::User);
+    let open_ports = || match plan.has_network {
+        true => open_all_ports().map_err(at(Step::Prepare)),
+        false => Ok(()),
+    };
     match &plan.identity {
         // Only its own ids can own what it makes.
         Identity::Mapped(mapping, own) => {
             become_user(*own, !mapping.is_own_id_only()).map_err(&user)?;
+            open_ports()?;
             plan.root.make(None)?;
         }
         Identity::Host(own) => {
+            open_ports()?;
             plan.root.make(Some(*own))?;
             become_user(*own, true).map_err(&user)?;
         }
@@ -414,6 +417,16 @@ pub(crate) fn enter(plan: &Plan<'_>, control: BorrowedFd<'_>) -> Result<(), Fail
     require_owner(control).map_err(&user)?;
     inherit(plan, control).map_err(at(Step::Execute))?;
     execute(&plan.program, &plan.arguments, &plan.environment)
+}
+
+/// Lets a monitor listen on any port of its network, where the ports lead that are forwarded to its machine.
+fn open_all_ports() -> Result<(), Errno> {
+    let setting = c"/proc/sys/net/ipv4/ip_unprivileged_port_start";
+    match rustix::fs::open(setting, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(file) => rustix::io::write(&file, b"0").map(drop),
+        Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno),
+    }
 }
 
 fn become_user(user: VmmUser, clears_groups: bool) -> Result<(), Errno> {

@@ -102,8 +102,9 @@ fn in_namespaces(
     arguments.extend(own.iter().cloned());
     let plan = jail::Plan {
         root,
-        identity: Identity::of_host(user),
+        identity: Identity::of(user),
         descriptors: Vec::new(),
+        has_network: false,
         program: c"/firecracker".to_owned(),
         arguments: pointers(arguments)?,
         environment: PointerArray::new(Vec::new()),

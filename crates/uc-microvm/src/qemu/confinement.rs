@@ -12,7 +12,7 @@ use uc_model::{Problem, Result};
 
 use super::Qemu;
 use crate::{
-    jail::{Device, Identity, MAX_DESCRIPTORS, Mount, Names, Plan, Root, Streams},
+    jail::{Device, Identity, MAX_DESCRIPTORS, Mount, Names, Plan, Root, Streams, VmmUser},
     machine::Accelerator,
 };
 
@@ -46,12 +46,13 @@ pub(super) fn plan<'a>(
     let argv: Result<Vec<CString>> = argv.iter().map(|text| c_string(text)).collect();
     let plan = Plan {
         root,
-        identity: Identity::of_namespace()?,
+        identity: Identity::of(VmmUser::of_caller()?),
         program: path_c_string(&program)?,
         arguments: PointerArray::new(argv?),
         environment: PointerArray::new(Vec::new()),
         descriptors,
         streams: Streams::into(output)?,
+        has_network,
     };
     Ok((plan, names))
 }
