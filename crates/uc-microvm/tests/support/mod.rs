@@ -47,6 +47,7 @@ pub(crate) fn settings_in(cache: &Path) -> Result<Settings, String> {
         kernel: kernel()?,
         accelerator: Some(Accelerator::Tcg),
         snapshots: true,
+        pool: 0,
         programs: Ok(Programs {
             agent: program("uc-guest")?,
             function: program("uc-function")?,
