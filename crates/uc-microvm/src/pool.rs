@@ -186,5 +186,9 @@ async fn restore(host: &Host, wish: &Wish) -> Result<Running> {
     for _ in 0..WARM_UP_PINGS {
         running.guest.ask(Call::Ping).await?;
     }
+    if let Some(function) = &running.started.function {
+        let container = function.container.clone();
+        running.guest.ask(Call::Rehearse { container }).await?;
+    }
     Ok(running)
 }
