@@ -27,6 +27,11 @@ pub(crate) fn run(options: &Options, input: &Input, output: &Output) -> Result<(
             stdout: output.stream(STDOUT),
             stderr: output.stream(STDERR),
         };
+        if call.rehearsal {
+            function.rehearse(streams)?;
+            output.report(&Report::Ready)?;
+            continue;
+        }
         let exit = function.call(&granted(call), streams)?;
         output.report(&Report::Done(exit))?;
     }

@@ -32,6 +32,10 @@ pub struct Call {
     pub memory_limit_bytes: Option<u64>,
     /// Whether it may use the network of its container.
     pub sockets: bool,
+    /// Whether all is done up to its first instruction, and undone. The runner then says [`Report::Ready`] again. What that
+    /// takes has been done once by then, which makes a call quicker.
+    #[serde(default)]
+    pub rehearsal: bool,
 }
 
 /// A directory that a function may reach, under the path that it has in the container.

@@ -74,6 +74,11 @@ pub enum Call {
         /// Give up after this time.
         timeout_ms: u64,
     },
+    /// Does what starting a function takes up to its first instruction, and undoes it.
+    Rehearse {
+        /// The container.
+        container: String,
+    },
     /// Whether the agent is alive.
     Ping,
     /// Ends everything, the machine included.

@@ -119,6 +119,13 @@ impl Agent {
                 let connected = self.existing().await?.tcp_connect(request).await;
                 connected.map(|()| Answer::Done)
             }
+            Call::Rehearse { container } => {
+                let program = self.state().programs.get(&container).cloned();
+                if let Some(program) = program {
+                    program.rehearse().await?;
+                }
+                Ok(Answer::Done)
+            }
             Call::Ping | Call::ShutDown => Ok(Answer::Done),
         }
     }

@@ -60,6 +60,17 @@ impl Program {
         matches!(self.kind, Kind::Function(_))
     }
 
+    /// Does what its start takes, as far as that can be undone.
+    pub(crate) async fn rehearse(&self) -> Result<()> {
+        match &self.kind {
+            Kind::Native(_) => Ok(()),
+            Kind::Function(function) => match function.lock().await.as_mut() {
+                Some(function) => function.rehearse().await,
+                None => Ok(()),
+            },
+        }
+    }
+
     /// Starts it; a function is called with `process`.
     pub(crate) async fn start(
         &self,

@@ -368,6 +368,7 @@ impl MicrovmSandbox {
         mut request: CreateRequest,
         prepared: &Prepared,
     ) -> Result<(Container, Vec<String>)> {
+        let name = request.container.clone();
         let disk = running.shape.disk(&prepared.disk.digest).ok_or_else(|| {
             Problem::refused("the microVM has been made without this container's image")
                 .at(&request.container)
@@ -414,6 +415,7 @@ impl MicrovmSandbox {
         };
         if let Some(inside) = &prepared.inside {
             let ready = ReadyFunction {
+                container: name.clone(),
                 streams,
                 warnings: warnings.clone(),
             };

@@ -44,6 +44,7 @@ pub(crate) struct Note {
 /// A function that was loaded before the snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ReadyFunction {
+    pub(crate) container: String,
     pub(crate) streams: uc_guest_protocol::Streams,
     pub(crate) warnings: Vec<String>,
 }

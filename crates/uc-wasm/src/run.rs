@@ -113,6 +113,17 @@ pub(crate) fn new_store(engine: &Engine, wasi: WasiP1Ctx, meter: Meter) -> Store
 }
 
 /// Instantiates a program and runs it to its end.
+/// Makes an instance, and drops it.
+pub(crate) async fn instantiate(
+    program: &Program,
+    store: &mut Store<Host>,
+) -> wasmtime::Result<()> {
+    match program {
+        Program::Module(linked) => linked.instantiate_async(&mut *store).await.map(drop),
+        Program::Component(linked) => linked.instantiate_async(&mut *store).await.map(drop),
+    }
+}
+
 pub(crate) async fn execute(program: &Program, store: &mut Store<Host>) -> wasmtime::Result<u8> {
     match program {
         Program::Module(linked) => {
