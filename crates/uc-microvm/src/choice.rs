@@ -41,6 +41,7 @@ pub(crate) fn choose(host: &Host) -> Result<Monitor> {
     if let Some(program) = &settings.firecracker {
         return named(host, program);
     }
+    // Who names QEMU, or has instructions translated, means QEMU.
     let may_be_tried = settings.qemu.is_none() && settings.accelerator != Some(Accelerator::Tcg);
     if let Some(program) = find_program("firecracker").filter(|_| may_be_tried) {
         let monitor = firecracker(host, &program);
@@ -110,6 +111,16 @@ pub(crate) fn why_translated(host: &Host) -> &'static str {
         None if !Path::new(KVM).exists() => "there is no /dev/kvm",
         None => "a guest did not boot with KVM",
     }
+}
+
+/// Why a Firecracker on `PATH` is not the monitor, where it is not.
+pub(crate) fn why_not_firecracker(host: &Host) -> Option<String> {
+    let program = find_program("firecracker")?;
+    let trial = remembered(&note(host, &firecracker(host, &program)));
+    Some(match trial.and_then(|trial| trial.reason) {
+        Some(reason) => format!("{}: {reason}", program.display()),
+        None => format!("{}: QEMU was asked for", program.display()),
+    })
 }
 
 /// What a trial found.

@@ -93,10 +93,15 @@ pub(crate) enum Identity {
 }
 
 impl Identity {
-    /// This user of the host: root becomes it, others have it already, with the groups that let them open devices.
-    pub(crate) fn of(user: VmmUser) -> Self {
+    /// This user of the host: root becomes it, others have it already, with the groups that let them open devices. Root of
+    /// a user namespace can make no device nodes: it makes another namespace, whose user 0 is this one.
+    pub(crate) fn of(user: VmmUser) -> Result<Self> {
         if rustix::process::geteuid().is_root() {
-            return Self::Host(user);
+            return match is_initial_namespace() {
+                true => Ok(Self::Host(user)),
+                false => IdMapping::for_caller()
+                    .map(|mapping| Self::Mapped(mapping, VmmUser { uid: 0, gid: 0 })),
+            };
         }
         let same = |id| {
             vec![Extent {
@@ -110,7 +115,7 @@ impl Identity {
             gids: same(user.gid),
             writer: MapWriter::OwnIdOnly,
         };
-        Self::Mapped(mapping, user)
+        Ok(Self::Mapped(mapping, user))
     }
 
     pub(crate) fn mapping(&self) -> Option<&IdMapping> {
@@ -119,6 +124,12 @@ impl Identity {
             Self::Host(_) => None,
         }
     }
+}
+
+/// Whether the ids that this process sees are those of the host, all of them.
+fn is_initial_namespace() -> bool {
+    let ids = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    ids.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 /// How a process is shut in, and what it executes.

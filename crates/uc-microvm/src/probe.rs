@@ -8,7 +8,9 @@ use uc_model::{
 };
 use uc_sandbox::{Availability, Limit, Offer, Probe};
 
-use crate::{choice, host::Host, machine::Accelerator, sandbox::GUEST_OVERHEAD_MIB};
+use crate::{
+    choice, host::Host, machine::Accelerator, monitor::Monitor, sandbox::GUEST_OVERHEAD_MIB,
+};
 
 /// Tries everything that a microVM needs.
 pub(crate) fn probe(host: &Host, kind: RuntimeKind) -> Probe {
@@ -66,8 +68,13 @@ fn monitor(host: &Host) -> Facility {
         } else {
             String::new()
         };
+        let others = match monitor {
+            Monitor::Firecracker(_) => None,
+            Monitor::Qemu(_) => choice::why_not_firecracker(host),
+        };
+        let others = others.map_or(String::new(), |why| format!("; not Firecracker, {why}"));
         let (name, program) = (monitor.name(), monitor.program().display());
-        format!("{name} ({program}) {how}{tried}")
+        format!("{name} ({program}) {how}{tried}{others}")
     });
     found_or("microVM monitor", described)
 }

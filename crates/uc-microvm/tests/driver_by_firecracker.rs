@@ -106,3 +106,49 @@ fn a_firecracker_that_is_none_is_told() {
     let (what, _, _) = missing(absent).expect("refused");
     assert!(what.contains("no program that can be executed"), "{what}");
 }
+
+/// Where the process has Firecracker on its `PATH`, and nothing that names it.
+const ON_PATH: &str = "UC_TEST_FIRECRACKER_ON_PATH";
+
+#[test]
+fn firecracker_on_path_is_left_to_qemu_where_no_guest_boots() {
+    let cache = tempfile::tempdir().expect("a directory");
+    if std::env::var_os(ON_PATH).is_some() {
+        let settings = Settings {
+            accelerator: None,
+            ..support::settings_in(cache.path()).expect("as before")
+        };
+        let probe = MicrovmDriver::new(settings).probe();
+        assert_eq!(probe.availability, Availability::Ready);
+        println!("{}", probe.facilities[0].detail);
+        return;
+    }
+    let Some(Settings {
+        firecracker: Some(program),
+        ..
+    }) = settings(cache.path())
+    else {
+        return;
+    };
+    std::os::unix::fs::symlink(program, cache.path().join("firecracker")).expect("linked");
+    let path = std::env::var("PATH").expect("set");
+    let output = std::process::Command::new(std::env::current_exe().expect("known"))
+        .args([
+            "--exact",
+            "firecracker_on_path_is_left_to_qemu_where_no_guest_boots",
+            "--nocapture",
+        ])
+        .env_remove("UC_FIRECRACKER")
+        .env(ON_PATH, "1")
+        .env("PATH", format!("{}:{path}", cache.path().display()))
+        .output()
+        .expect("runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}");
+    println!("{said}");
+    let by_firecracker = said.contains("Firecracker (") && said.contains("with KVM");
+    let by_qemu = said.contains("QEMU (")
+        && said.contains("not Firecracker, ")
+        && said.contains("a guest does not reach its agent with KVM");
+    assert!(by_firecracker || by_qemu, "{said}");
+}

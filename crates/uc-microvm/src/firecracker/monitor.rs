@@ -223,8 +223,10 @@ impl FirecrackerMachine {
 mod tests {
     use super::*;
     use crate::{
-        kernel::{Kernel, Origin},
+        kernel::{self, Kernel, Origin, Places},
         machine::DiskImage,
+        monitor::Monitor,
+        snapshot::{MEMORY, Snapshots},
     };
 
     fn digest(number: u8) -> uc_model::Digest {
@@ -315,5 +317,87 @@ mod tests {
             let problem = here().check(&shape).expect_err(words);
             assert!(problem.to_string().contains(words), "{problem}");
         }
+    }
+
+    /// Firecracker itself and a kernel, or nothing after saying why.
+    fn real(cache: &Path) -> Option<(Firecracker, Kernel)> {
+        let Some(program) = std::env::var_os("UC_FIRECRACKER") else {
+            println!("skipped: UC_FIRECRACKER names no Firecracker");
+            return None;
+        };
+        let Some(kernel) = std::env::var_os("UC_KERNEL") else {
+            println!("skipped: UC_KERNEL names no kernel");
+            return None;
+        };
+        let places = Places::of_host(None);
+        let kernel = kernel::find(Some(Path::new(&kernel)), &places, &cache.join("kernels"));
+        let firecracker = Firecracker {
+            program: program.into(),
+            jailer: None,
+            machines: cache.join("machines"),
+        };
+        Some((firecracker, kernel.expect("a kernel")))
+    }
+
+    /// By way of the store: what comes back is at the same place, however far its guest came.
+    async fn kept_and_restored(firecracker: Firecracker, shape: &Shape, cache: &Path, key: u8) {
+        let machines = firecracker.machines.clone();
+        let monitor = Monitor::Firecracker(firecracker);
+        let mut machine = monitor.boot(shape, true).await.expect("boots");
+        let store = Snapshots::in_directory(cache.join("snapshots"));
+        store
+            .save(&digest(key), &mut machine, None)
+            .await
+            .expect("kept");
+        machine.kill().await;
+        drop(machine);
+        for _ in 0..2 {
+            let snapshot = store.find(&digest(key)).expect("whole");
+            let before = std::time::Instant::now();
+            let machine = monitor.restore(shape, &snapshot).await.expect("restored");
+            println!("restored in {:?}", before.elapsed());
+            machine.kill().await;
+            machine.ended().await;
+        }
+        let snapshot = store.find(&digest(key)).expect("whole");
+        std::fs::remove_file(snapshot.place.join(MEMORY)).expect("removed");
+        let problem = monitor.restore(shape, &snapshot).await.err();
+        assert!(problem.is_some_and(|problem| problem.to_string().contains("is missing")));
+        assert_eq!(std::fs::read_dir(machines).expect("readable").count(), 0);
+    }
+
+    #[tokio::test]
+    async fn firecracker_itself_is_kept_and_restored_by_the_store() {
+        let scratch = tempfile::tempdir().expect("a directory");
+        let Some((firecracker, kernel)) = real(scratch.path()) else {
+            return;
+        };
+        let file = |name: &str| {
+            let path = scratch.path().join(name);
+            std::fs::write(&path, [0; 4096]).expect("written");
+            path
+        };
+        let disk = DiskImage {
+            path: file("disk"),
+            digest: digest(2),
+        };
+        let shape = Shape {
+            kernel,
+            initramfs: file("initramfs"),
+            memory_mib: 64,
+            disks: vec![disk.clone(), disk],
+            ..shape()
+        };
+        kept_and_restored(firecracker.clone(), &shape, scratch.path(), 7).await;
+        let jailer = std::env::var_os("UC_JAILER");
+        if jailer.is_none() || !rustix::process::geteuid().is_root() {
+            println!("skipped: UC_JAILER names no jailer, or this is not root");
+            return;
+        }
+        let jailed = Firecracker {
+            jailer: jailer.map(PathBuf::from),
+            ..firecracker
+        };
+        kept_and_restored(jailed, &shape, scratch.path(), 8).await;
     }
 }

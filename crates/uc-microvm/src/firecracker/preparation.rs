@@ -91,6 +91,7 @@ fn in_namespaces(
         place: path_c_string(&canonical(&root)?)?,
         directories,
         mounts,
+        has_proc: false,
         devices,
     };
     let names = Names::of(program.display(), &root);
@@ -102,7 +103,7 @@ fn in_namespaces(
     arguments.extend(own.iter().cloned());
     let plan = jail::Plan {
         root,
-        identity: Identity::of(user),
+        identity: Identity::of(user)?,
         descriptors: Vec::new(),
         has_network: false,
         program: c"/firecracker".to_owned(),

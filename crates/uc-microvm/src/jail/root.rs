@@ -56,15 +56,6 @@ impl Mount {
         }
     }
 
-    pub(crate) fn read_only_directory(source: CString, target: CString) -> Self {
-        Self {
-            source,
-            target,
-            is_directory: true,
-            attributes: LOCKED | libc::MOUNT_ATTR_RDONLY,
-        }
-    }
-
     pub(crate) fn programs(source: CString, target: CString, is_directory: bool) -> Self {
         Self {
             source,
@@ -111,6 +102,8 @@ pub(crate) struct Root {
     /// Made in the new root, parents first. One of them is `run`, or comes with the mounts.
     pub(crate) directories: Vec<CString>,
     pub(crate) mounts: Vec<Mount>,
+    /// Whether `proc` is there, with this process alone where the kernel allows that.
+    pub(crate) has_proc: bool,
     pub(crate) devices: Vec<Device>,
 }
 
@@ -133,6 +126,9 @@ impl Root {
                 index: index as u8,
                 ..at(Step::Mount)(errno)
             })?;
+        }
+        if self.has_proc {
+            mount_proc(root.as_fd(), owner.is_none()).map_err(&failed)?;
         }
         for (index, device) in self.devices.iter().enumerate() {
             make_device(root.as_fd(), device, owner).map_err(|errno| Failure {
@@ -159,6 +155,23 @@ fn attach(root: BorrowedFd<'_>, mount: &Mount) -> Result<(), Errno> {
     let tree = sys::clone_mount_tree(source.as_fd())?;
     sys::add_mount_attributes(tree.as_fd(), mount.attributes, true)?;
     sys::attach_mount_tree(tree.as_fd(), open_place(root, &mount.target)?.as_fd())
+}
+
+/// Mounts the processes of this namespace. A user namespace cannot where its host hides part of its own; it may be given
+/// that one, since its user has no rights over processes outside.
+fn mount_proc(root: BorrowedFd<'_>, may_be_given: bool) -> Result<(), Errno> {
+    let place = c"proc";
+    rustix::fs::mkdirat(root, place, Mode::from_raw_mode(0o555))?;
+    rustix::process::fchdir(root)?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    let mounted = rustix::mount::mount(c"proc", place, c"proc", flags, None);
+    if mounted.is_ok() || !may_be_given {
+        return mounted;
+    }
+    let source = open_place(CWD, c"/proc")?;
+    let tree = sys::clone_mount_tree(source.as_fd())?;
+    sys::add_mount_attributes(tree.as_fd(), LOCKED | libc::MOUNT_ATTR_RDONLY, true)?;
+    sys::attach_mount_tree(tree.as_fd(), open_place(root, place)?.as_fd())
 }
 
 fn make_device(root: BorrowedFd<'_>, device: &Device, owner: Option<VmmUser>) -> Result<(), Errno> {

@@ -46,7 +46,7 @@ pub(super) fn plan<'a>(
     let argv: Result<Vec<CString>> = argv.iter().map(|text| c_string(text)).collect();
     let plan = Plan {
         root,
-        identity: Identity::of(VmmUser::of_caller()?),
+        identity: Identity::of(VmmUser::of_caller()?)?,
         program: path_c_string(&program)?,
         arguments: PointerArray::new(argv?),
         environment: PointerArray::new(Vec::new()),
@@ -78,11 +78,6 @@ fn root(program: &Path, accelerator: Accelerator, has_network: bool) -> Result<R
         directories.extend(parents.into_iter().rev());
         mounts.push(Mount::programs(path_c_string(own)?, inside(own)?, true));
     }
-    // What it inherits it opens again by the numbers in there.
-    mounts.push(Mount::read_only_directory(
-        c"/proc".to_owned(),
-        c"proc".to_owned(),
-    ));
     let settings = [LIBRARIES, NAME_SERVERS].into_iter();
     for file in settings.filter(|file| *file != NAME_SERVERS || has_network) {
         if let Ok(source) = fs::canonicalize(file) {
@@ -102,6 +97,8 @@ fn root(program: &Path, accelerator: Accelerator, has_network: bool) -> Result<R
         place: c"/sys".to_owned(),
         directories: directories.collect::<Result<_>>()?,
         mounts,
+        // What it inherits it opens again by the numbers in there.
+        has_proc: true,
         devices: devices.collect::<Result<_>>()?,
     })
 }
@@ -162,7 +159,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_sees_its_libraries_and_can_write_nothing() {
-        let script = "cd /; echo *; echo etc/*; echo dev/*; grep -c . proc/net/dev; \
+        let script = "cd /; echo *; echo etc/*; echo dev/*; echo proc/[0-9]*; grep -c . proc/net/dev; \
                       grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' proc/self/status | head -1; \
                       for place in . run etc usr tmp; do \
                           ( : > $place/written ) 2> dev/null && echo wrote $place; done; true";
@@ -184,10 +181,17 @@ mod tests {
         assert_eq!(unknown.count(), 0, "{text}");
         assert_eq!(lines[1], "etc/ld.so.cache");
         assert_eq!(lines[2], "dev/null dev/urandom");
+        if matches!(
+            Identity::of(VmmUser::of_caller().expect("ids")),
+            Ok(Identity::Host(_))
+        ) {
+            // Other monitors are of the same user: it must not see them.
+            assert_eq!(lines[3], "proc/1");
+        }
         // Two lines of titles, and the loopback.
-        assert_eq!(lines[3], "3");
-        assert!(lines[4].ends_with("\t0000000000000000"), "{text}");
-        assert_eq!(lines.len(), 5, "{text}");
+        assert_eq!(lines[4], "3");
+        assert!(lines[5].ends_with("\t0000000000000000"), "{text}");
+        assert_eq!(lines.len(), 6, "{text}");
     }
 
     #[test]
