@@ -78,7 +78,7 @@ fn firecracker(host: &Host, program: &Path) -> Monitor {
     Monitor::Firecracker(Firecracker {
         program: program.to_owned(),
         jailer: host.settings.jailer.clone(),
-        machines: host.settings.cache.join("machines"),
+        machines: host.machines(),
     })
 }
 
@@ -142,7 +142,15 @@ fn boots(host: &Host, monitor: &Monitor) -> Result<std::result::Result<(), Strin
     }
     let mut hash = images::hash("trial");
     hash.update(monitor.stamp());
+    hash.update(format!("{:?}", host.settings.jailer));
     hash.update(host.kernel()?.digest.to_string());
+    // Without an agent there is nothing to try, nor to remember.
+    let known = host
+        .programs()
+        .and_then(|programs| programs.agent.identify(&mut hash));
+    if let Err(problem) = known {
+        return Ok(Err(problem.to_string()));
+    }
     hash.update(fs::read_to_string("/proc/version").unwrap_or_default());
     let key = images::digest(hash).to_string();
     let note = note(host, monitor);

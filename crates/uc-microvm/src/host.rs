@@ -140,6 +140,11 @@ impl Host {
             .map_or(Accelerator::Tcg, |launcher| launcher.monitor.accelerator())
     }
 
+    /// Where Firecracker's machines have their directories.
+    pub(crate) fn machines(&self) -> PathBuf {
+        self.settings.cache.join("machines")
+    }
+
     /// Keeps what went wrong without ending anything.
     pub(crate) fn note(&self, problem: &Problem) {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);

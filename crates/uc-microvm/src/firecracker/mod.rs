@@ -9,7 +9,7 @@ pub mod jailer;
 pub mod launch;
 pub mod machine;
 pub(crate) mod monitor;
-mod place;
+pub(crate) mod place;
 mod preparation;
 pub mod process;
 mod snapshot;

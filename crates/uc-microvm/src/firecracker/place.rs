@@ -70,6 +70,16 @@ impl Drop for Place {
     }
 }
 
+/// Removes what owners left that were killed.
+pub(crate) fn sweep(parent: &Path) {
+    let Ok(making) = File::open(parent) else {
+        return;
+    };
+    if flock(&making, FlockOperation::LockExclusive).is_ok() {
+        remove_abandoned(parent);
+    }
+}
+
 fn remove_abandoned(parent: &Path) {
     let entries = fs::read_dir(parent).into_iter().flatten().flatten();
     for entry in entries.take(LOOKED_AT) {
@@ -95,6 +105,9 @@ mod tests {
         fs::create_dir_all(left.join("vm")).expect("made");
         let second = Place::within(&parent).expect("made");
         assert_ne!(first.id(), second.id());
+        assert!(first.path().exists() && !left.exists());
+        fs::create_dir_all(&left).expect("made");
+        sweep(&parent);
         assert!(first.path().exists() && !left.exists());
         drop((first, second));
         assert_eq!(fs::read_dir(parent).expect("readable").count(), 0);
