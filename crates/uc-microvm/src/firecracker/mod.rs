@@ -8,7 +8,7 @@ pub mod http;
 pub mod jailer;
 pub mod launch;
 pub mod machine;
-pub(crate) mod monitor;
+pub mod monitor;
 pub(crate) mod place;
 mod preparation;
 pub mod process;
