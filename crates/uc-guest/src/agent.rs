@@ -10,8 +10,8 @@ use std::{
 use tokio::sync::Mutex as AsyncMutex;
 use uc_container::ContainerDriver;
 use uc_guest_protocol::{
-    Answer, Bounds, Call, Create, Event, Exec, Greeting, GuestProcess, Kind, Link, Request,
-    Response, VERSION,
+    Answer, Bounds, Call, Create, Event, Exec, Greeting, GuestProcess, Kind, Link, Renewal,
+    Request, Response, VERSION,
 };
 use uc_model::{Problem, Result, Telling, workload::Network};
 use uc_sandbox::{
@@ -56,31 +56,45 @@ pub(crate) async fn serve() -> Result<()> {
             if matches!(request.call, Call::ShutDown) {
                 return Ok(());
             }
+            let request = match request {
+                // What comes behind it may rely on it, without waiting for its answer: a machine that cannot be renewed ends.
+                Request {
+                    id,
+                    call: Call::Renew(renewal),
+                } => {
+                    agent.renew(renewal)?;
+                    respond(&link, id, Ok(Answer::Done)).await;
+                    continue;
+                }
+                other => other,
+            };
             let (agent, link) = (Arc::clone(&agent), link.clone());
             tokio::spawn(async move {
                 let answer = agent.answer(&link, request.call).await;
-                let answer = answer.map_err(|problem| Telling::of(&problem));
-                let response = Response {
-                    id: request.id,
-                    answer,
-                };
-                // A host that is gone needs no answer.
-                let _ = link.send(Kind::Response, &response).await;
+                respond(&link, request.id, answer).await;
             });
         }
     }
     Ok(())
 }
 
+async fn respond(link: &Link, id: u32, answer: Result<Answer>) {
+    let answer = answer.map_err(|problem| Telling::of(&problem));
+    // A host that is gone needs no answer.
+    let _ = link.send(Kind::Response, &Response { id, answer }).await;
+}
+
 impl Agent {
+    fn renew(&self, renewal: Renewal) -> Result<()> {
+        machine::renew(&renewal)?;
+        self.state().hostname = renewal.hostname;
+        Ok(())
+    }
+
     async fn answer(&self, link: &Link, call: Call) -> Result<Answer> {
         match call {
             Call::Greet(greeting) => self.greet(greeting),
-            Call::Renew(renewal) => {
-                machine::renew(&renewal)?;
-                self.state().hostname = renewal.hostname;
-                Ok(Answer::Done)
-            }
+            Call::Renew(renewal) => self.renew(renewal).map(|()| Answer::Done),
             Call::Fill { volume, stream } => {
                 self.volumes.fill(link, &volume, stream)?;
                 Ok(Answer::Done)
