@@ -58,7 +58,7 @@ impl MicrovmDriver {
             disks: Vec::new(),
             ports: None,
         };
-        self.host.launcher()?.qemu.bare_boot(&shape).await
+        self.host.launcher()?.monitor.bare_boot(&shape).await
     }
 
     /// How many machines are ready in the pool.

@@ -44,6 +44,8 @@ pub(crate) fn settings_in(cache: &Path) -> Result<Settings, String> {
     }
     Ok(Settings {
         qemu: None,
+        firecracker: None,
+        jailer: None,
         kernel: kernel()?,
         accelerator: Some(Accelerator::Tcg),
         snapshots: true,
