@@ -31,6 +31,7 @@ mod qemu;
 mod reactor;
 mod sandbox;
 mod snapshot;
+mod strangers;
 mod volumes;
 
 pub use driver::MicrovmDriver;

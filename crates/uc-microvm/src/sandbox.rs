@@ -45,14 +45,25 @@ pub(crate) const GUEST_OVERHEAD_MIB: u64 = 96;
 /// How long the last output may take on its way after a stop.
 const LAST_OUTPUT: Duration = Duration::from_millis(200);
 
+/// The same for a program that ended by itself when it was asked to.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// Between two looks at whether a machine still answers.
 const HEARTBEAT: Duration = Duration::from_secs(20);
+
+/// How long the answer to such a look may take.
+const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a stop may take beyond its grace, before the machine is killed.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The sandbox of one workload.
 pub(crate) struct MicrovmSandbox {
     request: PrepareRequest,
     host: Arc<Host>,
     kind: RuntimeKind,
+    /// Containers are made one after the other: a machine with anything of another one is never kept as a snapshot.
+    creating: AsyncMutex<()>,
     /// Made with the first container.
     machine: AsyncMutex<Option<Arc<Running>>>,
     containers: Mutex<BTreeMap<String, Arc<Container>>>,
@@ -72,6 +83,8 @@ struct Container {
     carrying: JoinHandle<()>,
     exit: watch::Receiver<Option<Exit>>,
     started: AtomicBool,
+    /// Whether it was asked to end.
+    stopped: AtomicBool,
     stats: Mutex<Stats>,
 }
 
@@ -98,12 +111,22 @@ struct Prepared {
     inside: Option<Vec<u8>>,
 }
 
+/// A container's machine.
+struct Housing {
+    running: Arc<Running>,
+    /// The function that is in it already.
+    ready: Option<ReadyFunction>,
+    /// Whether nothing has been made in it yet.
+    is_fresh: bool,
+}
+
 impl MicrovmSandbox {
     pub(crate) fn new(request: PrepareRequest, host: Arc<Host>, kind: RuntimeKind) -> Self {
         Self {
             request,
             host,
             kind,
+            creating: AsyncMutex::new(()),
             machine: AsyncMutex::new(None),
             containers: Mutex::new(BTreeMap::new()),
             volumes: Mutex::new(BTreeSet::new()),
@@ -215,11 +238,15 @@ impl MicrovmSandbox {
         })
     }
 
-    /// The machine, started if this is the first container, and the function that may be in it.
-    async fn machine(&self, prepared: &Prepared) -> Result<(Arc<Running>, Option<ReadyFunction>)> {
+    /// The machine, started if this is the first container.
+    async fn machine(&self, prepared: &Prepared) -> Result<Housing> {
         let mut slot = self.machine.lock().await;
         if let Some(running) = slot.as_ref() {
-            return Ok((Arc::clone(running), None));
+            return Ok(Housing {
+                running: Arc::clone(running),
+                ready: None,
+                is_fresh: false,
+            });
         }
         let launcher = self.host.launcher()?;
         let shape = self.shape(prepared)?;
@@ -235,11 +262,15 @@ impl MicrovmSandbox {
         {
             self.host.note(&problem);
         }
-        let function = running.started.function.clone();
+        let ready = running.started.function.clone();
         let running = Arc::new(running);
         *slot = Some(Arc::clone(&running));
         self.watch(&running);
-        Ok((running, function))
+        Ok(Housing {
+            running,
+            ready,
+            is_fresh: true,
+        })
     }
 
     /// Ends a machine that has stopped to answer: whoever waits for it learns of it.
@@ -251,7 +282,8 @@ impl MicrovmSandbox {
                 let Some(running) = weak.upgrade() else {
                     return;
                 };
-                if running.guest.ask(Call::Ping).await.is_err() {
+                let ping = running.guest.ask_for(Call::Ping, HEARTBEAT_PATIENCE);
+                if ping.await.is_err() {
                     running.kill().await;
                     return;
                 }
@@ -272,11 +304,13 @@ impl MicrovmSandbox {
             )
             .remedy("record them with --runtime container"));
         }
+        let _alone = self.creating.lock().await;
         let prepared = self.prepare_create(&request)?;
-        let (running, ready) = self.machine(&prepared).await?;
-        let created = match ready {
+        let housing = self.machine(&prepared).await?;
+        let running = Arc::clone(&housing.running);
+        let created = match &housing.ready {
             Some(ready) => self.adopt(&running, request, ready),
-            None => self.make(&running, request, &prepared).await,
+            None => self.make(&housing, request, &prepared).await,
         };
         match created {
             Ok((container, warnings)) => {
@@ -298,7 +332,7 @@ impl MicrovmSandbox {
         &self,
         running: &Running,
         request: CreateRequest,
-        ready: ReadyFunction,
+        ready: &ReadyFunction,
     ) -> Result<(Container, Vec<String>)> {
         let link = &running.guest.link;
         let streams = ready.streams;
@@ -306,17 +340,21 @@ impl MicrovmSandbox {
             .stdin
             .map(|number| link.writer(number))
             .transpose()?;
-        let outputs = [link.reader(streams.stdout)?, link.reader(streams.stderr)?];
+        let outputs = [
+            (streams.stdout, link.reader(streams.stdout)?),
+            (streams.stderr, link.reader(streams.stderr)?),
+        ];
         let container = self.container(running, request, true, stdin, outputs)?;
-        Ok((container, ready.warnings))
+        Ok((container, ready.warnings.clone()))
     }
 
     async fn make(
         &self,
-        running: &Running,
+        housing: &Housing,
         mut request: CreateRequest,
         prepared: &Prepared,
     ) -> Result<(Container, Vec<String>)> {
+        let running = &housing.running;
         let disk = running.shape.disk(&prepared.disk.digest).ok_or_else(|| {
             Problem::refused("the microVM has been made without this container's image")
                 .at(&request.container)
@@ -327,8 +365,8 @@ impl MicrovmSandbox {
             Some(_) => Some(guest.writer()?),
             None => None,
         };
-        let (stdout, out) = guest.reader()?;
-        let (stderr, err) = guest.reader()?;
+        let outputs = [guest.reader()?, guest.reader()?];
+        let [(stdout, _), (stderr, _)] = outputs;
         let streams = Streams {
             stdin: stdin.as_ref().map(|(number, _)| *number),
             stdout,
@@ -346,7 +384,11 @@ impl MicrovmSandbox {
                 true => Content::Function(disk),
                 false => Content::Rootfs(disk),
             },
-            process: guest_process(&request.process),
+            process: match prepared.is_function {
+                // What is made may be kept for others: who calls it comes with the call.
+                true => anonymous_process(&request.process),
+                false => guest_process(&request.process),
+            },
             streams,
             mounts,
             read_only_root: request.read_only_root,
@@ -355,13 +397,12 @@ impl MicrovmSandbox {
             network: self.request.network != Network::None,
         };
         let stdin = stdin.map(|(_, writer)| writer);
-        let container =
-            self.container(running, request, prepared.is_function, stdin, [out, err])?;
+        let container = self.container(running, request, prepared.is_function, stdin, outputs)?;
         let warnings = match guest.ask(Call::Create(Box::new(create))).await? {
             Answer::Created { warnings } => warnings,
             _ => return Err(Problem::host("the microVM's agent answers in another way")),
         };
-        if let Some(inside) = &prepared.inside {
+        if let Some(inside) = prepared.inside.as_ref().filter(|_| housing.is_fresh) {
             let ready = ReadyFunction {
                 streams,
                 warnings: warnings.clone(),
@@ -393,7 +434,7 @@ impl MicrovmSandbox {
         request: CreateRequest,
         function: bool,
         stdin: Option<StreamWriter>,
-        outputs: [StreamReader; 2],
+        outputs: [(u16, StreamReader); 2],
     ) -> Result<Container> {
         let Stdio {
             stdin: source,
@@ -401,9 +442,10 @@ impl MicrovmSandbox {
             stderr,
             ..
         } = request.stdio;
-        let exit = running.guest.expect(&request.container)?;
+        let numbers = outputs.each_ref().map(|(number, _)| *number);
+        let exit = running.guest.expect(&request.container, numbers)?;
         let (tell, output) = watch::channel(false);
-        let [out, err] = outputs;
+        let [(_, out), (_, err)] = outputs;
         let carrying = running.reactor.handle().spawn(async move {
             let (stdout, stderr) = (Descriptor::new(stdout), Descriptor::new(stderr));
             let carry = async |stream: StreamReader, sink: Descriptor| {
@@ -421,6 +463,7 @@ impl MicrovmSandbox {
             carrying,
             exit,
             started: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
             stats: Mutex::new(Stats {
                 memory_limit_bytes: request.limits.memory.map(|limit| limit.0),
                 ..Stats::default()
@@ -503,11 +546,14 @@ impl MicrovmSandbox {
         let exit = exit.ok_or_else(|| Problem::internal("an end without an exit"))?;
         container.stop_feeding();
         let mut output = container.output.clone();
-        if exit.reason == ExitReason::Stopped {
-            let _ = tokio::time::timeout(LAST_OUTPUT, output.wait_for(|done| *done)).await;
-        } else {
-            let _ = output.wait_for(|done| *done).await;
-        }
+        let output = output.wait_for(|done| *done);
+        let patience = match (&exit.reason, container.stopped.load(Ordering::Acquire)) {
+            (ExitReason::Stopped, _) => LAST_OUTPUT,
+            (_, true) => LAST_WORDS,
+            // Whoever reads it may take his time; all of it has come.
+            (_, false) => Duration::MAX,
+        };
+        let _ = tokio::time::timeout(patience, output).await;
         Ok(exit)
     }
 
@@ -522,7 +568,9 @@ impl MicrovmSandbox {
             grace_ms: u64::try_from(request.grace.as_millis()).unwrap_or(u64::MAX),
             signal: request.signal,
         };
-        let answer = running.guest.ask_within(call, request.grace).await;
+        container.stopped.store(true, Ordering::Release);
+        let patience = STOP_PATIENCE.saturating_add(request.grace);
+        let answer = running.guest.ask_for(call, patience).await;
         let exit = match answer {
             Ok(Answer::Ended(exit)) => exit,
             // A machine that does not do as it is told, or is gone, has stopped once it has been killed.
@@ -569,6 +617,13 @@ impl MicrovmSandbox {
         let answer = running.guest.ask_within(call, request.timeout).await;
         match answer {
             Ok(Answer::Ended(exit)) => {
+                // An honest agent has sent all before it answers.
+                for stream in streams
+                    .iter()
+                    .flat_map(|streams| [streams.stdout, streams.stderr])
+                {
+                    running.guest.link.end_reading(stream);
+                }
                 for task in carried.iter_mut() {
                     let _ = task.await;
                 }
@@ -679,6 +734,16 @@ fn guest_process(process: &Process) -> GuestProcess {
         argv: process.argv.clone(),
         env: process.env.clone(),
         cwd: process.cwd.clone(),
+        user: process.user.clone(),
+    }
+}
+
+/// A process of which nothing is known yet but who it runs as.
+fn anonymous_process(process: &Process) -> GuestProcess {
+    GuestProcess {
+        argv: Vec::new(),
+        env: Vec::new(),
+        cwd: "/".to_owned(),
         user: process.user.clone(),
     }
 }
