@@ -70,6 +70,11 @@ pub enum Call {
         /// The container.
         container: String,
     },
+    /// Opens the stream that will be the input of an `Exec`: what is sent before the answer is lost.
+    OpenInput {
+        /// The stream.
+        stream: u16,
+    },
     /// Runs one more program in it.
     Exec(Exec),
     /// Tries a port on the loopback.
@@ -276,7 +281,7 @@ pub struct Exec {
     pub command: Vec<String>,
     /// Kill it after this time.
     pub timeout_ms: u64,
-    /// Its streams; discarded when `None`.
+    /// Its streams; discarded when `None`. Its input has been opened before.
     pub streams: Option<Streams>,
 }
 

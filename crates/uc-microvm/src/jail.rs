@@ -73,6 +73,7 @@ struct Plan<'a> {
     output: BorrowedFd<'a>,
     hidden: Vec<CString>,
     can_set_groups: bool,
+    has_network: bool,
 }
 
 /// Starts a monitor.
@@ -135,6 +136,7 @@ impl<'a> Plan<'a> {
             output: order.output,
             hidden: hidden?,
             can_set_groups: !mapping.is_own_id_only(),
+            has_network: order.ports.is_some(),
         })
     }
 }
@@ -195,10 +197,23 @@ fn set_up(plan: &Plan<'_>, control: BorrowedFd<'_>) -> Result<(), (Step, Errno)>
     sys::set_user(0).map_err(prepare)?;
     // A change of ids cancels it.
     dies_with_owner().map_err(prepare)?;
+    if plan.has_network {
+        open_all_ports().map_err(prepare)?;
+    }
     confine_mounts(plan).map_err(|errno| (Step::Mounts, errno))?;
     inherit(plan, control).map_err(prepare)?;
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).map_err(prepare)?;
     sys::clear_capabilities().map_err(prepare)
+}
+
+/// Lets a monitor listen on any port of its network, where the ports lead that are forwarded to its machine.
+fn open_all_ports() -> Result<(), Errno> {
+    let setting = c"/proc/sys/net/ipv4/ip_unprivileged_port_start";
+    match rustix::fs::open(setting, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(file) => rustix::io::write(&file, b"0").map(drop),
+        Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno),
+    }
 }
 
 fn confine_mounts(plan: &Plan<'_>) -> Result<(), Errno> {

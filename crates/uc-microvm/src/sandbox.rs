@@ -571,18 +571,19 @@ impl MicrovmSandbox {
         container.stopped.store(true, Ordering::Release);
         let patience = STOP_PATIENCE.saturating_add(request.grace);
         let answer = running.guest.ask_for(call, patience).await;
-        let exit = match answer {
-            Ok(Answer::Ended(exit)) => exit,
-            // A machine that does not do as it is told, or is gone, has stopped once it has been killed.
-            _ => {
-                running.kill().await;
-                Exit {
-                    code: 137,
-                    reason: ExitReason::Stopped,
-                }
-            }
+        let exit = match &answer {
+            Ok(Answer::Ended(exit)) => exit.clone(),
+            _ => Exit {
+                code: 137,
+                reason: ExitReason::Stopped,
+            },
         };
+        // Whoever waits is to hear of this end, and not of the machine's.
         running.guest.settle(&request.container, Some(exit.clone()));
+        if !matches!(answer, Ok(Answer::Ended(_))) {
+            // One that does not do as it is told has stopped once it has been killed.
+            running.kill().await;
+        }
         if !container.started.load(Ordering::Acquire) {
             // Nothing will be written by what never ran.
             container.carrying.abort();
@@ -603,10 +604,10 @@ impl MicrovmSandbox {
         if !container.started.load(Ordering::Acquire) || container.exit.borrow().is_some() {
             return Err(Problem::invalid("the container is not running").found(&request.container));
         }
-        let mut carried = Vec::new();
+        let mut carried = Carried::default();
         let streams = match request.stdio {
             None => None,
-            Some(stdio) => Some(carry(&running, stdio, &mut carried)?),
+            Some(stdio) => Some(carry(&running, stdio, &mut carried).await?),
         };
         let call = Call::Exec(Exec {
             container: request.container,
@@ -624,8 +625,8 @@ impl MicrovmSandbox {
                 {
                     running.guest.link.end_reading(stream);
                 }
-                for task in carried.iter_mut() {
-                    let _ = task.await;
+                for output in &mut carried.outputs {
+                    let _ = output.await;
                 }
                 Ok(exit)
             }
@@ -700,8 +701,23 @@ async fn fill(running: &Running, volume: String, host: &HostMount) -> Result<()>
     Ok(())
 }
 
+/// Tasks that carry the streams of a further program. They end with this value.
+#[derive(Default)]
+struct Carried {
+    input: Option<JoinHandle<()>>,
+    outputs: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        for task in self.input.iter().chain(&self.outputs) {
+            task.abort();
+        }
+    }
+}
+
 /// Opens the streams of a further program, and carries them.
-fn carry(running: &Running, stdio: Stdio, carried: &mut Vec<JoinHandle<()>>) -> Result<Streams> {
+async fn carry(running: &Running, stdio: Stdio, carried: &mut Carried) -> Result<Streams> {
     let handle = running.reactor.handle();
     let mut streams = Streams {
         stdin: None,
@@ -711,11 +727,13 @@ fn carry(running: &Running, stdio: Stdio, carried: &mut Vec<JoinHandle<()>>) -> 
     if let Some(source) = stdio.stdin {
         let (number, writer) = running.guest.writer()?;
         streams.stdin = Some(number);
-        handle.spawn(async move {
+        let open = Call::OpenInput { stream: number };
+        running.guest.ask(open).await?;
+        carried.input = Some(handle.spawn(async move {
             if writer.copy_from(&Descriptor::new(source)).await.is_ok() {
                 let _ = writer.finish().await;
             }
-        });
+        }));
     }
     let outputs = [
         (&mut streams.stdout, stdio.stdout),
@@ -724,7 +742,8 @@ fn carry(running: &Running, stdio: Stdio, carried: &mut Vec<JoinHandle<()>>) -> 
     for (slot, sink) in outputs {
         let (number, reader) = running.guest.reader()?;
         *slot = number;
-        carried.push(handle.spawn(async move { reader.copy_to(&Descriptor::new(sink)).await }));
+        let carrying = async move { reader.copy_to(&Descriptor::new(sink)).await };
+        carried.outputs.push(handle.spawn(carrying));
     }
     Ok(streams)
 }
