@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, watch};
 use uc_container::ContainerDriver;
 use uc_guest_protocol::{
     Answer, Bounds, Call, Create, Event, Exec, Greeting, GuestProcess, Kind, Link, Renewal,
-    Request, Response, VERSION,
+    Request, Response, StreamReader, VERSION,
 };
 use uc_model::{Problem, Result, Telling, workload::Network};
 use uc_sandbox::{
@@ -37,6 +37,8 @@ struct State {
     hostname: String,
     has_network: bool,
     programs: BTreeMap<String, Arc<Program>>,
+    /// Inputs of programs that are about to be executed.
+    inputs: BTreeMap<u16, StreamReader>,
 }
 
 /// Serves hosts until none is left or one ends the machine.
@@ -125,6 +127,11 @@ impl Agent {
                     .stats(request)
                     .await
                     .map(Answer::Stats)
+            }
+            Call::OpenInput { stream } => {
+                let reader = link.reader(stream)?;
+                self.state().inputs.insert(stream, reader);
+                Ok(Answer::Done)
             }
             Call::Exec(exec) => self.exec(link, exec).await,
             Call::TcpConnect { port, timeout_ms } => {
@@ -259,12 +266,18 @@ impl Agent {
         Ok(Answer::Done)
     }
 
+    fn opened_input(&self, stream: u16) -> Result<StreamReader> {
+        let input = self.state().inputs.remove(&stream);
+        input.ok_or_else(|| Problem::internal("a program's input has not been opened"))
+    }
+
     async fn exec(&self, link: &Link, exec: Exec) -> Result<Answer> {
         let sandbox = self.existing().await?;
         let (stdio, ends) = match exec.streams {
             None => (None, None),
             Some(streams) => {
-                let (stdio, ends) = pipes::make(link, streams)?;
+                let input = streams.stdin.map(|number| self.opened_input(number));
+                let (stdio, ends) = pipes::make(link, streams, input.transpose()?)?;
                 (Some(stdio), Some(ends))
             }
         };
@@ -274,12 +287,18 @@ impl Agent {
             timeout: Duration::from_millis(exec.timeout_ms),
             stdio,
         };
-        let carried = async {
+        let (tell, ended) = watch::channel(false);
+        let program = async {
+            let exit = sandbox.exec(request).await;
+            let _ = tell.send(true);
+            exit
+        };
+        let carrying = async {
             if let Some(ends) = ends {
-                ends.carry().await;
+                ends.carry_until(ended).await;
             }
         };
-        let (exit, ()) = tokio::join!(sandbox.exec(request), carried);
+        let (exit, ()) = tokio::join!(program, carrying);
         exit.map(Answer::Ended)
     }
 }

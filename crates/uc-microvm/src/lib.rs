@@ -34,6 +34,7 @@ mod qemu;
 mod reactor;
 mod sandbox;
 mod snapshot;
+mod strangers;
 mod volumes;
 
 pub use driver::MicrovmDriver;
