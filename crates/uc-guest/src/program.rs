@@ -38,7 +38,8 @@ impl Program {
         match &create.content {
             Content::Rootfs(disk) => {
                 let layer = disks::mounted(disk)?;
-                let (stdio, ends) = pipes::make(link, create.streams)?;
+                let input = create.streams.stdin.map(|number| link.reader(number));
+                let (stdio, ends) = pipes::make(link, create.streams, input.transpose()?)?;
                 let process = process(&create.process);
                 let request = request(create, process, layer, stdio, mounts);
                 let created = sandbox.create(request).await?;

@@ -36,6 +36,7 @@ mod qemu;
 mod reactor;
 mod sandbox;
 mod snapshot;
+mod strangers;
 mod volumes;
 
 pub use driver::MicrovmDriver;

@@ -45,14 +45,25 @@ pub(crate) const GUEST_OVERHEAD_MIB: u64 = 96;
 /// How long the last output may take on its way after a stop.
 const LAST_OUTPUT: Duration = Duration::from_millis(200);
 
+/// The same for a program that ended by itself when it was asked to.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// Between two looks at whether a machine still answers.
 const HEARTBEAT: Duration = Duration::from_secs(20);
+
+/// How long the answer to such a look may take.
+const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a stop may take beyond its grace, before the machine is killed.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The sandbox of one workload.
 pub(crate) struct MicrovmSandbox {
     request: PrepareRequest,
     host: Arc<Host>,
     kind: RuntimeKind,
+    /// Containers are made one after the other: a machine with anything of another one is never kept as a snapshot.
+    creating: AsyncMutex<()>,
     /// Made with the first container.
     machine: AsyncMutex<Option<Arc<Running>>>,
     containers: Mutex<BTreeMap<String, Arc<Container>>>,
@@ -74,6 +85,8 @@ struct Container {
     carrying: JoinHandle<()>,
     exit: watch::Receiver<Option<Exit>>,
     started: AtomicBool,
+    /// Whether it was asked to end.
+    stopped: AtomicBool,
     stats: Mutex<Stats>,
 }
 
@@ -100,12 +113,22 @@ struct Prepared {
     inside: Option<Vec<u8>>,
 }
 
+/// A container's machine.
+struct Housing {
+    running: Arc<Running>,
+    /// The function that is in it already.
+    ready: Option<ReadyFunction>,
+    /// Whether nothing has been made in it yet.
+    is_fresh: bool,
+}
+
 impl MicrovmSandbox {
     pub(crate) fn new(request: PrepareRequest, host: Arc<Host>, kind: RuntimeKind) -> Self {
         Self {
             request,
             host,
             kind,
+            creating: AsyncMutex::new(()),
             machine: AsyncMutex::new(None),
             containers: Mutex::new(BTreeMap::new()),
             removing: Mutex::default(),
@@ -218,11 +241,15 @@ impl MicrovmSandbox {
         })
     }
 
-    /// The machine, started if this is the first container, and the function that may be in it.
-    async fn machine(&self, prepared: &Prepared) -> Result<(Arc<Running>, Option<ReadyFunction>)> {
+    /// The machine, started if this is the first container.
+    async fn machine(&self, prepared: &Prepared) -> Result<Housing> {
         let mut slot = self.machine.lock().await;
         if let Some(running) = slot.as_ref() {
-            return Ok((Arc::clone(running), None));
+            return Ok(Housing {
+                running: Arc::clone(running),
+                ready: None,
+                is_fresh: false,
+            });
         }
         let launcher = self.host.launcher()?;
         let shape = self.shape(prepared)?;
@@ -241,11 +268,15 @@ impl MicrovmSandbox {
         {
             self.host.note(&problem);
         }
-        let function = running.started.function.clone();
+        let ready = running.started.function.clone();
         let running = Arc::new(running);
         *slot = Some(Arc::clone(&running));
         self.watch(&running);
-        Ok((running, function))
+        Ok(Housing {
+            running,
+            ready,
+            is_fresh: true,
+        })
     }
 
     /// A machine that was made ready for this, where there is a pool.
@@ -269,7 +300,8 @@ impl MicrovmSandbox {
                 let Some(running) = weak.upgrade() else {
                     return;
                 };
-                if running.guest.ask(Call::Ping).await.is_err() {
+                let ping = running.guest.ask_for(Call::Ping, HEARTBEAT_PATIENCE);
+                if ping.await.is_err() {
                     running.kill().await;
                     return;
                 }
@@ -294,16 +326,18 @@ impl MicrovmSandbox {
         if let Some(removing) = removing {
             let _ = removing.await;
         }
+        let _alone = self.creating.lock().await;
         let prepared = self.prepare_create(&request)?;
-        let (running, ready) = self.machine(&prepared).await?;
+        let housing = self.machine(&prepared).await?;
+        let running = Arc::clone(&housing.running);
         let begin = Instant::now();
-        let how = match ready {
+        let how = match housing.ready {
             Some(_) => "in the snapshot",
             None => "made in the guest",
         };
-        let created = match ready {
+        let created = match &housing.ready {
             Some(ready) => self.adopt(&running, request, ready),
-            None => self.make(&running, request, &prepared).await,
+            None => self.make(&housing, request, &prepared).await,
         };
         let parts = self.parts(&running, begin.elapsed(), how);
         match created {
@@ -349,7 +383,7 @@ impl MicrovmSandbox {
         &self,
         running: &Running,
         request: CreateRequest,
-        ready: ReadyFunction,
+        ready: &ReadyFunction,
     ) -> Result<(Container, Vec<String>)> {
         let link = &running.guest.link;
         let streams = ready.streams;
@@ -357,17 +391,21 @@ impl MicrovmSandbox {
             .stdin
             .map(|number| link.writer(number))
             .transpose()?;
-        let outputs = [link.reader(streams.stdout)?, link.reader(streams.stderr)?];
+        let outputs = [
+            (streams.stdout, link.reader(streams.stdout)?),
+            (streams.stderr, link.reader(streams.stderr)?),
+        ];
         let container = self.container(running, request, true, stdin, outputs)?;
-        Ok((container, ready.warnings))
+        Ok((container, ready.warnings.clone()))
     }
 
     async fn make(
         &self,
-        running: &Running,
+        housing: &Housing,
         mut request: CreateRequest,
         prepared: &Prepared,
     ) -> Result<(Container, Vec<String>)> {
+        let running = &housing.running;
         let name = request.container.clone();
         let disk = running.shape.disk(&prepared.disk.digest).ok_or_else(|| {
             Problem::refused("the microVM has been made without this container's image")
@@ -379,8 +417,8 @@ impl MicrovmSandbox {
             Some(_) => Some(guest.writer()?),
             None => None,
         };
-        let (stdout, out) = guest.reader()?;
-        let (stderr, err) = guest.reader()?;
+        let outputs = [guest.reader()?, guest.reader()?];
+        let [(stdout, _), (stderr, _)] = outputs;
         let streams = Streams {
             stdin: stdin.as_ref().map(|(number, _)| *number),
             stdout,
@@ -398,7 +436,11 @@ impl MicrovmSandbox {
                 true => Content::Function(disk),
                 false => Content::Rootfs(disk),
             },
-            process: guest_process(&request.process),
+            process: match prepared.is_function {
+                // What is made may be kept for others: who calls it comes with the call.
+                true => anonymous_process(&request.process),
+                false => guest_process(&request.process),
+            },
             streams,
             mounts,
             read_only_root: request.read_only_root,
@@ -407,13 +449,12 @@ impl MicrovmSandbox {
             network: self.request.network != Network::None,
         };
         let stdin = stdin.map(|(_, writer)| writer);
-        let container =
-            self.container(running, request, prepared.is_function, stdin, [out, err])?;
+        let container = self.container(running, request, prepared.is_function, stdin, outputs)?;
         let warnings = match guest.ask(Call::Create(Box::new(create))).await? {
             Answer::Created { warnings } => warnings,
             _ => return Err(Problem::host("the microVM's agent answers in another way")),
         };
-        if let Some(inside) = &prepared.inside {
+        if let Some(inside) = prepared.inside.as_ref().filter(|_| housing.is_fresh) {
             let ready = ReadyFunction {
                 container: name.clone(),
                 streams,
@@ -446,7 +487,7 @@ impl MicrovmSandbox {
         request: CreateRequest,
         function: bool,
         stdin: Option<StreamWriter>,
-        outputs: [StreamReader; 2],
+        outputs: [(u16, StreamReader); 2],
     ) -> Result<Container> {
         let Stdio {
             stdin: source,
@@ -454,9 +495,10 @@ impl MicrovmSandbox {
             stderr,
             ..
         } = request.stdio;
-        let exit = running.guest.expect(&request.container)?;
+        let numbers = outputs.each_ref().map(|(number, _)| *number);
+        let exit = running.guest.expect(&request.container, numbers)?;
         let (tell, output) = watch::channel(false);
-        let [out, err] = outputs;
+        let [(_, out), (_, err)] = outputs;
         let carrying = running.reactor.handle().spawn(async move {
             let (stdout, stderr) = (Descriptor::new(stdout), Descriptor::new(stderr));
             let carry = async |stream: StreamReader, sink: Descriptor| {
@@ -474,6 +516,7 @@ impl MicrovmSandbox {
             carrying,
             exit,
             started: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
             stats: Mutex::new(Stats {
                 memory_limit_bytes: request.limits.memory.map(|limit| limit.0),
                 ..Stats::default()
@@ -556,11 +599,14 @@ impl MicrovmSandbox {
         let exit = exit.ok_or_else(|| Problem::internal("an end without an exit"))?;
         container.stop_feeding();
         let mut output = container.output.clone();
-        if exit.reason == ExitReason::Stopped {
-            let _ = tokio::time::timeout(LAST_OUTPUT, output.wait_for(|done| *done)).await;
-        } else {
-            let _ = output.wait_for(|done| *done).await;
-        }
+        let output = output.wait_for(|done| *done);
+        let patience = match (&exit.reason, container.stopped.load(Ordering::Acquire)) {
+            (ExitReason::Stopped, _) => LAST_OUTPUT,
+            (_, true) => LAST_WORDS,
+            // Whoever reads it may take his time; all of it has come.
+            (_, false) => Duration::MAX,
+        };
+        let _ = tokio::time::timeout(patience, output).await;
         Ok(exit)
     }
 
@@ -575,19 +621,22 @@ impl MicrovmSandbox {
             grace_ms: u64::try_from(request.grace.as_millis()).unwrap_or(u64::MAX),
             signal: request.signal,
         };
-        let answer = running.guest.ask_within(call, request.grace).await;
-        let exit = match answer {
-            Ok(Answer::Ended(exit)) => exit,
-            // A machine that does not do as it is told, or is gone, has stopped once it has been killed.
-            _ => {
-                running.kill().await;
-                Exit {
-                    code: 137,
-                    reason: ExitReason::Stopped,
-                }
-            }
+        container.stopped.store(true, Ordering::Release);
+        let patience = STOP_PATIENCE.saturating_add(request.grace);
+        let answer = running.guest.ask_for(call, patience).await;
+        let exit = match &answer {
+            Ok(Answer::Ended(exit)) => exit.clone(),
+            _ => Exit {
+                code: 137,
+                reason: ExitReason::Stopped,
+            },
         };
+        // Whoever waits is to hear of this end, and not of the machine's.
         running.guest.settle(&request.container, Some(exit.clone()));
+        if !matches!(answer, Ok(Answer::Ended(_))) {
+            // One that does not do as it is told has stopped once it has been killed.
+            running.kill().await;
+        }
         if !container.started.load(Ordering::Acquire) {
             // Nothing will be written by what never ran.
             container.carrying.abort();
@@ -608,10 +657,10 @@ impl MicrovmSandbox {
         if !container.started.load(Ordering::Acquire) || container.exit.borrow().is_some() {
             return Err(Problem::invalid("the container is not running").found(&request.container));
         }
-        let mut carried = Vec::new();
+        let mut carried = Carried::default();
         let streams = match request.stdio {
             None => None,
-            Some(stdio) => Some(carry(&running, stdio, &mut carried)?),
+            Some(stdio) => Some(carry(&running, stdio, &mut carried).await?),
         };
         let call = Call::Exec(Exec {
             container: request.container,
@@ -622,8 +671,15 @@ impl MicrovmSandbox {
         let answer = running.guest.ask_within(call, request.timeout).await;
         match answer {
             Ok(Answer::Ended(exit)) => {
-                for task in carried.iter_mut() {
-                    let _ = task.await;
+                // An honest agent has sent all before it answers.
+                for stream in streams
+                    .iter()
+                    .flat_map(|streams| [streams.stdout, streams.stderr])
+                {
+                    running.guest.link.end_reading(stream);
+                }
+                for output in &mut carried.outputs {
+                    let _ = output.await;
                 }
                 Ok(exit)
             }
@@ -707,8 +763,23 @@ async fn fill(running: &Running, volume: String, host: &HostMount) -> Result<()>
     Ok(())
 }
 
+/// Tasks that carry the streams of a further program. They end with this value.
+#[derive(Default)]
+struct Carried {
+    input: Option<JoinHandle<()>>,
+    outputs: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        for task in self.input.iter().chain(&self.outputs) {
+            task.abort();
+        }
+    }
+}
+
 /// Opens the streams of a further program, and carries them.
-fn carry(running: &Running, stdio: Stdio, carried: &mut Vec<JoinHandle<()>>) -> Result<Streams> {
+async fn carry(running: &Running, stdio: Stdio, carried: &mut Carried) -> Result<Streams> {
     let handle = running.reactor.handle();
     let mut streams = Streams {
         stdin: None,
@@ -718,11 +789,13 @@ fn carry(running: &Running, stdio: Stdio, carried: &mut Vec<JoinHandle<()>>) -> 
     if let Some(source) = stdio.stdin {
         let (number, writer) = running.guest.writer()?;
         streams.stdin = Some(number);
-        handle.spawn(async move {
+        let open = Call::OpenInput { stream: number };
+        running.guest.ask(open).await?;
+        carried.input = Some(handle.spawn(async move {
             if writer.copy_from(&Descriptor::new(source)).await.is_ok() {
                 let _ = writer.finish().await;
             }
-        });
+        }));
     }
     let outputs = [
         (&mut streams.stdout, stdio.stdout),
@@ -731,7 +804,8 @@ fn carry(running: &Running, stdio: Stdio, carried: &mut Vec<JoinHandle<()>>) -> 
     for (slot, sink) in outputs {
         let (number, reader) = running.guest.reader()?;
         *slot = number;
-        carried.push(handle.spawn(async move { reader.copy_to(&Descriptor::new(sink)).await }));
+        let carrying = async move { reader.copy_to(&Descriptor::new(sink)).await };
+        carried.outputs.push(handle.spawn(carrying));
     }
     Ok(streams)
 }
@@ -741,6 +815,16 @@ fn guest_process(process: &Process) -> GuestProcess {
         argv: process.argv.clone(),
         env: process.env.clone(),
         cwd: process.cwd.clone(),
+        user: process.user.clone(),
+    }
+}
+
+/// A process of which nothing is known yet but who it runs as.
+fn anonymous_process(process: &Process) -> GuestProcess {
+    GuestProcess {
+        argv: Vec::new(),
+        env: Vec::new(),
+        cwd: "/".to_owned(),
         user: process.user.clone(),
     }
 }
