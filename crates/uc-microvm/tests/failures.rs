@@ -177,7 +177,10 @@ fn an_agent_that_ends_at_once_is_reported_with_its_last_lines() {
     let Some(said) = with_agent(runner) else {
         return;
     };
-    assert!(said.contains("the function runner takes one program"), "{said}");
+    assert!(
+        said.contains("the function runner takes one program"),
+        "{said}"
+    );
 }
 
 #[test]
