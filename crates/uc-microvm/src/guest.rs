@@ -38,6 +38,9 @@ pub(crate) struct Guest {
     alive: watch::Receiver<bool>,
 }
 
+/// A request whose answer has not been waited for.
+pub(crate) struct Posted(oneshot::Receiver<Result<Answer>>);
+
 #[derive(Default)]
 struct Shared {
     pending: BTreeMap<u32, oneshot::Sender<Result<Answer>>>,
@@ -157,6 +160,30 @@ impl Guest {
                     .limit(format!("{} s", patience.as_secs()))
                     .remedy("its program may take all of its time: raise limits.cpu"))
             })
+    }
+
+    /// Asks without waiting for the answer, which [`Self::answer_to`] does.
+    pub(crate) async fn post(&self, call: Call) -> Result<Posted> {
+        let id = self.next_request.fetch_add(1, Ordering::Relaxed);
+        let (sender, answer) = oneshot::channel();
+        {
+            let mut shared = locked(&self.shared);
+            if shared.gone.is_none() {
+                shared.pending.insert(id, sender);
+            }
+        }
+        self.link.send(Kind::Request, &Request { id, call }).await?;
+        Ok(Posted(answer))
+    }
+
+    /// Waits for the answer to what was asked.
+    pub(crate) async fn answer_to(&self, posted: Posted) -> Result<Answer> {
+        match tokio::time::timeout(PATIENCE, posted.0).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(self.gone()),
+            Err(_) => Err(Problem::host("the microVM does not answer")
+                .limit(format!("{} s", PATIENCE.as_secs()))),
+        }
     }
 
     /// Hears of a container's end from now on. `outputs` are the streams of its output.

@@ -1,7 +1,7 @@
 //! From a shape to a machine whose agent answers: booted, or restored from a snapshot.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex as StdMutex, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -11,7 +11,7 @@ use uc_guest_protocol::{Answer, Call, Greeting, Network, Renewal, VERSION};
 use uc_model::{Digest, Problem, Result};
 
 use crate::{
-    guest::Guest,
+    guest::{Guest, Posted},
     images,
     machine::{Accelerator, Shape},
     monitor::{Machine, Monitor, Words, hear_out},
@@ -44,6 +44,8 @@ pub(crate) struct Running {
     pub(crate) machine: Mutex<Machine>,
     pub(crate) shape: Shape,
     words: Words,
+    /// The answer to a renewal that has been asked for.
+    renewing: StdMutex<Option<Posted>>,
     pub(crate) started: Started,
     // Last, so that it outlives what runs on it.
     pub(crate) reactor: Reactor,
@@ -60,6 +62,8 @@ pub(crate) struct Started {
     pub(crate) from_pool: bool,
     /// The function that is in it.
     pub(crate) function: Option<ReadyFunction>,
+    /// The key of the snapshot that it was restored from.
+    pub(crate) key: Option<Digest>,
 }
 
 /// Starts machines.
@@ -101,7 +105,7 @@ impl Launcher {
                 let Some(snapshot) = snapshots.find(key) else {
                     continue;
                 };
-                match self.restore(&shape, hostname, snapshot).await {
+                match self.restore(&shape, hostname, key, snapshot).await {
                     Ok(running) => return Ok(running),
                     // It may be of a monitor that has been replaced since: a cold start tells what is really wrong.
                     Err(_) => snapshots.remove(key),
@@ -127,7 +131,9 @@ impl Launcher {
             .as_ref()
             .and_then(|snapshots| snapshots.find(key));
         let snapshot = snapshot.ok_or_else(|| Problem::not_found("there is no such snapshot"))?;
-        self.restore(shape, hostname, snapshot).await
+        let running = self.restore(shape, hostname, key, snapshot).await?;
+        running.renewed().await?;
+        Ok(running)
     }
 
     /// Boots a machine and greets its agent.
@@ -177,20 +183,40 @@ impl Launcher {
         }
     }
 
-    async fn restore(&self, shape: &Shape, hostname: &str, snapshot: Snapshot) -> Result<Running> {
+    /// Restores a machine and has it renewed. Where a function waits in it that is not waited for: the agent does one after
+    /// the other, and the call can be on its way meanwhile.
+    async fn restore(
+        &self,
+        shape: &Shape,
+        hostname: &str,
+        key: &Digest,
+        snapshot: Snapshot,
+    ) -> Result<Running> {
         let begin = Instant::now();
         let reactor = Reactor::new()?;
         let mut machine = reactor.run(self.monitor.restore(shape, &snapshot)).await?;
         let guest = reach_within(RESTORE_PATIENCE, &mut machine, &reactor).await?;
         let mut running = Running::new(guest, machine, shape.clone(), reactor);
-        running.renew(hostname).await?;
+        let renewal = Call::Renew(renewal(hostname)?);
+        running.renewing = StdMutex::new(Some(running.guest.post(renewal).await?));
+        if snapshot.note.function.is_none() {
+            running.renewed().await?;
+        }
         running.started = Started {
             duration: begin.elapsed(),
             restored: true,
             from_pool: false,
             function: snapshot.note.function,
+            key: Some(key.clone()),
         };
         Ok(running)
+    }
+
+    /// Forgets the snapshot of a machine that did not work: the next one starts cold.
+    pub(crate) fn forget(&self, running: &Running) {
+        if let (Some(snapshots), Some(key)) = (&self.snapshots, &running.started.key) {
+            snapshots.remove(key);
+        }
     }
 
     /// Keeps a snapshot of a machine, unless there is one. What an agent has open towards us must outlive it: a monitor
@@ -283,11 +309,13 @@ impl Running {
             words: machine.words(),
             machine: Mutex::new(machine),
             shape,
+            renewing: StdMutex::default(),
             started: Started {
                 duration: Duration::ZERO,
                 restored: false,
                 from_pool: false,
                 function: None,
+                key: None,
             },
             reactor,
         }
@@ -297,6 +325,19 @@ impl Running {
     pub(crate) async fn renew(&self, hostname: &str) -> Result<()> {
         let renewal = Call::Renew(renewal(hostname)?);
         self.guest.ask(renewal).await.map(drop)
+    }
+
+    /// Waits until the renewal that has been asked for is done.
+    pub(crate) async fn renewed(&self) -> Result<()> {
+        let renewing = self
+            .renewing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        match renewing {
+            Some(renewing) => self.guest.answer_to(renewing).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     /// A problem with the machine, with what it and its monitor said last.

@@ -90,12 +90,18 @@ pub(crate) fn open(path: &std::path::Path) -> Result<File> {
 /// What every guest's kernel is told: to say little, and to trust the processor's randomness.
 pub(crate) const QUIET: &str = "quiet loglevel=4 random.trust_cpu=on";
 
+/// The number of the processor's feature `cx16` (cmpxchg16b) for Linux: word 4, bit 13.
+const CX16: u32 = 4 * 32 + 13;
+
 /// The kernel command line of a guest of QEMU's.
 pub(crate) fn command_line(kernel: &Kernel, accelerator: Accelerator) -> String {
     let mut line = format!("console={} reboot=t panic=-1 {QUIET}", kernel.console);
     if accelerator == Accelerator::Tcg {
         // Timers are what they should be, and checking them takes long.
         line.push_str(" no_timer_check");
+        // QEMU 7.2 translates cmpxchg16b wrongly: an interrupt right behind it finds nonsense in the flags, and a kernel
+        // that allocates memory by it crashes now and then. Programs still see the feature: some need it to be there.
+        line.push_str(&format!(" clearcpuid={CX16}"));
         if let Some(khz) = processor_khz().filter(|_| kernel.needs_acpi) {
             // Without it the guest waits for a timer that it does not have.
             line.push_str(&format!(" tsc_early_khz={khz}"));

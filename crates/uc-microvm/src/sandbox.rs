@@ -156,6 +156,10 @@ impl MicrovmSandbox {
         if running.guest.is_alive() {
             return problem;
         }
+        if let Ok(launcher) = self.host.launcher() {
+            // It may be the snapshot that does not work.
+            launcher.forget(running);
+        }
         running.explain(problem, self.host.accelerator()).await
     }
 
@@ -571,7 +575,8 @@ impl MicrovmSandbox {
                 .function
                 .then(|| Box::new(guest_process(&container.process))),
         };
-        if let Err(problem) = running.guest.ask(call).await {
+        let started = running.guest.ask(call).await;
+        if let Err(problem) = running.renewed().await.and(started) {
             return Err(self.explained(&running, problem).await);
         }
         let stdin = locked(&container.stdin).take();

@@ -72,8 +72,8 @@ impl Snapshots {
         let place = self.place(key);
         match open(&place) {
             Ok(snapshot) => Some(snapshot),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            // Cut short, or not ours to read: the next one takes its place.
+            Err(_) if !place.exists() => None,
+            // Cut short, without one of its files, or not ours to read: the next one takes its place.
             Err(_) => {
                 self.remove(key);
                 None
@@ -226,6 +226,12 @@ mod tests {
         put(&snapshots, &key(2), 101);
         assert!(snapshots.find(&key(2)).is_none());
         assert!(!snapshots.place(&key(2)).exists());
+        for name in ["note.json", "state", "memory"] {
+            put(&snapshots, &key(3), 100);
+            fs::remove_file(snapshots.place(&key(3)).join(name)).expect("removed");
+            assert!(snapshots.find(&key(3)).is_none(), "without {name}");
+            assert!(!snapshots.place(&key(3)).exists(), "without {name}");
+        }
     }
 
     #[test]
