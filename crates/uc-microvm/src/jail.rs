@@ -82,7 +82,7 @@ pub(crate) fn spawn(order: Order<'_>) -> Result<Jailed> {
         return Err(Problem::refused("the microVM has too many disks").limit(MAX_DESCRIPTORS - 8));
     }
     let mapping = IdMapping::for_caller()?;
-    let ports = order.ports;
+    let (ports, program) = (order.ports, order.program);
     let plan = Plan::new(order, &mapping)?;
     let (near, far) = std::os::unix::net::UnixStream::pair()
         .map_err(|error| Problem::host("cannot make a pair of sockets").caused_by(error))?;
@@ -109,7 +109,7 @@ pub(crate) fn spawn(order: Order<'_>) -> Result<Jailed> {
             ending,
             _link: link,
         }),
-        Ok(_) => Err(failure(answer)),
+        Ok(_) => Err(failure(answer).at(program.display())),
         Err(errno) => Err(Problem::host("the microVM's monitor died early")
             .caused_by(std::io::Error::from(errno))),
     }
@@ -153,6 +153,10 @@ fn failure(answer: [u8; 8]) -> Problem {
     let [step, _, _, _, rest @ ..] = answer;
     let error = std::io::Error::from_raw_os_error(i32::from_ne_bytes(rest));
     let problem = match step {
+        step if step == Step::Execute as u8 && error.kind() == std::io::ErrorKind::NotFound => {
+            Problem::host("the microVM's monitor is not there")
+                .remedy("apt install qemu-system-x86, or let UC_QEMU name one that is there")
+        }
         step if step == Step::Execute as u8 => Problem::host(
             "the microVM's monitor cannot be executed",
         )
