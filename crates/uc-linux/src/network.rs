@@ -72,6 +72,7 @@ pub fn link(pid: u32, ports: &[PortForward]) -> Result<Link> {
         "pasta" => pasta_arguments(&mut command, pid, ports),
         _ => slirp_arguments(&mut command, pid, ports)?,
     }
+    dies_with_owner(&mut command);
     let mut child = command
         .stdin(namespace_or_nothing(pid)?)
         .stdout(Stdio::null())
@@ -83,6 +84,22 @@ pub fn link(pid: u32, ports: &[PortForward]) -> Result<Link> {
         return Err(problem);
     }
     Ok(Link { child })
+}
+
+/// It holds the network that it links, so it would outlive an owner that is killed.
+fn dies_with_owner(command: &mut Command) {
+    use std::os::unix::process::CommandExt as _;
+    let owner = rustix::process::getpid();
+    let dies = move || {
+        sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64)?;
+        match rustix::process::getppid() == Some(owner) {
+            true => Ok(()),
+            // The owner has died already.
+            false => Err(Errno::SRCH.into()),
+        }
+    };
+    // SAFETY: the closure keeps to system calls.
+    unsafe { command.pre_exec(dies) };
 }
 
 fn pasta_arguments(command: &mut Command, pid: u32, ports: &[PortForward]) {

@@ -14,7 +14,8 @@ use crate::{
 
 /// Tries everything that a microVM needs.
 pub(crate) fn probe(host: &Host, kind: RuntimeKind) -> Probe {
-    let mut facilities = vec![monitor(host), kernel(host), agent(host)];
+    // A monitor is tried with a kernel and an agent: the first that is missing is why.
+    let mut facilities = vec![kernel(host), agent(host), monitor(host)];
     let availability = facilities.iter().find(|facility| !facility.found).map_or(
         Availability::Ready,
         |facility| Availability::Missing {
@@ -43,10 +44,11 @@ fn found_or(name: &'static str, result: Result<String>) -> Facility {
         Err(problem) => {
             let view = problem.to_view();
             let remedy = view.remedy.unwrap_or_default().to_owned();
-            let detail = match view.found {
-                Some(found) => format!("{}: {found}", view.what),
-                None => view.what.to_owned(),
-            };
+            let mut detail = view.what.to_owned();
+            for more in [view.place, view.found].into_iter().flatten() {
+                detail.push_str(": ");
+                detail.push_str(more);
+            }
             Facility::missing(name, detail, ENABLES, &remedy)
         }
     }
