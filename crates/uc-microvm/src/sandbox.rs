@@ -15,24 +15,23 @@ use tokio::{
     task::JoinHandle,
 };
 use uc_guest_protocol::{
-    Answer, Call, Content, Create, Descriptor, Exec, GuestMount, GuestProcess, Source,
-    StreamReader, StreamWriter, Streams,
+    Answer, Call, Content, Create, Descriptor, GuestProcess, StreamReader, StreamWriter, Streams,
 };
-use uc_linux::IdMapping;
-use uc_model::{Digest, Problem, Result, RuntimeKind, workload::Network};
+use uc_model::{Problem, Result, RuntimeKind, workload::Network};
 use uc_sandbox::{
-    CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason, HostMount,
-    Limits, Mount, MountSource, Part, Payload, Pending, PrepareRequest, Process, RemoveRequest,
-    Sandbox, StartRequest, StartResponse, Stats, StatsRequest, Stdio, StopRequest,
-    TcpConnectRequest, WaitRequest,
+    CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason, Limits, Payload,
+    Pending, PrepareRequest, Process, RemoveRequest, Sandbox, StartRequest, StartResponse, Stats,
+    StatsRequest, Stdio, StopRequest, TcpConnectRequest, WaitRequest,
 };
 
+mod further;
+mod housing;
+mod mounts;
+
+use housing::Housing;
+
 use crate::{
-    host::Host,
-    images::Images,
-    launch::Running,
-    machine::{DiskImage, Shape},
-    snapshot::ReadyFunction,
+    host::Host, images::Images, launch::Running, machine::DiskImage, snapshot::ReadyFunction,
     volumes,
 };
 
@@ -47,12 +46,6 @@ const LAST_OUTPUT: Duration = Duration::from_millis(200);
 
 /// The same for a program that ended by itself when it was asked to.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-
-/// Between two looks at whether a machine still answers.
-const HEARTBEAT: Duration = Duration::from_secs(20);
-
-/// How long the answer to such a look may take.
-const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a stop may take beyond its grace, before the machine is killed.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
@@ -111,15 +104,6 @@ struct Prepared {
     is_function: bool,
     /// What else decides whether a snapshot with a function fits.
     inside: Option<Vec<u8>>,
-}
-
-/// A container's machine.
-struct Housing {
-    running: Arc<Running>,
-    /// The function that is in it already.
-    ready: Option<ReadyFunction>,
-    /// Whether nothing has been made in it yet.
-    is_fresh: bool,
 }
 
 impl MicrovmSandbox {
@@ -193,126 +177,6 @@ impl MicrovmSandbox {
         })
     }
 
-    /// All of a function's container that is fixed before it is called.
-    fn inside(&self, request: &CreateRequest) -> Vec<u8> {
-        let parts = serde_json::json!({
-            "container": request.container,
-            "hostname": self.request.hostname,
-            "user": request.process.user,
-            "limits": request.limits,
-            "read_only_root": request.read_only_root,
-            "profile": request.seccomp_profile,
-            "stdin": request.stdio.stdin.is_some(),
-        });
-        parts.to_string().into_bytes()
-    }
-
-    /// The machine that containers are made in: memory for what is known of them, and the disks of all.
-    fn shape(&self, prepared: &Prepared) -> Result<Shape> {
-        let kernel = self.host.kernel()?.clone();
-        let agent = &self.host.programs()?.agent;
-        let (initramfs, initramfs_digest) = self.host.images()?.initramfs(&kernel, agent)?;
-        let mut disks = vec![prepared.disk.clone()];
-        let mut limits = vec![prepared.limits];
-        for expected in &self.request.containers {
-            if expected.container != prepared.container {
-                let (disk, _) = self.disk_of(self.host.images()?, &expected.payload)?;
-                if disks.iter().all(|known| known.digest != disk.digest) {
-                    disks.push(disk);
-                }
-                limits.push(expected.limits);
-            }
-        }
-        let memory: Option<u64> = limits
-            .iter()
-            .map(|limit| limit.memory.map(|bytes| bytes.0.div_ceil(1 << 20)))
-            .sum();
-        let cpus = limits.iter().filter_map(|limit| limit.cpu);
-        let milli: u64 = cpus.map(|cpu| cpu.0).sum();
-        Ok(Shape {
-            kernel,
-            initramfs,
-            initramfs_digest,
-            memory_mib: memory.map_or(DEFAULT_MEMORY_MIB, |sum| {
-                // Pages of what is read belong to no container.
-                (sum + GUEST_OVERHEAD_MIB).max(2 * GUEST_OVERHEAD_MIB)
-            }),
-            vcpus: u32::try_from(milli.div_ceil(1000))
-                .unwrap_or(u32::MAX)
-                .clamp(1, host_cpus()),
-            disks,
-            ports: (self.request.network != Network::None).then(|| self.request.ports.clone()),
-        })
-    }
-
-    /// The machine, started if this is the first container.
-    async fn machine(&self, prepared: &Prepared) -> Result<Housing> {
-        let mut slot = self.machine.lock().await;
-        if let Some(running) = slot.as_ref() {
-            return Ok(Housing {
-                running: Arc::clone(running),
-                ready: None,
-                is_fresh: false,
-            });
-        }
-        let launcher = self.host.launcher()?;
-        let shape = self.shape(prepared)?;
-        let plain = launcher.key(&shape, b"");
-        let with_function = prepared
-            .inside
-            .as_ref()
-            .map(|inside| launcher.key(&shape, inside));
-        let keys: Vec<Digest> = with_function.iter().chain([&plain]).cloned().collect();
-        let running = match self.ready_machine(&shape, keys.first()).await {
-            Some(running) => running,
-            None => launcher.start(shape, &self.request.hostname, &keys).await?,
-        };
-        if !running.started.restored
-            && let Err(problem) = launcher.keep(&running, &plain, None).await
-        {
-            self.host.note(&problem);
-        }
-        let ready = running.started.function.clone();
-        let running = Arc::new(running);
-        *slot = Some(Arc::clone(&running));
-        self.watch(&running);
-        Ok(Housing {
-            running,
-            ready,
-            is_fresh: true,
-        })
-    }
-
-    /// A machine that was made ready for this, where there is a pool.
-    async fn ready_machine(&self, shape: &Shape, key: Option<&Digest>) -> Option<Running> {
-        let begin = Instant::now();
-        let pool = self.host.pool.get()?;
-        let mut running = pool.take(key?, shape, &self.request.hostname)?;
-        // Its name may be for another workload; all else has been renewed when it was made ready.
-        running.renew(&self.request.hostname).await.ok()?;
-        running.started.duration = begin.elapsed();
-        running.started.from_pool = true;
-        Some(running)
-    }
-
-    /// Ends a machine that has stopped to answer: whoever waits for it learns of it.
-    fn watch(&self, running: &Arc<Running>) {
-        let weak = Arc::downgrade(running);
-        running.reactor.handle().spawn(async move {
-            loop {
-                tokio::time::sleep(HEARTBEAT).await;
-                let Some(running) = weak.upgrade() else {
-                    return;
-                };
-                let ping = running.guest.ask_for(Call::Ping, HEARTBEAT_PATIENCE);
-                if ping.await.is_err() {
-                    running.kill().await;
-                    return;
-                }
-            }
-        });
-    }
-
     async fn create_container(&self, mut request: CreateRequest) -> Result<CreateResponse> {
         let name = request.container.clone();
         if locked(&self.containers).contains_key(&name) {
@@ -335,15 +199,11 @@ impl MicrovmSandbox {
         let housing = self.machine(&prepared).await?;
         let running = Arc::clone(&housing.running);
         let begin = Instant::now();
-        let how = match housing.ready {
-            Some(_) => "in the snapshot",
-            None => "made in the guest",
-        };
         let created = match &housing.ready {
             Some(ready) => self.adopt(&running, request, ready),
             None => self.make(&housing, request, &prepared).await,
         };
-        let parts = self.parts(&running, begin.elapsed(), how);
+        let parts = self.parts(&housing, begin.elapsed());
         match created {
             Ok((container, warnings)) => {
                 locked(&self.containers).insert(name, Arc::new(container));
@@ -358,28 +218,6 @@ impl MicrovmSandbox {
                 Err(self.explained(&running, problem).await)
             }
         }
-    }
-
-    /// How long machine and container took.
-    fn parts(&self, running: &Running, container: Duration, how: &str) -> Vec<Part> {
-        let accelerator = self.host.accelerator().name();
-        let source = match &running.started {
-            started if started.from_pool => "from the pool",
-            started if started.restored => "restored",
-            _ => "booted",
-        };
-        vec![
-            Part {
-                name: "machine",
-                how: format!("{source}, {accelerator}"),
-                duration: running.started.duration,
-            },
-            Part {
-                name: "container",
-                how: how.to_owned(),
-                duration: container,
-            },
-        ]
     }
 
     /// Takes over the function that the machine's snapshot has.
@@ -460,7 +298,7 @@ impl MicrovmSandbox {
         };
         if let Some(inside) = prepared.inside.as_ref().filter(|_| housing.is_fresh) {
             let ready = ReadyFunction {
-                container: name.clone(),
+                container: name,
                 streams,
                 warnings: warnings.clone(),
             };
@@ -526,38 +364,6 @@ impl MicrovmSandbox {
                 ..Stats::default()
             }),
         })
-    }
-
-    /// The mounts as the guest has them. Volumes that it has not seen yet are on their way when this returns.
-    async fn mounts(&self, running: &Running, mounts: &[Mount]) -> Result<Vec<GuestMount>> {
-        let mut given = Vec::new();
-        for mount in mounts {
-            let source = match &mount.source {
-                MountSource::Memory { size_limit } => Source::Memory {
-                    size_limit: *size_limit,
-                },
-                MountSource::Host(host) => {
-                    let name = volumes::name(host);
-                    let is_new = locked(&self.volumes).insert(name.clone());
-                    if is_new {
-                        fill(running, name.clone(), host).await?;
-                    }
-                    let sub_path = host.sub_path.as_ref();
-                    Source::Volume {
-                        name,
-                        sub_path: sub_path.map(|path| path.to_string_lossy().into_owned()),
-                        owned: host.owned,
-                        group: host.group,
-                    }
-                }
-            };
-            given.push(GuestMount {
-                source,
-                target: mount.target.clone(),
-                read_only: mount.read_only,
-            });
-        }
-        Ok(given)
     }
 
     async fn start_container(&self, name: &str) -> Result<StartResponse> {
@@ -650,49 +456,6 @@ impl MicrovmSandbox {
         Ok(known.unwrap_or(exit))
     }
 
-    async fn exec_in_container(&self, request: ExecRequest) -> Result<Exit> {
-        let container = self.find(&request.container)?;
-        let running = self.running().await?;
-        if container.function {
-            return Err(
-                Problem::refused("a function's container has no other programs to run")
-                    .found(&request.container),
-            );
-        }
-        if !container.started.load(Ordering::Acquire) || container.exit.borrow().is_some() {
-            return Err(Problem::invalid("the container is not running").found(&request.container));
-        }
-        let mut carried = Carried::default();
-        let streams = match request.stdio {
-            None => None,
-            Some(stdio) => Some(carry(&running, stdio, &mut carried).await?),
-        };
-        let call = Call::Exec(Exec {
-            container: request.container,
-            command: request.command,
-            timeout_ms: u64::try_from(request.timeout.as_millis()).unwrap_or(u64::MAX),
-            streams,
-        });
-        let answer = running.guest.ask_within(call, request.timeout).await;
-        match answer {
-            Ok(Answer::Ended(exit)) => {
-                // An honest agent has sent all before it answers.
-                for stream in streams
-                    .iter()
-                    .flat_map(|streams| [streams.stdout, streams.stderr])
-                {
-                    running.guest.link.end_reading(stream);
-                }
-                for output in &mut carried.outputs {
-                    let _ = output.await;
-                }
-                Ok(exit)
-            }
-            Ok(_) => Err(Problem::host("the microVM's agent answers in another way")),
-            Err(problem) => Err(self.explained(&running, problem).await),
-        }
-    }
-
     async fn stats_of(&self, name: &str) -> Result<Stats> {
         let container = self.find(name)?;
         let running = self.running().await?;
@@ -755,66 +518,6 @@ impl Container {
     }
 }
 
-/// Sends a volume's content.
-async fn fill(running: &Running, volume: String, host: &HostMount) -> Result<()> {
-    let bytes = volumes::pack(host, &IdMapping::for_caller()?)?;
-    let (stream, writer) = running.guest.writer()?;
-    running.guest.ask(Call::Fill { volume, stream }).await?;
-    running.reactor.handle().spawn(async move {
-        if writer.write_all(&bytes).await.is_ok() {
-            let _ = writer.finish().await;
-        }
-    });
-    Ok(())
-}
-
-/// Tasks that carry the streams of a further program. They end with this value.
-#[derive(Default)]
-struct Carried {
-    input: Option<JoinHandle<()>>,
-    outputs: Vec<JoinHandle<()>>,
-}
-
-impl Drop for Carried {
-    fn drop(&mut self) {
-        for task in self.input.iter().chain(&self.outputs) {
-            task.abort();
-        }
-    }
-}
-
-/// Opens the streams of a further program, and carries them.
-async fn carry(running: &Running, stdio: Stdio, carried: &mut Carried) -> Result<Streams> {
-    let handle = running.reactor.handle();
-    let mut streams = Streams {
-        stdin: None,
-        stdout: 0,
-        stderr: 0,
-    };
-    if let Some(source) = stdio.stdin {
-        let (number, writer) = running.guest.writer()?;
-        streams.stdin = Some(number);
-        let open = Call::OpenInput { stream: number };
-        running.guest.ask(open).await?;
-        carried.input = Some(handle.spawn(async move {
-            if writer.copy_from(&Descriptor::new(source)).await.is_ok() {
-                let _ = writer.finish().await;
-            }
-        }));
-    }
-    let outputs = [
-        (&mut streams.stdout, stdio.stdout),
-        (&mut streams.stderr, stdio.stderr),
-    ];
-    for (slot, sink) in outputs {
-        let (number, reader) = running.guest.reader()?;
-        *slot = number;
-        let carrying = async move { reader.copy_to(&Descriptor::new(sink)).await };
-        carried.outputs.push(handle.spawn(carrying));
-    }
-    Ok(streams)
-}
-
 fn guest_process(process: &Process) -> GuestProcess {
     GuestProcess {
         argv: process.argv.clone(),
@@ -832,10 +535,6 @@ fn anonymous_process(process: &Process) -> GuestProcess {
         cwd: "/".to_owned(),
         user: process.user.clone(),
     }
-}
-
-fn host_cpus() -> u32 {
-    std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1))
 }
 
 fn remove(place: &PathBuf) -> Result<()> {
