@@ -69,6 +69,7 @@ impl MicrovmHost {
     pub(crate) fn uc(&self) -> Command {
         let mut command = self.host.uc();
         command
+            .env_remove("UC_QEMU")
             .env("UC_KERNEL", &self.kernel)
             .env("UC_GUEST_PROGRAMS", &self.guest);
         command
