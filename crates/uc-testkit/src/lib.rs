@@ -12,6 +12,7 @@
     reason = "a failed expectation is how a test speaks"
 )]
 
+pub mod busybox;
 pub mod contract;
 pub mod fake;
 pub mod registry;

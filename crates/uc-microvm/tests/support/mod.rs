@@ -14,14 +14,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use uc_linux::IdMapping;
 use uc_microvm::{Accelerator, MicrovmDriver, Program, Programs, Settings};
-
-const BUSYBOX: &str = "/bin/busybox";
-const APPLETS: [&str; 21] = [
-    "cat", "date", "dd", "echo", "env", "false", "grep", "head", "hostname", "id", "ls", "nc",
-    "od", "printf", "readlink", "sh", "sleep", "stat", "yes", "touch", "true",
-];
+use uc_testkit::busybox;
 
 fn target() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target")
@@ -113,12 +107,8 @@ impl Busybox {
     }
 
     fn new() -> Result<Self, String> {
-        if !Path::new(BUSYBOX).is_file() {
-            return Err(format!("{BUSYBOX} is missing (apt install busybox-static)"));
-        }
-        Ok(Self {
-            layer: Self::layer_at(&directory_of_process("busybox")),
-        })
+        let layer = busybox::lay_out(&directory_of_process("busybox"))?;
+        Ok(Self { layer })
     }
 
     /// Another image of the same programs: a layer of its own.
@@ -126,23 +116,9 @@ impl Busybox {
         use std::sync::atomic::{AtomicU32, Ordering};
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let directory = directory_of_process(&format!("busybox-{number}"));
         Self {
-            layer: Self::layer_at(&directory_of_process(&format!("busybox-{number}"))),
+            layer: busybox::lay_out(&directory).expect("it was there before"),
         }
-    }
-
-    fn layer_at(directory: &Path) -> PathBuf {
-        let layer = directory.join("layer");
-        fs::create_dir_all(layer.join("bin")).expect("made");
-        fs::copy(BUSYBOX, layer.join("bin/busybox")).expect("copied");
-        for applet in APPLETS {
-            std::os::unix::fs::symlink("busybox", layer.join("bin").join(applet)).expect("linked");
-        }
-        let mapping = IdMapping::for_caller().expect("ids");
-        for path in ["", "bin", "bin/busybox"] {
-            std::os::unix::fs::chown(layer.join(path), mapping.host_uid(0), mapping.host_gid(0))
-                .expect("owned");
-        }
-        layer
     }
 }
