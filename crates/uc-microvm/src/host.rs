@@ -145,7 +145,12 @@ impl Host {
         self.settings.cache.join("machines")
     }
 
-    /// Keeps what went wrong without ending anything.
+    /// What went wrong without ending anything, told once.
+    pub(crate) fn take_notes(&self) -> Vec<String> {
+        std::mem::take(&mut *self.noted.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps what went wrong without ending anything, for whoever makes a container next.
     pub(crate) fn note(&self, problem: &Problem) {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         if noted.len() < 16 {

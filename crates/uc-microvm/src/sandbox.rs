@@ -205,7 +205,8 @@ impl MicrovmSandbox {
         };
         let parts = self.parts(&housing, begin.elapsed());
         match created {
-            Ok((container, warnings)) => {
+            Ok((container, mut warnings)) => {
+                warnings.extend(self.host.take_notes());
                 locked(&self.containers).insert(name, Arc::new(container));
                 Ok(CreateResponse {
                     pid: None,
