@@ -153,6 +153,11 @@ impl Function {
                 (Kind::Data, STDERR) => stderr.write_all(&frame.payload).await,
                 (Kind::Event, _) => match frame.message() {
                     Ok(Report::Done(exit)) => break Some(exit),
+                    Ok(Report::Failed(telling)) => {
+                        let told = format!("uc: {}\n", telling.into_problem());
+                        let _ = stderr.write_all(told.as_bytes()).await;
+                        break None;
+                    }
                     _ => break None,
                 },
                 _ => Ok(()),
@@ -200,5 +205,6 @@ fn call(create: &Create) -> Call {
             .collect(),
         memory_limit_bytes: create.limits.memory.map(|limit| limit.0),
         sockets: create.network,
+        port: create.port,
     }
 }

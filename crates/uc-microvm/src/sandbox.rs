@@ -96,6 +96,8 @@ struct Prepared {
     limits: Limits,
     disk: DiskImage,
     is_function: bool,
+    /// Where a function that handles HTTP requests answers.
+    port: Option<u16>,
     /// What else decides whether a snapshot with a function fits.
     inside: Option<Vec<u8>>,
 }
@@ -162,6 +164,7 @@ impl MicrovmSandbox {
             limits: request.limits,
             disk,
             is_function,
+            port: port(&request.payload),
             inside,
         })
     }
@@ -175,6 +178,7 @@ impl MicrovmSandbox {
             "limits": request.limits,
             "read_only_root": request.read_only_root,
             "profile": request.seccomp_profile,
+            "port": port(&request.payload),
             "stdin": request.stdio.stdin.is_some(),
         });
         parts.to_string().into_bytes()
@@ -404,6 +408,7 @@ impl MicrovmSandbox {
             limits: request.limits,
             seccomp_profile: profile,
             network: self.request.network != Network::None,
+            port: prepared.port,
         };
         let stdin = stdin.map(|(_, writer)| writer);
         let container =
@@ -732,6 +737,13 @@ fn carry(running: &Running, stdio: Stdio, carried: &mut Vec<JoinHandle<()>>) -> 
         carried.push(handle.spawn(async move { reader.copy_to(&Descriptor::new(sink)).await }));
     }
     Ok(streams)
+}
+
+fn port(payload: &Payload) -> Option<u16> {
+    match payload {
+        Payload::Wasm { port, .. } => *port,
+        Payload::Rootfs { .. } => None,
+    }
 }
 
 fn guest_process(process: &Process) -> GuestProcess {

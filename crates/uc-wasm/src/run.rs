@@ -10,7 +10,6 @@ use wasmtime_wasi::{WasiCtxBuilder, p1::WasiP1Ctx};
 
 use crate::{
     host::Host,
-    meter::Meter,
     mounts::{Scratch, preopen},
     program::Program,
     randomness::{self, Kernel},
@@ -106,8 +105,8 @@ impl Setting<'_> {
 }
 
 /// A store whose memories and tables are counted.
-pub(crate) fn new_store(engine: &Engine, wasi: WasiP1Ctx, meter: Meter) -> Store<Host> {
-    let mut store = Store::new(engine, Host::new(wasi, meter));
+pub(crate) fn new_store(engine: &Engine, host: Host) -> Store<Host> {
+    let mut store = Store::new(engine, host);
     store.limiter(|host| &mut host.meter);
     store
 }
@@ -126,5 +125,8 @@ pub(crate) async fn execute(program: &Program, store: &mut Store<Host>) -> wasmt
             let result = command.wasi_cli_run().call_run(&mut *store).await?;
             Ok(u8::from(result.is_err()))
         }
+        Program::Handler(_) => Err(wasmtime::Error::msg(
+            "it handles HTTP requests, and has none",
+        )),
     }
 }
