@@ -124,6 +124,11 @@ fn facts(
     };
     if let Content::Wasm { facts: wasm, .. } = &content.content {
         facts.imports = wasm.imports.clone();
+        if wasm.handles_http() {
+            // By these types it is asked; to ask others takes another import. `handlers` judges its network.
+            let types = |name: &str| name.starts_with("wasi:http/types@");
+            facts.imports.retain(|name| !types(name));
+        }
         facts.package_bytes = Some(wasm.package_bytes);
         facts.memory_minimum_bytes = Some(wasm.memory_min_bytes);
     }
