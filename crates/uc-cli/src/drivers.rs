@@ -31,6 +31,12 @@ pub(crate) const KERNEL: &str = "UC_KERNEL";
 /// Where QEMU is, if not on PATH.
 pub(crate) const QEMU: &str = "UC_QEMU";
 
+/// Firecracker, which then is the monitor of microVMs whatever else there is.
+pub(crate) const FIRECRACKER: &str = "UC_FIRECRACKER";
+
+/// Firecracker's jailer, which only root can use.
+pub(crate) const JAILER: &str = "UC_JAILER";
+
 /// What executes the instructions of microVMs, in place of what a trial finds: `kvm` or `tcg`.
 pub(crate) const ACCELERATOR: &str = "UC_MICROVM_ACCELERATOR";
 
@@ -86,6 +92,8 @@ pub(crate) fn microvm(home: &Home, kernel: Option<&Path>) -> Result<Settings> {
         .unwrap_or_default();
     Ok(Settings {
         qemu: setting(QEMU).map(PathBuf::from),
+        firecracker: setting(FIRECRACKER).map(PathBuf::from),
+        jailer: setting(JAILER).map(PathBuf::from),
         kernel: kernel
             .map(Path::to_owned)
             .or_else(|| setting(KERNEL).map(PathBuf::from)),

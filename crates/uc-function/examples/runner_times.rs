@@ -50,6 +50,7 @@ fn main() {
         memory_limit_bytes: None,
         sockets: false,
         port: None,
+        rehearsal: false,
     };
     let request = encode_json(Kind::Request, &call, Bounds::BY_AGENT).expect("short");
     let request = [request, encode(Kind::End, STDIN, b"")].concat();

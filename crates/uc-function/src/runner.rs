@@ -23,15 +23,20 @@ pub(crate) fn run(options: &Options, input: &Input, output: &Output) -> Result<(
     }
     output.report(&Report::Ready)?;
     while let Some(call) = input.next_call()? {
-        if function.handles_http() {
-            serve(&function, call, input, output)?;
-            return output.report(&Report::Done(Exit::with_code(0)));
-        }
         let streams = Streams {
             stdin: Some(input.stdin()),
             stdout: output.stream(STDOUT),
             stderr: output.stream(STDERR),
         };
+        if call.rehearsal {
+            function.rehearse(streams)?;
+            output.report(&Report::Ready)?;
+            continue;
+        }
+        if function.handles_http() {
+            serve(&function, call, input, output)?;
+            return output.report(&Report::Done(Exit::with_code(0)));
+        }
         let exit = function.call(&granted(call), streams)?;
         output.report(&Report::Done(exit))?;
     }

@@ -200,6 +200,7 @@ fn call(arguments: &[&str]) -> Call {
         memory_limit_bytes: None,
         sockets: false,
         port: None,
+        rehearsal: false,
     }
 }
 

@@ -58,6 +58,7 @@ fn call(port: Option<u16>) -> Call {
         memory_limit_bytes: Some(16 << 20),
         sockets: true,
         port,
+        rehearsal: false,
     }
 }
 

@@ -102,6 +102,8 @@ impl Descriptor {
         reason = "tokio takes descriptors by unsafe functions only"
     )]
     async fn ready(&self, flags: PollFlags, interest: Interest) {
+        // One that is always ready would keep other tasks from running.
+        tokio::task::consume_budget().await;
         while !self.is_ready(flags) {
             // SAFETY: the `Arc` keeps the one descriptor open, unchanged, for as long as the watcher lives.
             let watched =

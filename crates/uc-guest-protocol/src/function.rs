@@ -35,6 +35,10 @@ pub struct Call {
     pub sockets: bool,
     /// The port at which it answers, where it handles HTTP requests.
     pub port: Option<u16>,
+    /// Whether all is done up to its first instruction, and undone. The runner then says [`Report::Ready`] again. What that
+    /// takes has been done once by then, which makes a call quicker.
+    #[serde(default)]
+    pub rehearsal: bool,
 }
 
 /// A directory that a function may reach, under the path that it has in the container.

@@ -17,12 +17,12 @@ pub use frame::{Bounds, Decoder, Frame, HEADER_BYTES, Kind, MAX_DATA_BYTES, enco
 pub use link::{Incoming, Link, StreamReader, StreamWriter};
 pub use message::{
     Answer, Call, Content, Create, Disk, Event, Exec, Greeting, GuestMount, GuestProcess, Network,
-    Renewal, Request, Response, Source, Streams, Welcome,
+    Renewal, Request, Response, Source, Streams, Welcome, read_all_for_fuzzing,
 };
 
 /// The version of this protocol. Both sides must speak the same: they are built together, and a snapshot of another
 /// version is not restored.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// The name of the virtio-serial port.
 pub const PORT_NAME: &str = "undercurrent.agent";

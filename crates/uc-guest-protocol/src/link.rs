@@ -4,7 +4,7 @@
 //! The reader waits for nobody but whoever takes the messages, and that must not wait for a stream.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -64,8 +64,61 @@ struct Writing {
 
 struct Reading {
     intake: Intake,
-    /// Bounded by the window, which `intake` watches.
-    chunks: mpsc::UnboundedSender<Vec<u8>>,
+    inbox: Arc<Inbox>,
+}
+
+/// What has come in a stream and has not been taken.
+#[derive(Default)]
+struct Inbox {
+    held: Mutex<Held>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Held {
+    /// Bounded by the window, which the stream's intake watches.
+    chunks: VecDeque<Vec<u8>>,
+    ended: bool,
+}
+
+impl Inbox {
+    /// Small pieces are put together: the window bounds their bytes, and their number would cost more than these.
+    fn put(&self, bytes: Vec<u8>) {
+        if bytes.is_empty() {
+            return;
+        }
+        let mut held = locked(&self.held);
+        match held.chunks.back_mut() {
+            Some(last) if last.len() + bytes.len() <= MAX_DATA_BYTES => last.extend(bytes),
+            _ => held.chunks.push_back(bytes),
+        }
+        drop(held);
+        self.changed.notify_one();
+    }
+
+    fn end(&self) {
+        locked(&self.held).ended = true;
+        self.changed.notify_one();
+    }
+
+    async fn next(&self) -> Option<Vec<u8>> {
+        loop {
+            {
+                let mut held = locked(&self.held);
+                let chunk = held.chunks.pop_front();
+                if chunk.is_some() || held.ended {
+                    return chunk;
+                }
+            }
+            self.changed.notified().await;
+        }
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.inbox.end();
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -89,7 +142,7 @@ impl Link {
         let (to_take, messages) = mpsc::channel(INCOMING_MESSAGES);
         let state = Arc::new(Mutex::new(State::default()));
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
+        let writing = tasks.spawn(async move {
             while let Some(frame) = to_write.recv().await {
                 if write.write_all(&frame).await.is_err() {
                     return;
@@ -103,6 +156,8 @@ impl Link {
                 Err(problem) => problem,
             };
             end(&shared, problem);
+            // It may wait for a peer that takes nothing, and others for it.
+            writing.abort();
         });
         let link = Self {
             outgoing,
@@ -159,17 +214,29 @@ impl Link {
     /// # Errors
     /// Its number is in use, or too many are.
     pub fn reader(&self, stream: u16) -> Result<StreamReader> {
-        let (chunks, receiver) = mpsc::unbounded_channel();
+        let inbox = Arc::new(Inbox::default());
+        let reading = Reading {
+            intake: Intake::default(),
+            inbox: Arc::clone(&inbox),
+        };
         let mut state = locked(&self.state);
         require_free(state.readers.len(), state.readers.contains_key(&stream))?;
-        let intake = Intake::default();
-        state.readers.insert(stream, Reading { intake, chunks });
+        if state.ended.is_some() {
+            inbox.end();
+        } else {
+            state.readers.insert(stream, reading);
+        }
         drop(state);
         Ok(StreamReader {
             link: self.clone(),
             stream,
-            chunks: receiver,
+            inbox,
         })
+    }
+
+    /// Takes nothing more of a stream: what the other side should have ended, and may not have.
+    pub fn end_reading(&self, stream: u16) {
+        locked(&self.state).readers.remove(&stream);
     }
 }
 
@@ -182,6 +249,14 @@ impl Incoming {
     /// Why the link has ended.
     pub fn gone(&self) -> Problem {
         gone(&self.state)
+    }
+}
+
+impl Drop for Incoming {
+    /// Nobody takes messages any more, and the tasks end: whoever waits for a stream is to know.
+    fn drop(&mut self) {
+        let problem = Problem::host("a microVM's link has been closed");
+        end(&self.state, problem);
     }
 }
 
@@ -248,7 +323,7 @@ impl State {
             Kind::Data => {
                 if let Some(reading) = self.readers.get_mut(&frame.stream) {
                     reading.intake.receive(frame.payload.len())?;
-                    let _ = reading.chunks.send(frame.payload);
+                    reading.inbox.put(frame.payload);
                 }
             }
             Kind::End => {
@@ -341,13 +416,13 @@ impl Drop for StreamWriter {
 pub struct StreamReader {
     link: Link,
     stream: u16,
-    chunks: mpsc::UnboundedReceiver<Vec<u8>>,
+    inbox: Arc<Inbox>,
 }
 
 impl StreamReader {
-    /// The next bytes; `None` at the end. They must be reported by [`Self::pass_on`].
+    /// The next bytes, at most [`MAX_DATA_BYTES`]; `None` at the end. They must be reported by [`Self::pass_on`].
     pub async fn next(&mut self) -> Option<Vec<u8>> {
-        self.chunks.recv().await
+        self.inbox.next().await
     }
 
     /// Lets the other side send as many bytes as have been passed on.
@@ -356,9 +431,11 @@ impl StreamReader {
     /// The link has ended.
     pub async fn pass_on(&self, bytes: usize) -> Result<()> {
         let credit = match locked(&self.link.state).readers.get_mut(&self.stream) {
-            Some(reading) => reading.intake.pass_on(bytes),
-            // Its end has come: there is nothing more to send.
-            None => 0,
+            Some(reading) if Arc::ptr_eq(&reading.inbox, &self.inbox) => {
+                reading.intake.pass_on(bytes)
+            }
+            // Its end has come, and its number may have been given again: there is nothing more to send.
+            _ => 0,
         };
         if credit == 0 {
             return Ok(());
@@ -382,7 +459,11 @@ impl StreamReader {
 
 impl Drop for StreamReader {
     fn drop(&mut self) {
-        locked(&self.link.state).readers.remove(&self.stream);
+        let mut state = locked(&self.link.state);
+        let reading = state.readers.get(&self.stream);
+        if reading.is_some_and(|reading| Arc::ptr_eq(&reading.inbox, &self.inbox)) {
+            state.readers.remove(&self.stream);
+        }
     }
 }
 

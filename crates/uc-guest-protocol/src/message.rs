@@ -4,6 +4,11 @@ use serde::{Deserialize, Serialize};
 use uc_model::{Bytes, Telling};
 use uc_sandbox::{Exit, Limits, Stats, User};
 
+use crate::{
+    frame::{Bounds, Decoder, Frame},
+    function,
+};
+
 /// Asks for something: in a frame of [`crate::Kind::Request`].
 #[derive(Serialize, Deserialize)]
 pub struct Request {
@@ -65,6 +70,11 @@ pub enum Call {
         /// The container.
         container: String,
     },
+    /// Opens the stream that will be the input of an `Exec`: what is sent before the answer is lost.
+    OpenInput {
+        /// The stream.
+        stream: u16,
+    },
     /// Runs one more program in it.
     Exec(Exec),
     /// Tries a port on the loopback.
@@ -73,6 +83,11 @@ pub enum Call {
         port: u16,
         /// Give up after this time.
         timeout_ms: u64,
+    },
+    /// Does what starting a function takes up to its first instruction, and undoes it.
+    Rehearse {
+        /// The container.
+        container: String,
     },
     /// Whether the agent is alive.
     Ping,
@@ -273,6 +288,28 @@ pub struct Exec {
     pub command: Vec<String>,
     /// Kill it after this time.
     pub timeout_ms: u64,
-    /// Its streams; discarded when `None`.
+    /// Its streams; discarded when `None`. Its input has been opened before.
     pub streams: Option<Streams>,
+}
+
+/// Does with bytes of a stranger everything that a link does, for a fuzzer: cuts them into frames and reads every message.
+pub fn read_all_for_fuzzing(bytes: &[u8]) {
+    for bounds in [Bounds::BY_HOST, Bounds::BY_AGENT] {
+        let mut decoder = Decoder::new(bounds);
+        for chunk in bytes.chunks(1000) {
+            decoder.push(chunk);
+            while let Ok(Some(frame)) = decoder.next_frame() {
+                read_message(&frame);
+            }
+        }
+    }
+}
+
+fn read_message(frame: &Frame) {
+    let _ = frame.credit();
+    let _ = frame.message::<Request>();
+    let _ = frame.message::<Response>();
+    let _ = frame.message::<Event>();
+    let _ = frame.message::<function::Report>();
+    let _ = frame.message::<function::Call>();
 }

@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, watch};
 use uc_container::ContainerDriver;
 use uc_guest_protocol::{
-    Answer, Bounds, Call, Create, Event, Exec, Greeting, GuestProcess, Kind, Link, Request,
-    Response, VERSION,
+    Answer, Bounds, Call, Create, Event, Exec, Greeting, GuestProcess, Kind, Link, Renewal,
+    Request, Response, StreamReader, VERSION,
 };
 use uc_model::{Problem, Result, Telling, workload::Network};
 use uc_sandbox::{
@@ -37,6 +37,8 @@ struct State {
     hostname: String,
     has_network: bool,
     programs: BTreeMap<String, Arc<Program>>,
+    /// Inputs of programs that are about to be executed.
+    inputs: BTreeMap<u16, StreamReader>,
 }
 
 /// Serves hosts until none is left or one ends the machine.
@@ -56,31 +58,45 @@ pub(crate) async fn serve() -> Result<()> {
             if matches!(request.call, Call::ShutDown) {
                 return Ok(());
             }
+            let request = match request {
+                // What comes behind it may rely on it, without waiting for its answer: a machine that cannot be renewed ends.
+                Request {
+                    id,
+                    call: Call::Renew(renewal),
+                } => {
+                    agent.renew(renewal)?;
+                    respond(&link, id, Ok(Answer::Done)).await;
+                    continue;
+                }
+                other => other,
+            };
             let (agent, link) = (Arc::clone(&agent), link.clone());
             tokio::spawn(async move {
                 let answer = agent.answer(&link, request.call).await;
-                let answer = answer.map_err(|problem| Telling::of(&problem));
-                let response = Response {
-                    id: request.id,
-                    answer,
-                };
-                // A host that is gone needs no answer.
-                let _ = link.send(Kind::Response, &response).await;
+                respond(&link, request.id, answer).await;
             });
         }
     }
     Ok(())
 }
 
+async fn respond(link: &Link, id: u32, answer: Result<Answer>) {
+    let answer = answer.map_err(|problem| Telling::of(&problem));
+    // A host that is gone needs no answer.
+    let _ = link.send(Kind::Response, &Response { id, answer }).await;
+}
+
 impl Agent {
+    fn renew(&self, renewal: Renewal) -> Result<()> {
+        machine::renew(&renewal)?;
+        self.state().hostname = renewal.hostname;
+        Ok(())
+    }
+
     async fn answer(&self, link: &Link, call: Call) -> Result<Answer> {
         match call {
             Call::Greet(greeting) => self.greet(greeting),
-            Call::Renew(renewal) => {
-                machine::renew(&renewal)?;
-                self.state().hostname = renewal.hostname;
-                Ok(Answer::Done)
-            }
+            Call::Renew(renewal) => self.renew(renewal).map(|()| Answer::Done),
             Call::Fill { volume, stream } => {
                 self.volumes.fill(link, &volume, stream)?;
                 Ok(Answer::Done)
@@ -112,12 +128,24 @@ impl Agent {
                     .await
                     .map(Answer::Stats)
             }
+            Call::OpenInput { stream } => {
+                let reader = link.reader(stream)?;
+                self.state().inputs.insert(stream, reader);
+                Ok(Answer::Done)
+            }
             Call::Exec(exec) => self.exec(link, exec).await,
             Call::TcpConnect { port, timeout_ms } => {
                 let timeout = Duration::from_millis(timeout_ms);
                 let request = TcpConnectRequest { port, timeout };
                 let connected = self.existing().await?.tcp_connect(request).await;
                 connected.map(|()| Answer::Done)
+            }
+            Call::Rehearse { container } => {
+                let program = self.state().programs.get(&container).cloned();
+                if let Some(program) = program {
+                    program.rehearse().await?;
+                }
+                Ok(Answer::Done)
             }
             Call::Ping | Call::ShutDown => Ok(Answer::Done),
         }
@@ -238,12 +266,18 @@ impl Agent {
         Ok(Answer::Done)
     }
 
+    fn opened_input(&self, stream: u16) -> Result<StreamReader> {
+        let input = self.state().inputs.remove(&stream);
+        input.ok_or_else(|| Problem::internal("a program's input has not been opened"))
+    }
+
     async fn exec(&self, link: &Link, exec: Exec) -> Result<Answer> {
         let sandbox = self.existing().await?;
         let (stdio, ends) = match exec.streams {
             None => (None, None),
             Some(streams) => {
-                let (stdio, ends) = pipes::make(link, streams)?;
+                let input = streams.stdin.map(|number| self.opened_input(number));
+                let (stdio, ends) = pipes::make(link, streams, input.transpose()?)?;
                 (Some(stdio), Some(ends))
             }
         };
@@ -253,12 +287,18 @@ impl Agent {
             timeout: Duration::from_millis(exec.timeout_ms),
             stdio,
         };
-        let carried = async {
+        let (tell, ended) = watch::channel(false);
+        let program = async {
+            let exit = sandbox.exec(request).await;
+            let _ = tell.send(true);
+            exit
+        };
+        let carrying = async {
             if let Some(ends) = ends {
-                ends.carry().await;
+                ends.carry_until(ended).await;
             }
         };
-        let (exit, ()) = tokio::join!(sandbox.exec(request), carried);
+        let (exit, ()) = tokio::join!(program, carrying);
         exit.map(Answer::Ended)
     }
 }

@@ -119,6 +119,16 @@ impl Function {
         }
     }
 
+    /// Lets the runner do what a call takes up to the program's first instruction.
+    pub(crate) async fn rehearse(&mut self) -> Result<()> {
+        let call = Call {
+            rehearsal: true,
+            ..self.call.clone()
+        };
+        self.send(&call).await?;
+        self.loaded().await
+    }
+
     /// Calls it, with what a caller wants in place of what it was made for.
     pub(crate) async fn call(&mut self, process: Option<&GuestProcess>) -> Result<()> {
         if let Some(process) = process {
@@ -126,7 +136,11 @@ impl Function {
             self.call.env.clone_from(&process.env);
             self.call.cwd.clone_from(&process.cwd);
         }
-        let frame = encode_json(Kind::Request, &self.call, Bounds::BY_AGENT)?;
+        self.send(&self.call).await
+    }
+
+    async fn send(&self, call: &Call) -> Result<()> {
+        let frame = encode_json(Kind::Request, call, Bounds::BY_AGENT)?;
         self.to_runner.write_all(&frame).await.map_err(|errno| {
             Problem::internal("the function's runner is gone")
                 .caused_by(std::io::Error::from(errno))
@@ -206,5 +220,6 @@ fn call(create: &Create) -> Call {
         memory_limit_bytes: create.limits.memory.map(|limit| limit.0),
         sockets: create.network,
         port: create.port,
+        rehearsal: false,
     }
 }

@@ -3,7 +3,8 @@
 use std::os::fd::OwnedFd;
 
 use rustix::pipe::{PipeFlags, pipe_with};
-use uc_guest_protocol::{Descriptor, Link, StreamReader, StreamWriter, Streams};
+use tokio::sync::watch;
+use uc_guest_protocol::{Descriptor, Link, MAX_DATA_BYTES, StreamReader, StreamWriter, Streams};
 use uc_model::{Problem, Result};
 use uc_sandbox::Stdio;
 
@@ -13,13 +14,17 @@ pub(crate) struct Ends {
     outputs: [(StreamWriter, Descriptor); 2],
 }
 
-/// Makes a program's streams, and our ends of them.
-pub(crate) fn make(link: &Link, streams: Streams) -> Result<(Stdio, Ends)> {
-    let (stdin, input) = match streams.stdin {
+/// Makes a program's streams, and our ends of them. `input` is what brings its standard input.
+pub(crate) fn make(
+    link: &Link,
+    streams: Streams,
+    input: Option<StreamReader>,
+) -> Result<(Stdio, Ends)> {
+    let (stdin, input) = match input {
         None => (None, None),
-        Some(number) => {
+        Some(reader) => {
             let (read, write) = pipe()?;
-            (Some(read), Some((link.reader(number)?, ours(write)?)))
+            (Some(read), Some((reader, ours(write)?)))
         }
     };
     let (stdout_read, stdout) = pipe()?;
@@ -43,6 +48,13 @@ pub(crate) fn make(link: &Link, streams: Streams) -> Result<(Stdio, Ends)> {
 impl Ends {
     /// Carries what comes and goes; ends when both outputs have ended.
     pub(crate) async fn carry(self) {
+        let (_never, ended) = watch::channel(false);
+        self.carry_until(ended).await;
+    }
+
+    /// The same, and ends when the program has `ended` and what it wrote has been sent: its children may hold the outputs
+    /// open for as long as they like.
+    pub(crate) async fn carry_until(self, ended: watch::Receiver<bool>) {
         let input = tokio::spawn(async move {
             if let Some((stream, pipe)) = self.stdin {
                 stream.copy_to(&pipe).await;
@@ -50,13 +62,55 @@ impl Ends {
         });
         let [(out, from_out), (err, from_err)] = self.outputs;
         let carry = async |writer: StreamWriter, pipe: Descriptor| {
-            let _ = writer.copy_from(&pipe).await;
+            let _ = carry_output(&writer, &pipe, ended.clone()).await;
             let _ = writer.finish().await;
         };
         tokio::join!(carry(out, from_out), carry(err, from_err));
         // The program is gone: nobody reads what else comes.
         input.abort();
     }
+}
+
+async fn carry_output(
+    writer: &StreamWriter,
+    pipe: &Descriptor,
+    mut ended: watch::Receiver<bool>,
+) -> Result<()> {
+    let mut buffer = vec![0; MAX_DATA_BYTES];
+    loop {
+        let read = tokio::select! {
+            biased;
+            read = pipe.read(&mut buffer) => read,
+            Ok(_) = ended.wait_for(|ended| *ended) => break,
+        };
+        let count = read.unwrap_or(0);
+        if count == 0 {
+            return Ok(());
+        }
+        writer
+            .write_all(buffer.get(..count).unwrap_or_default())
+            .await?;
+        if *ended.borrow() {
+            break;
+        }
+    }
+    // What is in the pipe now may be the program's; what comes later is not.
+    let mut left = rustix::io::ioctl_fionread(pipe).unwrap_or(0);
+    while left > 0 {
+        let most = buffer
+            .len()
+            .min(usize::try_from(left).unwrap_or(usize::MAX));
+        let count = pipe.read(buffer.get_mut(..most).unwrap_or_default()).await;
+        let count = count.unwrap_or(0);
+        if count == 0 {
+            return Ok(());
+        }
+        left = left.saturating_sub(count as u64);
+        writer
+            .write_all(buffer.get(..count).unwrap_or_default())
+            .await?;
+    }
+    Ok(())
 }
 
 pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd)> {

@@ -38,7 +38,8 @@ impl Program {
         match &create.content {
             Content::Rootfs(disk) => {
                 let layer = disks::mounted(disk)?;
-                let (stdio, ends) = pipes::make(link, create.streams)?;
+                let input = create.streams.stdin.map(|number| link.reader(number));
+                let (stdio, ends) = pipes::make(link, create.streams, input.transpose()?)?;
                 let process = process(&create.process);
                 let request = request(create, process, layer, stdio, mounts);
                 let created = sandbox.create(request).await?;
@@ -58,6 +59,17 @@ impl Program {
     /// Whether it is a function.
     pub(crate) fn is_function(&self) -> bool {
         matches!(self.kind, Kind::Function(_))
+    }
+
+    /// Does what its start takes, as far as that can be undone.
+    pub(crate) async fn rehearse(&self) -> Result<()> {
+        match &self.kind {
+            Kind::Native(_) => Ok(()),
+            Kind::Function(function) => match function.lock().await.as_mut() {
+                Some(function) => function.rehearse().await,
+                None => Ok(()),
+            },
+        }
     }
 
     /// Starts it; a function is called with `process`.

@@ -72,8 +72,9 @@ pub fn link(pid: u32, ports: &[PortForward]) -> Result<Link> {
         "pasta" => pasta_arguments(&mut command, pid, ports),
         _ => slirp_arguments(&mut command, pid, ports)?,
     }
+    dies_with_owner(&mut command);
     let mut child = command
-        .stdin(Stdio::null())
+        .stdin(namespace_or_nothing(pid)?)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -83,6 +84,22 @@ pub fn link(pid: u32, ports: &[PortForward]) -> Result<Link> {
         return Err(problem);
     }
     Ok(Link { child })
+}
+
+/// It holds the network that it links, so it would outlive an owner that is killed.
+fn dies_with_owner(command: &mut Command) {
+    use std::os::unix::process::CommandExt as _;
+    let owner = rustix::process::getpid();
+    let dies = move || {
+        sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64)?;
+        match rustix::process::getppid() == Some(owner) {
+            true => Ok(()),
+            // The owner has died already.
+            false => Err(Errno::SRCH.into()),
+        }
+    };
+    // SAFETY: the closure keeps to system calls.
+    unsafe { command.pre_exec(dies) };
 }
 
 fn pasta_arguments(command: &mut Command, pid: u32, ports: &[PortForward]) {
@@ -105,8 +122,13 @@ fn pasta_arguments(command: &mut Command, pid: u32, ports: &[PortForward]) {
             command.args([flag, "none"]);
         }
     }
-    command.arg("--userns").arg(format!("/proc/{pid}/ns/user"));
-    command.arg("--netns").arg(format!("/proc/{pid}/ns/net"));
+    if has_own_users(pid) {
+        command.arg("--userns").arg(format!("/proc/{pid}/ns/user"));
+        command.arg("--netns").arg(format!("/proc/{pid}/ns/net"));
+    } else {
+        // pasta has given up by then what opening the other would take.
+        command.arg("--netns").arg("/proc/self/fd/0");
+    }
 }
 
 fn slirp_arguments(command: &mut Command, pid: u32, ports: &[PortForward]) -> Result<()> {
@@ -114,11 +136,27 @@ fn slirp_arguments(command: &mut Command, pid: u32, ports: &[PortForward]) -> Re
         return Err(Problem::host("forwarding a hostPort needs pasta").remedy("apt install passt"));
     }
     command.args(["--configure", "--mtu=65520", "--disable-host-loopback"]);
-    command
-        .arg(format!("--userns-path=/proc/{pid}/ns/user"))
-        .arg(pid.to_string())
-        .arg("tap0");
+    if has_own_users(pid) {
+        command.arg(format!("--userns-path=/proc/{pid}/ns/user"));
+    }
+    command.arg(pid.to_string()).arg("tap0");
     Ok(())
+}
+
+/// What a program that links networks has as its standard input: a network namespace that it could not open itself.
+fn namespace_or_nothing(pid: u32) -> Result<Stdio> {
+    if has_own_users(pid) {
+        return Ok(Stdio::null());
+    }
+    std::fs::File::open(format!("/proc/{pid}/ns/net"))
+        .map(Stdio::from)
+        .map_err(|error| Problem::host("cannot open a sandbox's network").caused_by(error))
+}
+
+/// Whether a process is in another user namespace than this one, which nobody can join who is in it already.
+fn has_own_users(pid: u32) -> bool {
+    let of = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/user")).ok();
+    of(&pid.to_string()) != of("self")
 }
 
 /// Waits until a second interface besides loopback exists, or the program has given up.

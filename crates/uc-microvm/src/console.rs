@@ -8,7 +8,10 @@ use std::{
 use uc_guest_protocol::Descriptor;
 
 /// Lines that are kept.
-const LINES: usize = 12;
+const LINES: usize = 100;
+
+/// Lines that an error shows.
+const SHOWN: usize = 12;
 
 /// Longest line that is kept, in bytes; the rest of it is dropped.
 const LINE_BYTES: usize = 300;
@@ -53,7 +56,7 @@ impl Console {
         }
     }
 
-    /// The last lines, the newest last; control characters are left out.
+    /// The last lines, at most [`LINES`] and an unfinished one, the newest last; control characters are left out.
     pub(crate) fn last_lines(&self) -> Vec<String> {
         let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<String> = lines.whole.iter().cloned().collect();
@@ -65,7 +68,10 @@ impl Console {
     pub(crate) fn last_words(&self) -> String {
         match self.last_lines() {
             lines if lines.is_empty() => "it said nothing".to_owned(),
-            lines => lines.join(" | "),
+            lines => lines
+                .get(lines.len().saturating_sub(SHOWN)..)
+                .unwrap_or_default()
+                .join(" | "),
         }
     }
 }

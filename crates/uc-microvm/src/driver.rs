@@ -6,6 +6,7 @@ use uc_model::{Result, RuntimeKind};
 use uc_sandbox::{Driver, Pending, PrepareRequest, Probe, Sandbox};
 
 use crate::{
+    firecracker::place,
     host::{Host, Settings},
     machine::{Accelerator, Shape},
     pool::Pool,
@@ -58,7 +59,7 @@ impl MicrovmDriver {
             disks: Vec::new(),
             ports: None,
         };
-        self.host.launcher()?.qemu.bare_boot(&shape).await
+        self.host.launcher()?.monitor.bare_boot(&shape).await
     }
 
     /// How many machines are ready in the pool.
@@ -92,8 +93,9 @@ impl Driver for MicrovmDriver {
         })
     }
 
-    /// A monitor dies with its owner, and leaves nothing.
+    /// A monitor dies with its owner. QEMU leaves nothing; Firecracker has a directory.
     fn reclaim(&self, _directory: &Path) -> Result<()> {
+        place::sweep(&self.host.machines());
         Ok(())
     }
 }

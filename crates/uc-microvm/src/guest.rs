@@ -20,6 +20,8 @@ use uc_guest_protocol::{
 use uc_model::{Problem, Result};
 use uc_sandbox::Exit;
 
+use crate::strangers;
+
 /// How long an answer may take beyond what the request itself allows.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -36,12 +38,33 @@ pub(crate) struct Guest {
     alive: watch::Receiver<bool>,
 }
 
+/// A request whose answer has not been waited for.
+pub(crate) struct Posted(oneshot::Receiver<Result<Answer>>);
+
 #[derive(Default)]
 struct Shared {
     pending: BTreeMap<u32, oneshot::Sender<Result<Answer>>>,
-    exits: BTreeMap<String, watch::Sender<Option<Exit>>>,
+    expected: BTreeMap<String, Expected>,
     /// Why there is no agent any more.
     gone: Option<Problem>,
+}
+
+/// A container whose end somebody waits for.
+struct Expected {
+    tell: watch::Sender<Option<Exit>>,
+    /// The streams of its output.
+    outputs: [u16; 2],
+}
+
+impl Expected {
+    /// How it ended first stays.
+    fn ended(&self, exit: Exit) {
+        self.tell.send_if_modified(|known| {
+            let first = known.is_none();
+            known.get_or_insert(exit);
+            first
+        });
+    }
 }
 
 fn locked(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
@@ -57,6 +80,7 @@ impl Guest {
         let (tell_booted, booted) = watch::channel(false);
         let (tell_alive, alive) = watch::channel(true);
         let listener = Listener {
+            link: link.clone(),
             incoming,
             shared: Arc::clone(&shared),
             tell_booted,
@@ -111,6 +135,11 @@ impl Guest {
 
     /// The same for what may take a time of its own.
     pub(crate) async fn ask_within(&self, call: Call, own: Duration) -> Result<Answer> {
+        self.ask_for(call, PATIENCE.saturating_add(own)).await
+    }
+
+    /// The same with another patience. It holds for the request as well: an agent that reads nothing takes none.
+    pub(crate) async fn ask_for(&self, call: Call, patience: Duration) -> Result<Answer> {
         let id = self.next_request.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
         {
@@ -120,25 +149,60 @@ impl Guest {
             }
         }
         let _forgotten = Forgotten { guest: self, id };
+        let asked = async {
+            self.link.send(Kind::Request, &Request { id, call }).await?;
+            answer.await.unwrap_or_else(|_| Err(self.gone()))
+        };
+        tokio::time::timeout(patience, asked)
+            .await
+            .unwrap_or_else(|_| {
+                Err(Problem::host("the microVM does not answer")
+                    .limit(format!("{} s", patience.as_secs()))
+                    .remedy("its program may take all of its time: raise limits.cpu"))
+            })
+    }
+
+    /// Asks without waiting for the answer, which [`Self::answer_to`] does.
+    pub(crate) async fn post(&self, call: Call) -> Result<Posted> {
+        let id = self.next_request.fetch_add(1, Ordering::Relaxed);
+        let (sender, answer) = oneshot::channel();
+        {
+            let mut shared = locked(&self.shared);
+            if shared.gone.is_none() {
+                shared.pending.insert(id, sender);
+            }
+        }
         self.link.send(Kind::Request, &Request { id, call }).await?;
-        let patience = PATIENCE.saturating_add(own);
-        match tokio::time::timeout(patience, answer).await {
+        Ok(Posted(answer))
+    }
+
+    /// Waits for the answer to what was asked.
+    pub(crate) async fn answer_to(&self, posted: Posted) -> Result<Answer> {
+        match tokio::time::timeout(PATIENCE, posted.0).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(self.gone()),
             Err(_) => Err(Problem::host("the microVM does not answer")
-                .limit(format!("{} s", patience.as_secs()))
-                .remedy("its program may take all of its time: raise limits.cpu")),
+                .limit(format!("{} s", PATIENCE.as_secs()))),
         }
     }
 
-    /// Hears of a container's end from now on.
-    pub(crate) fn expect(&self, container: &str) -> Result<watch::Receiver<Option<Exit>>> {
+    /// Hears of a container's end from now on. `outputs` are the streams of its output.
+    pub(crate) fn expect(
+        &self,
+        container: &str,
+        outputs: [u16; 2],
+    ) -> Result<watch::Receiver<Option<Exit>>> {
         let mut shared = locked(&self.shared);
-        if shared.exits.len() >= MAX_CONTAINERS {
+        if shared.gone.is_some() {
+            drop(shared);
+            return Err(self.gone());
+        }
+        if shared.expected.len() >= MAX_CONTAINERS {
             return Err(Problem::refused("too many containers in a microVM").limit(MAX_CONTAINERS));
         }
-        let (sender, receiver) = watch::channel(None);
-        shared.exits.insert(container.to_owned(), sender);
+        let (tell, receiver) = watch::channel(None);
+        let expected = Expected { tell, outputs };
+        shared.expected.insert(container.to_owned(), expected);
         Ok(receiver)
     }
 
@@ -147,16 +211,12 @@ impl Guest {
         let mut shared = locked(&self.shared);
         match exit {
             Some(exit) => {
-                if let Some(sender) = shared.exits.get(container) {
-                    sender.send_if_modified(|known| {
-                        let first = known.is_none();
-                        known.get_or_insert(exit);
-                        first
-                    });
+                if let Some(expected) = shared.expected.get(container) {
+                    expected.ended(exit);
                 }
             }
             None => {
-                shared.exits.remove(container);
+                shared.expected.remove(container);
             }
         }
     }
@@ -198,6 +258,7 @@ impl Drop for Forgotten<'_> {
 }
 
 struct Listener {
+    link: Link,
     incoming: Incoming,
     shared: Arc<Mutex<Shared>>,
     tell_booted: watch::Sender<bool>,
@@ -218,7 +279,7 @@ impl Listener {
         shared.gone.get_or_insert(problem);
         // Whoever waits sees its sender dropped.
         shared.pending.clear();
-        shared.exits.clear();
+        shared.expected.clear();
         drop(shared);
         let _ = self.tell_alive.send(false);
     }
@@ -229,7 +290,8 @@ impl Listener {
                 let response: Response = frame.message()?;
                 // An answer that nobody waits for is dropped.
                 if let Some(sender) = locked(&self.shared).pending.remove(&response.id) {
-                    let answer = response.answer.map_err(uc_model::Telling::into_problem);
+                    let answer = response.answer.map_err(strangers::problem);
+                    let answer = answer.map(strangers::answer);
                     let _ = sender.send(answer);
                 }
             }
@@ -246,13 +308,27 @@ impl Listener {
                     );
                 }
                 Event::Exited { container, exit } => {
-                    if let Some(sender) = locked(&self.shared).exits.get(&container) {
-                        let _ = sender.send(Some(exit));
-                    }
+                    self.hear_end(&container, exit);
                 }
             },
             _ => return Err(Problem::host("the microVM's agent sent a request")),
         }
         Ok(())
     }
+
+    fn hear_end(&self, container: &str, exit: Exit) {
+        let shared = locked(&self.shared);
+        let Some(expected) = shared.expected.get(container) else {
+            return;
+        };
+        // An honest agent has ended them before; another one could keep whoever waits for the rest waiting.
+        for stream in expected.outputs {
+            self.link.end_reading(stream);
+        }
+        expected.ended(strangers::exit(exit));
+    }
 }
+
+#[cfg(test)]
+#[path = "guest/tests.rs"]
+mod tests;

@@ -9,13 +9,12 @@ use sha2::{Digest as _, Sha256};
 use uc_model::{Problem, Result, Telling};
 
 use crate::{
+    choice,
     images::Images,
     kernel::{self, Kernel, Places},
     launch::Launcher,
     machine::Accelerator,
     pool::Pool,
-    probe,
-    qemu::{self, Qemu},
     snapshot::Snapshots,
 };
 
@@ -42,8 +41,12 @@ pub type Precompile = dyn Fn(&[u8]) -> Result<Vec<u8>> + Send + Sync;
 
 /// How microVMs are made here.
 pub struct Settings {
-    /// The monitor, if it is not to be looked for on `PATH`.
+    /// QEMU, if it is not to be looked for on `PATH`. Firecracker is not looked for then.
     pub qemu: Option<PathBuf>,
+    /// Firecracker, if it is to be the monitor whatever else there is.
+    pub firecracker: Option<PathBuf>,
+    /// Firecracker's jailer, which only root can use.
+    pub jailer: Option<PathBuf>,
     /// The kernel, if it is not to be looked for.
     pub kernel: Option<PathBuf>,
     /// Whether instructions may be executed by the processor itself only (`Some`), or whatever a trial finds.
@@ -123,37 +126,23 @@ impl Host {
     }
 
     fn make_launcher(&self) -> Result<Launcher> {
-        let program = self
-            .settings
-            .qemu
-            .clone()
-            .or_else(qemu::find)
-            .ok_or_else(|| {
-                Problem::host("no monitor for microVMs is installed")
-                    .limit("qemu-system-x86_64 on PATH")
-                    .remedy("apt install qemu-system-x86")
-            })?;
-        let accelerator = match self.settings.accelerator {
-            Some(accelerator) => accelerator,
-            None => probe::accelerator(self, &program)?,
-        };
+        let monitor = choice::choose(self)?;
         let snapshots = self.settings.cache.join("snapshots");
         let snapshots = self
             .settings
             .snapshots
             .then(|| Arc::new(Snapshots::in_directory(snapshots)));
-        Ok(Launcher {
-            qemu: Qemu {
-                program,
-                accelerator,
-            },
-            snapshots,
-        })
+        Ok(Launcher { monitor, snapshots })
     }
 
     pub(crate) fn accelerator(&self) -> Accelerator {
         self.launcher()
-            .map_or(Accelerator::Tcg, |launcher| launcher.qemu.accelerator)
+            .map_or(Accelerator::Tcg, |launcher| launcher.monitor.accelerator())
+    }
+
+    /// Where Firecracker's machines have their directories.
+    pub(crate) fn machines(&self) -> PathBuf {
+        self.settings.cache.join("machines")
     }
 
     /// Keeps what went wrong without ending anything.

@@ -23,6 +23,19 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The first bytes of a file, `count` at most.
+///
+/// # Errors
+/// Not found where there is none, invalid where it cannot be read or is no file.
+pub(crate) fn head(path: &Path, count: u64) -> Result<Vec<u8>> {
+    let (file, _) = open(path)?;
+    let mut bytes = Vec::new();
+    file.take(count)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(path, error))?;
+    Ok(bytes)
+}
+
 /// A regular file, and its size in bytes.
 ///
 /// # Errors

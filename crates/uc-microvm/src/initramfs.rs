@@ -1,14 +1,10 @@
 //! The first files of a guest: a cpio archive of the form "newc", which the kernel unpacks into its memory
 //! (Documentation/driver-api/early-userspace/buffer-format.rst).
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use uc_model::{Problem, Result};
 
-use crate::host_file;
-
-/// Most bytes of one file that is read from the host.
-const FILE_BYTES: u64 = 256 << 20;
 const MAGIC: &[u8] = b"070701";
 const TRAILER: &str = "TRAILER!!!";
 const DIRECTORY: u32 = libc::S_IFDIR;
@@ -48,15 +44,6 @@ impl Archive {
     /// Adds a file with these bytes, of which there may be 4 GiB less one.
     pub(crate) fn file(&mut self, path: &str, mode: u32, bytes: impl Into<Vec<u8>>) {
         self.add(path, FILE, mode, (0, 0), bytes.into());
-    }
-
-    /// Adds a file with the bytes of a file of the host.
-    ///
-    /// # Errors
-    /// Not found where it cannot be read, refused where it is larger than 256 MiB.
-    pub(crate) fn file_from(&mut self, path: &str, mode: u32, host: &Path) -> Result<()> {
-        self.file(path, mode, host_file::read(host, FILE_BYTES)?);
-        Ok(())
     }
 
     /// Adds a symbolic link.

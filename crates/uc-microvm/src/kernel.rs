@@ -27,8 +27,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use uc_model::{Digest, Problem, Result};
 
+pub(crate) use elf::is_dynamic;
 pub use features::Feature;
 pub use find::{Places, find};
+pub(crate) use formats::check_head;
 pub use formats::{Description, describe};
 pub use modules::Module;
 

@@ -1,7 +1,7 @@
 //! From a shape to a machine whose agent answers: booted, or restored from a snapshot.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex as StdMutex, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -11,20 +11,25 @@ use uc_guest_protocol::{Answer, Call, Greeting, Network, Renewal, VERSION};
 use uc_model::{Digest, Problem, Result};
 
 use crate::{
-    console::Console,
-    guest::Guest,
+    guest::{Guest, Posted},
     images,
-    machine::{Accelerator, Lines, Shape},
-    qemu::{Qemu, QemuMachine, stamp},
+    machine::{Accelerator, Shape},
+    monitor::{Machine, Monitor, Words, hear_out},
     reactor::Reactor,
     snapshot::{ReadyFunction, Snapshot, Snapshots},
 };
 
-/// How long a kernel may take to its agent.
-const BOOT_PATIENCE: Duration = Duration::from_secs(120);
+/// How long a kernel may take to its agent when its instructions are translated.
+const TRANSLATED_PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long a monitor may take to end by itself, for its last words.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// The same on the processor itself.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a machine that was restored may take to be reached.
+const RESTORE_PATIENCE: Duration = Duration::from_secs(20);
+
+const REMEDY: &str =
+    "raise limits.memory, or try another kernel (--kernel); `uc doctor` shows what was tried";
 
 /// QEMU's network of user mode has these addresses by default.
 const ADDRESS: &str = "10.0.2.15/24";
@@ -36,10 +41,11 @@ const ENTROPY_BYTES: usize = 64;
 /// A machine whose agent answers. It ends with this value.
 pub(crate) struct Running {
     pub(crate) guest: Guest,
-    pub(crate) machine: Mutex<QemuMachine>,
+    pub(crate) machine: Mutex<Machine>,
     pub(crate) shape: Shape,
-    console: Console,
-    monitor: Console,
+    words: Words,
+    /// The answer to a renewal that has been asked for.
+    renewing: StdMutex<Option<Posted>>,
     pub(crate) started: Started,
     // Last, so that it outlives what runs on it.
     pub(crate) reactor: Reactor,
@@ -56,11 +62,13 @@ pub(crate) struct Started {
     pub(crate) from_pool: bool,
     /// The function that is in it.
     pub(crate) function: Option<ReadyFunction>,
+    /// The key of the snapshot that it was restored from.
+    pub(crate) key: Option<Digest>,
 }
 
 /// Starts machines.
 pub(crate) struct Launcher {
-    pub(crate) qemu: Qemu,
+    pub(crate) monitor: Monitor,
     /// `None` where every start is to be a cold one.
     pub(crate) snapshots: Option<Arc<Snapshots>>,
 }
@@ -71,8 +79,7 @@ impl Launcher {
         let mut hash = images::hash("snapshot");
         hash.update(VERSION.to_le_bytes());
         hash.update(env!("CARGO_PKG_VERSION"));
-        hash.update(stamp(&self.qemu.program));
-        hash.update(self.qemu.accelerator.name());
+        hash.update(self.monitor.stamp());
         hash.update(shape.kernel.digest.to_string());
         hash.update(shape.initramfs_digest.to_string());
         hash.update(shape.memory_mib.to_le_bytes());
@@ -98,14 +105,18 @@ impl Launcher {
                 let Some(snapshot) = snapshots.find(key) else {
                     continue;
                 };
-                match self.restore(&shape, hostname, snapshot).await {
+                match self.restore(&shape, hostname, key, snapshot).await {
                     Ok(running) => return Ok(running),
-                    // It may be of a QEMU that has been replaced since: a cold start tells what is really wrong.
+                    // It may be of a monitor that has been replaced since: a cold start tells what is really wrong.
                     Err(_) => snapshots.remove(key),
                 }
             }
         }
-        self.boot(shape, hostname).await
+        let running = self.boot(shape, hostname).await?;
+        match self.monitor.keeps_links() {
+            true => Ok(running),
+            false => self.save_early(running).await,
+        }
     }
 
     /// A machine from the snapshot of a key.
@@ -120,81 +131,191 @@ impl Launcher {
             .as_ref()
             .and_then(|snapshots| snapshots.find(key));
         let snapshot = snapshot.ok_or_else(|| Problem::not_found("there is no such snapshot"))?;
-        self.restore(shape, hostname, snapshot).await
+        let running = self.restore(shape, hostname, key, snapshot).await?;
+        running.renewed().await?;
+        Ok(running)
     }
 
     /// Boots a machine and greets its agent.
     pub(crate) async fn boot(&self, shape: Shape, hostname: &str) -> Result<Running> {
-        let begin = Instant::now();
-        let reactor = Reactor::new()?;
-        let (machine, lines) = {
-            let _inside = reactor.handle().enter();
-            self.qemu.boot(&shape, self.snapshots.is_some())?
+        let patience = match self.monitor.accelerator() {
+            Accelerator::Kvm => PATIENCE,
+            Accelerator::Tcg => TRANSLATED_PATIENCE,
         };
-        let mut running = Running::new(shape, machine, lines, reactor);
-        let booted = tokio::time::timeout(BOOT_PATIENCE, running.guest.booted()).await;
-        let greeted = match booted {
-            Ok(Ok(())) => running.greet(hostname).await,
-            Ok(Err(problem)) => Err(problem),
-            Err(_) => Err(
-                Problem::host("the microVM's kernel does not reach its agent")
-                    .limit(format!("{} s", BOOT_PATIENCE.as_secs())),
-            ),
-        };
-        if let Err(problem) = greeted {
-            return Err(running.explain(problem, self.qemu.accelerator).await);
-        }
-        running.started.duration = begin.elapsed();
-        Ok(running)
+        self.boot_within(patience, shape, hostname).await
     }
 
-    async fn restore(&self, shape: &Shape, hostname: &str, snapshot: Snapshot) -> Result<Running> {
+    /// The same within a time of the caller's.
+    pub(crate) async fn boot_within(
+        &self,
+        patience: Duration,
+        shape: Shape,
+        hostname: &str,
+    ) -> Result<Running> {
+        self.monitor.check(&shape)?;
         let begin = Instant::now();
         let reactor = Reactor::new()?;
-        let (mut machine, lines) = {
-            let _inside = reactor.handle().enter();
-            self.qemu.wait_for_state(shape, &snapshot.memory)?
+        let booting = self.monitor.boot(&shape, self.snapshots.is_some());
+        let mut machine = reactor.run(booting).await?;
+        let greeted = async {
+            let guest = reach(&mut machine, &reactor).await?;
+            guest.booted().await?;
+            greet(&guest, &shape, hostname).await?;
+            Ok(guest)
         };
-        machine.load(&snapshot.state).await?;
-        let mut running = Running::new(shape.clone(), machine, lines, reactor);
-        running.renew(hostname).await?;
+        let greeted = tokio::time::timeout(patience, reactor.run(greeted)).await;
+        match greeted {
+            Ok(Ok(guest)) => {
+                let mut running = Running::new(guest, machine, shape, reactor);
+                running.started.duration = begin.elapsed();
+                Ok(running)
+            }
+            Ok(Err(problem)) => {
+                hear_out(machine.ended()).await;
+                Err(self.placed(&shape, machine.words().explain(problem)))
+            }
+            Err(_) => {
+                let how = self.monitor.accelerator().title();
+                let silent = Problem::host(format!("a guest does not reach its agent with {how}"))
+                    .limit(format!("{} s", patience.as_secs()));
+                Err(self.placed(&shape, machine.words().add_to(silent)))
+            }
+        }
+    }
+
+    /// Restores a machine and has it renewed. Where a function waits in it that is not waited for: the agent does one after
+    /// the other, and the call can be on its way meanwhile.
+    async fn restore(
+        &self,
+        shape: &Shape,
+        hostname: &str,
+        key: &Digest,
+        snapshot: Snapshot,
+    ) -> Result<Running> {
+        let begin = Instant::now();
+        let reactor = Reactor::new()?;
+        let mut machine = reactor.run(self.monitor.restore(shape, &snapshot)).await?;
+        let guest = reach_within(RESTORE_PATIENCE, &mut machine, &reactor).await?;
+        let mut running = Running::new(guest, machine, shape.clone(), reactor);
+        let renewal = Call::Renew(renewal(hostname)?);
+        running.renewing = StdMutex::new(Some(running.guest.post(renewal).await?));
+        if snapshot.note.function.is_none() {
+            running.renewed().await?;
+        }
         running.started = Started {
             duration: begin.elapsed(),
             restored: true,
             from_pool: false,
             function: snapshot.note.function,
+            key: Some(key.clone()),
         };
         Ok(running)
     }
 
-    /// Keeps a snapshot of a machine, unless there is one.
+    /// Forgets the snapshot of a machine that did not work: the next one starts cold.
+    pub(crate) fn forget(&self, running: &Running) {
+        if let (Some(snapshots), Some(key)) = (&self.snapshots, &running.started.key) {
+            snapshots.remove(key);
+        }
+    }
+
+    /// Keeps a snapshot of a machine, unless there is one. What an agent has open towards us must outlive it: a monitor
+    /// that does not keep links has saved its machine before anybody used it, and saves it no more.
     pub(crate) async fn keep(
         &self,
         running: &Running,
         key: &Digest,
         function: Option<ReadyFunction>,
     ) -> Result<()> {
-        let Some(snapshots) = &self.snapshots else {
+        let Some(snapshots) = self
+            .snapshots
+            .as_ref()
+            .filter(|_| self.monitor.keeps_links())
+        else {
             return Ok(());
         };
         let mut machine = running.machine.lock().await;
         snapshots.save(key, &mut machine, function).await
     }
+
+    /// Keeps a snapshot of a machine that nobody uses yet, and reaches its agent anew.
+    async fn save_early(&self, mut running: Running) -> Result<Running> {
+        let Some(snapshots) = &self.snapshots else {
+            return Ok(running);
+        };
+        let machine = running.machine.get_mut();
+        let key = self.key(&running.shape, b"");
+        let saving = snapshots.save(&key, machine, None);
+        // Nothing is lost without it but time: the machine is what was asked for.
+        let _ = running.reactor.run(saving).await;
+        running.guest = reach_within(RESTORE_PATIENCE, machine, &running.reactor).await?;
+        Ok(running)
+    }
+
+    /// A problem with a machine, with what it consists of.
+    fn placed(&self, shape: &Shape, problem: Problem) -> Problem {
+        problem
+            .at(place(shape, self.monitor.accelerator()))
+            .remedy(REMEDY)
+    }
+}
+
+/// The agent of a machine, as soon as there is a line to it.
+async fn reach(machine: &mut Machine, reactor: &Reactor) -> Result<Guest> {
+    let agent = machine.agent().await?;
+    Ok(Guest::over(agent, reactor.handle()))
+}
+
+async fn reach_within(
+    patience: Duration,
+    machine: &mut Machine,
+    reactor: &Reactor,
+) -> Result<Guest> {
+    let reached = reactor.run(reach(machine, reactor));
+    tokio::time::timeout(patience, reached)
+        .await
+        .unwrap_or_else(|_| {
+            Err(Problem::host("the microVM's agent is not reached again")
+                .limit(format!("{} s", patience.as_secs())))
+        })
+}
+
+async fn greet(guest: &Guest, shape: &Shape, hostname: &str) -> Result<()> {
+    let network = shape.ports.as_ref().map(|_| Network {
+        address: ADDRESS.to_owned(),
+        gateway: GATEWAY.to_owned(),
+    });
+    let greeting = Greeting {
+        version: VERSION,
+        hostname: hostname.to_owned(),
+        renewal: renewal(hostname)?,
+        network,
+    };
+    match guest.ask(Call::Greet(greeting)).await? {
+        Answer::Welcome(_) => Ok(()),
+        _ => Err(Problem::host("the microVM's agent answers in another way")),
+    }
+}
+
+/// Where problems with a machine are.
+fn place(shape: &Shape, accelerator: Accelerator) -> String {
+    format!("{} ({})", shape.kernel.version, accelerator.name())
 }
 
 impl Running {
-    fn new(shape: Shape, machine: QemuMachine, lines: Lines, reactor: Reactor) -> Self {
+    fn new(guest: Guest, machine: Machine, shape: Shape, reactor: Reactor) -> Self {
         Self {
-            guest: Guest::over(lines.agent, reactor.handle()),
+            guest,
+            words: machine.words(),
             machine: Mutex::new(machine),
             shape,
-            console: lines.console,
-            monitor: lines.monitor,
+            renewing: StdMutex::default(),
             started: Started {
                 duration: Duration::ZERO,
                 restored: false,
                 from_pool: false,
                 function: None,
+                key: None,
             },
             reactor,
         }
@@ -206,53 +327,32 @@ impl Running {
         self.guest.ask(renewal).await.map(drop)
     }
 
-    async fn greet(&self, hostname: &str) -> Result<()> {
-        let network = self.shape.ports.as_ref().map(|_| Network {
-            address: ADDRESS.to_owned(),
-            gateway: GATEWAY.to_owned(),
-        });
-        let greeting = Greeting {
-            version: VERSION,
-            hostname: hostname.to_owned(),
-            renewal: renewal(hostname)?,
-            network,
-        };
-        match self.guest.ask(Call::Greet(greeting)).await? {
-            Answer::Welcome(_) => Ok(()),
-            _ => Err(Problem::host("the microVM's agent answers in another way")),
+    /// Waits until the renewal that has been asked for is done.
+    pub(crate) async fn renewed(&self) -> Result<()> {
+        let renewing = self
+            .renewing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        match renewing {
+            Some(renewing) => self.guest.answer_to(renewing).await.map(drop),
+            None => Ok(()),
         }
     }
 
     /// A problem with the machine, with what it and its monitor said last.
     pub(crate) async fn explain(&self, problem: Problem, accelerator: Accelerator) -> Problem {
-        // A monitor that ends says why, and has not always been heard yet.
-        let _ = tokio::time::timeout(LAST_WORDS, self.guest.ended()).await;
-        tokio::time::sleep(Duration::from_millis(10)).await;
-        let said = self.console.last_words();
-        let monitor = self.monitor.last_lines();
-        let what = match &said {
-            said if said.contains("Kernel panic") => "the microVM's kernel panicked",
-            said if said.contains("Out of memory") => "the microVM ran out of memory",
-            _ => "the microVM ended, or does not answer",
-        };
-        let found = match monitor.is_empty() {
-            true => said,
-            false => format!("{said}; its monitor: {}", monitor.join(" | ")),
-        };
-        Problem::host(what)
-            .at(format!("{} ({})", self.shape.kernel.version, accelerator.name()))
-            .found(found)
-            .remedy("raise limits.memory, or try another kernel (--kernel); `uc doctor` shows what was tried")
-            .caused_by(problem)
+        // It may be busy with a snapshot, so it is not asked.
+        hear_out(self.guest.ended()).await;
+        self.words
+            .explain(problem)
+            .at(place(&self.shape, accelerator))
+            .remedy(REMEDY)
     }
 
     /// Kills the machine.
     pub(crate) async fn kill(&self) {
-        use std::os::fd::AsFd as _;
-        let machine = self.machine.lock().await;
-        let ending = &machine.jailed.ending;
-        let _ = uc_linux::sys::pidfd_signal(ending.pidfd().as_fd(), libc::SIGKILL);
-        let _ = ending.wait().await;
+        self.machine.lock().await.kill().await;
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use uc_guest_protocol::Call;
@@ -16,6 +17,9 @@ use crate::{host::Host, launch::Running, machine::Shape};
 
 /// Most kinds of machines that are kept ready; those not taken for longest go.
 const MAX_KINDS: usize = 4;
+
+/// How long after a machine was taken the next is made: whoever took it has the processors for itself until then.
+const REST: Duration = Duration::from_millis(150);
 
 /// How often a machine is spoken to before it is ready: what it executes then has been translated, or is in caches.
 const WARM_UP_PINGS: usize = 3;
@@ -145,7 +149,10 @@ fn fill(shared: &Shared, host: &Weak<Host>, wanted: &mpsc::Receiver<Wish>) {
         .enable_all()
         .build();
     let Ok(runtime) = runtime else { return };
-    while let Ok(wish) = wanted.recv() {
+    while let Ok(mut wish) = wanted.recv() {
+        while let Ok(later) = wanted.recv_timeout(REST) {
+            wish = later;
+        }
         drop(shared.ready().superfluous());
         loop {
             let key = wish.key.hex().to_owned();
@@ -178,6 +185,10 @@ async fn restore(host: &Host, wish: &Wish) -> Result<Running> {
         .await?;
     for _ in 0..WARM_UP_PINGS {
         running.guest.ask(Call::Ping).await?;
+    }
+    if let Some(function) = &running.started.function {
+        let container = function.container.clone();
+        running.guest.ask(Call::Rehearse { container }).await?;
     }
     Ok(running)
 }

@@ -1,135 +1,21 @@
 //! What microVMs can do on this host, found by booting one.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, time::Instant};
 
-use serde::{Deserialize, Serialize};
-use sha2::Digest as _;
 use uc_linux::network;
 use uc_model::{
-    Facility, Figure, Isolation, PayloadFormat, Problem, Result, RuntimeKind, workload::Network,
+    Facility, Figure, Isolation, PayloadFormat, Result, RuntimeKind, workload::Network,
 };
 use uc_sandbox::{Availability, Limit, Offer, Probe};
 
 use crate::{
-    host::Host,
-    images,
-    launch::Launcher,
-    machine::{Accelerator, Shape},
-    qemu::{Qemu, stamp},
-    sandbox::GUEST_OVERHEAD_MIB,
+    choice, host::Host, machine::Accelerator, monitor::Monitor, sandbox::GUEST_OVERHEAD_MIB,
 };
-
-/// How long a guest on the processor itself may take to its agent: far longer than one does.
-const KVM_PATIENCE: Duration = Duration::from_secs(4);
-
-/// Memory of the machine of a trial, in MiB.
-const TRIAL_MEMORY_MIB: u64 = 128;
-
-/// Largest note of a trial, in bytes.
-const MAX_NOTE: u64 = 4096;
-
-/// What a trial found.
-#[derive(Debug, Serialize, Deserialize)]
-struct Trial {
-    /// Of all that decides it.
-    key: String,
-    accelerator: Accelerator,
-    /// Why not the processor itself.
-    reason: String,
-}
-
-/// What executes guests' instructions here: a trial says, once for each host kernel, monitor and guest kernel.
-pub(crate) fn accelerator(host: &Host, program: &Path) -> Result<Accelerator> {
-    if !Path::new("/dev/kvm").exists() {
-        return Ok(Accelerator::Tcg);
-    }
-    let kernel = host.kernel()?;
-    let mut hash = images::hash("accelerator");
-    hash.update(stamp(program));
-    hash.update(kernel.digest.to_string());
-    hash.update(host_kernel());
-    let key = images::digest(hash).to_string();
-    let note = host.settings.cache.join("accelerator.json");
-    if let Some(trial) = remembered(&note).filter(|trial| trial.key == key) {
-        return Ok(trial.accelerator);
-    }
-    let tried = try_kvm(host, program);
-    let trial = Trial {
-        key,
-        accelerator: match tried {
-            Ok(()) => Accelerator::Kvm,
-            Err(_) => Accelerator::Tcg,
-        },
-        reason: tried
-            .err()
-            .map_or(String::new(), |problem| problem.to_string()),
-    };
-    // Nothing is lost if it cannot be kept: the next one tries again.
-    let _ = fs::write(&note, serde_json::to_vec(&trial).unwrap_or_default());
-    Ok(trial.accelerator)
-}
-
-fn remembered(note: &Path) -> Option<Trial> {
-    use std::io::Read as _;
-    let mut text = Vec::new();
-    let file = fs::File::open(note).ok()?;
-    file.take(MAX_NOTE).read_to_end(&mut text).ok()?;
-    serde_json::from_slice(&text).ok()
-}
-
-fn host_kernel() -> String {
-    fs::read_to_string("/proc/version").unwrap_or_default()
-}
-
-/// Boots a machine on the processor itself. A device file says little: some hosts' KVM runs guests made for it alone.
-fn try_kvm(host: &Host, program: &Path) -> Result<()> {
-    let kernel = host.kernel()?.clone();
-    let (initramfs, initramfs_digest) =
-        host.images()?.initramfs(&kernel, &host.programs()?.agent)?;
-    let shape = Shape {
-        kernel,
-        initramfs,
-        initramfs_digest,
-        memory_mib: TRIAL_MEMORY_MIB,
-        vcpus: 1,
-        disks: Vec::new(),
-        ports: None,
-    };
-    let launcher = Launcher {
-        qemu: Qemu {
-            program: program.to_owned(),
-            accelerator: Accelerator::Kvm,
-        },
-        snapshots: None,
-    };
-    // A thread of its own: whoever asks may be within an asynchronous runtime.
-    let trial = std::thread::spawn(move || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Problem::internal("cannot try a microVM").caused_by(error))?
-            .block_on(async {
-                let boot = launcher.boot(shape, "trial");
-                match tokio::time::timeout(KVM_PATIENCE, boot).await {
-                    Ok(booted) => booted.map(drop),
-                    Err(_) => Err(Problem::host("a guest does not reach its agent with KVM")
-                        .limit(format!("{} s", KVM_PATIENCE.as_secs()))),
-                }
-            })
-    });
-    trial
-        .join()
-        .unwrap_or_else(|_| Err(Problem::internal("a trial broke off")))
-}
 
 /// Tries everything that a microVM needs.
 pub(crate) fn probe(host: &Host, kind: RuntimeKind) -> Probe {
-    let mut facilities = vec![monitor(host), kernel(host), agent(host)];
+    // A monitor is tried with a kernel and an agent: the first that is missing is why.
+    let mut facilities = vec![kernel(host), agent(host), monitor(host)];
     let availability = facilities.iter().find(|facility| !facility.found).map_or(
         Availability::Ready,
         |facility| Availability::Missing {
@@ -145,7 +31,7 @@ pub(crate) fn probe(host: &Host, kind: RuntimeKind) -> Probe {
     Probe {
         kind,
         availability,
-        offer: offer(kind, accelerator),
+        offer: offer(kind, accelerator, has_network(host)),
         facilities,
     }
 }
@@ -158,10 +44,11 @@ fn found_or(name: &'static str, result: Result<String>) -> Facility {
         Err(problem) => {
             let view = problem.to_view();
             let remedy = view.remedy.unwrap_or_default().to_owned();
-            let detail = match view.found {
-                Some(found) => format!("{}: {found}", view.what),
-                None => view.what.to_owned(),
-            };
+            let mut detail = view.what.to_owned();
+            for more in [view.place, view.found].into_iter().flatten() {
+                detail.push_str(": ");
+                detail.push_str(more);
+            }
             Facility::missing(name, detail, ENABLES, &remedy)
         }
     }
@@ -170,10 +57,12 @@ fn found_or(name: &'static str, result: Result<String>) -> Facility {
 fn monitor(host: &Host) -> Facility {
     let begin = Instant::now();
     let described = host.launcher().map(|launcher| {
-        let qemu = &launcher.qemu;
-        let how = match qemu.accelerator {
-            Accelerator::Kvm => "KVM".to_owned(),
-            Accelerator::Tcg => format!("translated (TCG), since {}", why_not_kvm(host)),
+        let monitor = &launcher.monitor;
+        let how = match monitor.accelerator() {
+            Accelerator::Kvm => "with KVM".to_owned(),
+            Accelerator::Tcg => {
+                format!("translated (TCG), since {}", choice::why_translated(host))
+            }
         };
         let took = begin.elapsed().as_millis();
         let tried = if took > 100 {
@@ -181,19 +70,15 @@ fn monitor(host: &Host) -> Facility {
         } else {
             String::new()
         };
-        format!("{}, {how}{tried}", qemu.program.display())
+        let others = match monitor {
+            Monitor::Firecracker(_) => None,
+            Monitor::Qemu(_) => choice::why_not_firecracker(host),
+        };
+        let others = others.map_or(String::new(), |why| format!("; not Firecracker, {why}"));
+        let (name, program) = (monitor.name(), monitor.program().display());
+        format!("{name} ({program}) {how}{tried}{others}")
     });
     found_or("microVM monitor", described)
-}
-
-fn why_not_kvm(host: &Host) -> String {
-    if !Path::new("/dev/kvm").exists() {
-        return "there is no /dev/kvm".to_owned();
-    }
-    match remembered(&host.settings.cache.join("accelerator.json")) {
-        Some(trial) if !trial.reason.is_empty() => "a guest did not boot with KVM".to_owned(),
-        _ => "it was asked for".to_owned(),
-    }
 }
 
 fn kernel(host: &Host) -> Facility {
@@ -208,9 +93,17 @@ fn agent(host: &Host) -> Facility {
     found_or("guest agent", described)
 }
 
-fn offer(kind: RuntimeKind, accelerator: Accelerator) -> Offer {
+/// Whether machines can have a network of user mode.
+fn has_network(host: &Host) -> bool {
+    let by_monitor = host
+        .launcher()
+        .map_or(true, |launcher| launcher.monitor.has_user_network());
+    by_monitor && network::link_program().is_some() && network::try_tap().is_ok()
+}
+
+fn offer(kind: RuntimeKind, accelerator: Accelerator, has_network: bool) -> Offer {
     let mut networks = BTreeSet::from([Network::None]);
-    if network::link_program().is_some() && network::try_tap().is_ok() {
+    if has_network {
         networks.insert(Network::User);
     }
     let mut formats = BTreeSet::from([PayloadFormat::LinuxRootfs]);

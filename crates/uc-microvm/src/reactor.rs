@@ -43,6 +43,16 @@ impl Reactor {
         })
     }
 
+    /// Runs what opens descriptors on the caller's thread, and has them watched by this event loop, so that they go with it.
+    pub(crate) async fn run<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = std::pin::pin!(future);
+        std::future::poll_fn(|context| {
+            let _inside = self.handle.enter();
+            future.as_mut().poll(context)
+        })
+        .await
+    }
+
     /// Where tasks are spawned.
     pub(crate) fn handle(&self) -> &runtime::Handle {
         &self.handle
@@ -52,7 +62,11 @@ impl Reactor {
 impl Drop for Reactor {
     fn drop(&mut self) {
         drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
+        let thread = self.thread.take();
+        // The last to hold a machine may be a task of its own.
+        if let Some(thread) =
+            thread.filter(|thread| thread.thread().id() != std::thread::current().id())
+        {
             let _ = thread.join();
         }
     }

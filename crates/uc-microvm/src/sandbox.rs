@@ -15,24 +15,23 @@ use tokio::{
     task::JoinHandle,
 };
 use uc_guest_protocol::{
-    Answer, Call, Content, Create, Descriptor, Exec, GuestMount, GuestProcess, Source,
-    StreamReader, StreamWriter, Streams,
+    Answer, Call, Content, Create, Descriptor, GuestProcess, StreamReader, StreamWriter, Streams,
 };
-use uc_linux::IdMapping;
-use uc_model::{Digest, Problem, Result, RuntimeKind, workload::Network};
+use uc_model::{Problem, Result, RuntimeKind, workload::Network};
 use uc_sandbox::{
-    CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason, HostMount,
-    Limits, Mount, MountSource, Part, Payload, Pending, PrepareRequest, Process, RemoveRequest,
-    Sandbox, StartRequest, StartResponse, Stats, StatsRequest, Stdio, StopRequest,
-    TcpConnectRequest, WaitRequest,
+    CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason, Limits, Payload,
+    Pending, PrepareRequest, Process, RemoveRequest, Sandbox, StartRequest, StartResponse, Stats,
+    StatsRequest, Stdio, StopRequest, TcpConnectRequest, WaitRequest,
 };
 
+mod further;
+mod housing;
+mod mounts;
+
+use housing::Housing;
+
 use crate::{
-    host::Host,
-    images::Images,
-    launch::Running,
-    machine::{DiskImage, Shape},
-    snapshot::ReadyFunction,
+    host::Host, images::Images, launch::Running, machine::DiskImage, snapshot::ReadyFunction,
     volumes,
 };
 
@@ -45,14 +44,19 @@ pub(crate) const GUEST_OVERHEAD_MIB: u64 = 96;
 /// How long the last output may take on its way after a stop.
 const LAST_OUTPUT: Duration = Duration::from_millis(200);
 
-/// Between two looks at whether a machine still answers.
-const HEARTBEAT: Duration = Duration::from_secs(20);
+/// The same for a program that ended by itself when it was asked to.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// How long a stop may take beyond its grace, before the machine is killed.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The sandbox of one workload.
 pub(crate) struct MicrovmSandbox {
     request: PrepareRequest,
     host: Arc<Host>,
     kind: RuntimeKind,
+    /// Containers are made one after the other: a machine with anything of another one is never kept as a snapshot.
+    creating: AsyncMutex<()>,
     /// Made with the first container.
     machine: AsyncMutex<Option<Arc<Running>>>,
     containers: Mutex<BTreeMap<String, Arc<Container>>>,
@@ -74,6 +78,8 @@ struct Container {
     carrying: JoinHandle<()>,
     exit: watch::Receiver<Option<Exit>>,
     started: AtomicBool,
+    /// Whether it was asked to end.
+    stopped: AtomicBool,
     stats: Mutex<Stats>,
 }
 
@@ -108,6 +114,7 @@ impl MicrovmSandbox {
             request,
             host,
             kind,
+            creating: AsyncMutex::new(()),
             machine: AsyncMutex::new(None),
             containers: Mutex::new(BTreeMap::new()),
             removing: Mutex::default(),
@@ -134,6 +141,10 @@ impl MicrovmSandbox {
     async fn explained(&self, running: &Running, problem: Problem) -> Problem {
         if running.guest.is_alive() {
             return problem;
+        }
+        if let Ok(launcher) = self.host.launcher() {
+            // It may be the snapshot that does not work.
+            launcher.forget(running);
         }
         running.explain(problem, self.host.accelerator()).await
     }
@@ -169,118 +180,6 @@ impl MicrovmSandbox {
         })
     }
 
-    /// All of a function's container that is fixed before it is called.
-    fn inside(&self, request: &CreateRequest) -> Vec<u8> {
-        let parts = serde_json::json!({
-            "container": request.container,
-            "hostname": self.request.hostname,
-            "user": request.process.user,
-            "limits": request.limits,
-            "read_only_root": request.read_only_root,
-            "profile": request.seccomp_profile,
-            "port": port(&request.payload),
-            "stdin": request.stdio.stdin.is_some(),
-        });
-        parts.to_string().into_bytes()
-    }
-
-    /// The machine that containers are made in: memory for what is known of them, and the disks of all.
-    fn shape(&self, prepared: &Prepared) -> Result<Shape> {
-        let kernel = self.host.kernel()?.clone();
-        let agent = &self.host.programs()?.agent;
-        let (initramfs, initramfs_digest) = self.host.images()?.initramfs(&kernel, agent)?;
-        let mut disks = vec![prepared.disk.clone()];
-        let mut limits = vec![prepared.limits];
-        for expected in &self.request.containers {
-            if expected.container != prepared.container {
-                let (disk, _) = self.disk_of(self.host.images()?, &expected.payload)?;
-                if disks.iter().all(|known| known.digest != disk.digest) {
-                    disks.push(disk);
-                }
-                limits.push(expected.limits);
-            }
-        }
-        let memory: Option<u64> = limits
-            .iter()
-            .map(|limit| limit.memory.map(|bytes| bytes.0.div_ceil(1 << 20)))
-            .sum();
-        let cpus = limits.iter().filter_map(|limit| limit.cpu);
-        let milli: u64 = cpus.map(|cpu| cpu.0).sum();
-        Ok(Shape {
-            kernel,
-            initramfs,
-            initramfs_digest,
-            memory_mib: memory.map_or(DEFAULT_MEMORY_MIB, |sum| {
-                // Pages of what is read belong to no container.
-                (sum + GUEST_OVERHEAD_MIB).max(2 * GUEST_OVERHEAD_MIB)
-            }),
-            vcpus: u32::try_from(milli.div_ceil(1000))
-                .unwrap_or(u32::MAX)
-                .clamp(1, host_cpus()),
-            disks,
-            ports: (self.request.network != Network::None).then(|| self.request.ports.clone()),
-        })
-    }
-
-    /// The machine, started if this is the first container, and the function that may be in it.
-    async fn machine(&self, prepared: &Prepared) -> Result<(Arc<Running>, Option<ReadyFunction>)> {
-        let mut slot = self.machine.lock().await;
-        if let Some(running) = slot.as_ref() {
-            return Ok((Arc::clone(running), None));
-        }
-        let launcher = self.host.launcher()?;
-        let shape = self.shape(prepared)?;
-        let plain = launcher.key(&shape, b"");
-        let with_function = prepared
-            .inside
-            .as_ref()
-            .map(|inside| launcher.key(&shape, inside));
-        let keys: Vec<Digest> = with_function.iter().chain([&plain]).cloned().collect();
-        let running = match self.ready_machine(&shape, keys.first()).await {
-            Some(running) => running,
-            None => launcher.start(shape, &self.request.hostname, &keys).await?,
-        };
-        if !running.started.restored
-            && let Err(problem) = launcher.keep(&running, &plain, None).await
-        {
-            self.host.note(&problem);
-        }
-        let function = running.started.function.clone();
-        let running = Arc::new(running);
-        *slot = Some(Arc::clone(&running));
-        self.watch(&running);
-        Ok((running, function))
-    }
-
-    /// A machine that was made ready for this, where there is a pool.
-    async fn ready_machine(&self, shape: &Shape, key: Option<&Digest>) -> Option<Running> {
-        let begin = Instant::now();
-        let pool = self.host.pool.get()?;
-        let mut running = pool.take(key?, shape, &self.request.hostname)?;
-        // Its name may be for another workload; all else has been renewed when it was made ready.
-        running.renew(&self.request.hostname).await.ok()?;
-        running.started.duration = begin.elapsed();
-        running.started.from_pool = true;
-        Some(running)
-    }
-
-    /// Ends a machine that has stopped to answer: whoever waits for it learns of it.
-    fn watch(&self, running: &Arc<Running>) {
-        let weak = Arc::downgrade(running);
-        running.reactor.handle().spawn(async move {
-            loop {
-                tokio::time::sleep(HEARTBEAT).await;
-                let Some(running) = weak.upgrade() else {
-                    return;
-                };
-                if running.guest.ask(Call::Ping).await.is_err() {
-                    running.kill().await;
-                    return;
-                }
-            }
-        });
-    }
-
     async fn create_container(&self, mut request: CreateRequest) -> Result<CreateResponse> {
         let name = request.container.clone();
         if locked(&self.containers).contains_key(&name) {
@@ -298,18 +197,16 @@ impl MicrovmSandbox {
         if let Some(removing) = removing {
             let _ = removing.await;
         }
+        let _alone = self.creating.lock().await;
         let prepared = self.prepare_create(&request)?;
-        let (running, ready) = self.machine(&prepared).await?;
+        let housing = self.machine(&prepared).await?;
+        let running = Arc::clone(&housing.running);
         let begin = Instant::now();
-        let how = match ready {
-            Some(_) => "in the snapshot",
-            None => "made in the guest",
-        };
-        let created = match ready {
+        let created = match &housing.ready {
             Some(ready) => self.adopt(&running, request, ready),
-            None => self.make(&running, request, &prepared).await,
+            None => self.make(&housing, request, &prepared).await,
         };
-        let parts = self.parts(&running, begin.elapsed(), how);
+        let parts = self.parts(&housing, begin.elapsed());
         match created {
             Ok((container, warnings)) => {
                 locked(&self.containers).insert(name, Arc::new(container));
@@ -326,34 +223,12 @@ impl MicrovmSandbox {
         }
     }
 
-    /// How long machine and container took.
-    fn parts(&self, running: &Running, container: Duration, how: &str) -> Vec<Part> {
-        let accelerator = self.host.accelerator().name();
-        let source = match &running.started {
-            started if started.from_pool => "from the pool",
-            started if started.restored => "restored",
-            _ => "booted",
-        };
-        vec![
-            Part {
-                name: "machine",
-                how: format!("{source}, {accelerator}"),
-                duration: running.started.duration,
-            },
-            Part {
-                name: "container",
-                how: how.to_owned(),
-                duration: container,
-            },
-        ]
-    }
-
     /// Takes over the function that the machine's snapshot has.
     fn adopt(
         &self,
         running: &Running,
         request: CreateRequest,
-        ready: ReadyFunction,
+        ready: &ReadyFunction,
     ) -> Result<(Container, Vec<String>)> {
         let link = &running.guest.link;
         let streams = ready.streams;
@@ -361,17 +236,22 @@ impl MicrovmSandbox {
             .stdin
             .map(|number| link.writer(number))
             .transpose()?;
-        let outputs = [link.reader(streams.stdout)?, link.reader(streams.stderr)?];
+        let outputs = [
+            (streams.stdout, link.reader(streams.stdout)?),
+            (streams.stderr, link.reader(streams.stderr)?),
+        ];
         let container = self.container(running, request, true, stdin, outputs)?;
-        Ok((container, ready.warnings))
+        Ok((container, ready.warnings.clone()))
     }
 
     async fn make(
         &self,
-        running: &Running,
+        housing: &Housing,
         mut request: CreateRequest,
         prepared: &Prepared,
     ) -> Result<(Container, Vec<String>)> {
+        let running = &housing.running;
+        let name = request.container.clone();
         let disk = running.shape.disk(&prepared.disk.digest).ok_or_else(|| {
             Problem::refused("the microVM has been made without this container's image")
                 .at(&request.container)
@@ -382,8 +262,8 @@ impl MicrovmSandbox {
             Some(_) => Some(guest.writer()?),
             None => None,
         };
-        let (stdout, out) = guest.reader()?;
-        let (stderr, err) = guest.reader()?;
+        let outputs = [guest.reader()?, guest.reader()?];
+        let [(stdout, _), (stderr, _)] = outputs;
         let streams = Streams {
             stdin: stdin.as_ref().map(|(number, _)| *number),
             stdout,
@@ -401,7 +281,11 @@ impl MicrovmSandbox {
                 true => Content::Function(disk),
                 false => Content::Rootfs(disk),
             },
-            process: guest_process(&request.process),
+            process: match prepared.is_function {
+                // What is made may be kept for others: who calls it comes with the call.
+                true => anonymous_process(&request.process),
+                false => guest_process(&request.process),
+            },
             streams,
             mounts,
             read_only_root: request.read_only_root,
@@ -411,14 +295,14 @@ impl MicrovmSandbox {
             port: prepared.port,
         };
         let stdin = stdin.map(|(_, writer)| writer);
-        let container =
-            self.container(running, request, prepared.is_function, stdin, [out, err])?;
+        let container = self.container(running, request, prepared.is_function, stdin, outputs)?;
         let warnings = match guest.ask(Call::Create(Box::new(create))).await? {
             Answer::Created { warnings } => warnings,
             _ => return Err(Problem::host("the microVM's agent answers in another way")),
         };
-        if let Some(inside) = &prepared.inside {
+        if let Some(inside) = prepared.inside.as_ref().filter(|_| housing.is_fresh) {
             let ready = ReadyFunction {
+                container: name,
                 streams,
                 warnings: warnings.clone(),
             };
@@ -449,7 +333,7 @@ impl MicrovmSandbox {
         request: CreateRequest,
         function: bool,
         stdin: Option<StreamWriter>,
-        outputs: [StreamReader; 2],
+        outputs: [(u16, StreamReader); 2],
     ) -> Result<Container> {
         let Stdio {
             stdin: source,
@@ -457,9 +341,10 @@ impl MicrovmSandbox {
             stderr,
             ..
         } = request.stdio;
-        let exit = running.guest.expect(&request.container)?;
+        let numbers = outputs.each_ref().map(|(number, _)| *number);
+        let exit = running.guest.expect(&request.container, numbers)?;
         let (tell, output) = watch::channel(false);
-        let [out, err] = outputs;
+        let [(_, out), (_, err)] = outputs;
         let carrying = running.reactor.handle().spawn(async move {
             let (stdout, stderr) = (Descriptor::new(stdout), Descriptor::new(stderr));
             let carry = async |stream: StreamReader, sink: Descriptor| {
@@ -477,43 +362,12 @@ impl MicrovmSandbox {
             carrying,
             exit,
             started: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
             stats: Mutex::new(Stats {
                 memory_limit_bytes: request.limits.memory.map(|limit| limit.0),
                 ..Stats::default()
             }),
         })
-    }
-
-    /// The mounts as the guest has them. Volumes that it has not seen yet are on their way when this returns.
-    async fn mounts(&self, running: &Running, mounts: &[Mount]) -> Result<Vec<GuestMount>> {
-        let mut given = Vec::new();
-        for mount in mounts {
-            let source = match &mount.source {
-                MountSource::Memory { size_limit } => Source::Memory {
-                    size_limit: *size_limit,
-                },
-                MountSource::Host(host) => {
-                    let name = volumes::name(host);
-                    let is_new = locked(&self.volumes).insert(name.clone());
-                    if is_new {
-                        fill(running, name.clone(), host).await?;
-                    }
-                    let sub_path = host.sub_path.as_ref();
-                    Source::Volume {
-                        name,
-                        sub_path: sub_path.map(|path| path.to_string_lossy().into_owned()),
-                        owned: host.owned,
-                        group: host.group,
-                    }
-                }
-            };
-            given.push(GuestMount {
-                source,
-                target: mount.target.clone(),
-                read_only: mount.read_only,
-            });
-        }
-        Ok(given)
     }
 
     async fn start_container(&self, name: &str) -> Result<StartResponse> {
@@ -531,7 +385,8 @@ impl MicrovmSandbox {
                 .function
                 .then(|| Box::new(guest_process(&container.process))),
         };
-        if let Err(problem) = running.guest.ask(call).await {
+        let started = running.guest.ask(call).await;
+        if let Err(problem) = running.renewed().await.and(started) {
             return Err(self.explained(&running, problem).await);
         }
         let stdin = locked(&container.stdin).take();
@@ -559,11 +414,14 @@ impl MicrovmSandbox {
         let exit = exit.ok_or_else(|| Problem::internal("an end without an exit"))?;
         container.stop_feeding();
         let mut output = container.output.clone();
-        if exit.reason == ExitReason::Stopped {
-            let _ = tokio::time::timeout(LAST_OUTPUT, output.wait_for(|done| *done)).await;
-        } else {
-            let _ = output.wait_for(|done| *done).await;
-        }
+        let output = output.wait_for(|done| *done);
+        let patience = match (&exit.reason, container.stopped.load(Ordering::Acquire)) {
+            (ExitReason::Stopped, _) => LAST_OUTPUT,
+            (_, true) => LAST_WORDS,
+            // Whoever reads it may take his time; all of it has come.
+            (_, false) => Duration::MAX,
+        };
+        let _ = tokio::time::timeout(patience, output).await;
         Ok(exit)
     }
 
@@ -578,61 +436,28 @@ impl MicrovmSandbox {
             grace_ms: u64::try_from(request.grace.as_millis()).unwrap_or(u64::MAX),
             signal: request.signal,
         };
-        let answer = running.guest.ask_within(call, request.grace).await;
-        let exit = match answer {
-            Ok(Answer::Ended(exit)) => exit,
-            // A machine that does not do as it is told, or is gone, has stopped once it has been killed.
-            _ => {
-                running.kill().await;
-                Exit {
-                    code: 137,
-                    reason: ExitReason::Stopped,
-                }
-            }
+        container.stopped.store(true, Ordering::Release);
+        let patience = STOP_PATIENCE.saturating_add(request.grace);
+        let answer = running.guest.ask_for(call, patience).await;
+        let exit = match &answer {
+            Ok(Answer::Ended(exit)) => exit.clone(),
+            _ => Exit {
+                code: 137,
+                reason: ExitReason::Stopped,
+            },
         };
+        // Whoever waits is to hear of this end, and not of the machine's.
         running.guest.settle(&request.container, Some(exit.clone()));
+        if !matches!(answer, Ok(Answer::Ended(_))) {
+            // One that does not do as it is told has stopped once it has been killed.
+            running.kill().await;
+        }
         if !container.started.load(Ordering::Acquire) {
             // Nothing will be written by what never ran.
             container.carrying.abort();
         }
         let known = container.exit.borrow().clone();
         Ok(known.unwrap_or(exit))
-    }
-
-    async fn exec_in_container(&self, request: ExecRequest) -> Result<Exit> {
-        let container = self.find(&request.container)?;
-        let running = self.running().await?;
-        if container.function {
-            return Err(
-                Problem::refused("a function's container has no other programs to run")
-                    .found(&request.container),
-            );
-        }
-        if !container.started.load(Ordering::Acquire) || container.exit.borrow().is_some() {
-            return Err(Problem::invalid("the container is not running").found(&request.container));
-        }
-        let mut carried = Vec::new();
-        let streams = match request.stdio {
-            None => None,
-            Some(stdio) => Some(carry(&running, stdio, &mut carried)?),
-        };
-        let call = Call::Exec(Exec {
-            container: request.container,
-            command: request.command,
-            timeout_ms: u64::try_from(request.timeout.as_millis()).unwrap_or(u64::MAX),
-            streams,
-        });
-        let answer = running.guest.ask_within(call, request.timeout).await;
-        match answer {
-            Ok(Answer::Ended(exit)) => {
-                for task in carried.iter_mut() {
-                    let _ = task.await;
-                }
-                Ok(exit)
-            }
-            Ok(_) => Err(Problem::host("the microVM's agent answers in another way")),
-            Err(problem) => Err(self.explained(&running, problem).await),
-        }
     }
 
     async fn stats_of(&self, name: &str) -> Result<Stats> {
@@ -697,48 +522,6 @@ impl Container {
     }
 }
 
-/// Sends a volume's content.
-async fn fill(running: &Running, volume: String, host: &HostMount) -> Result<()> {
-    let bytes = volumes::pack(host, &IdMapping::for_caller()?)?;
-    let (stream, writer) = running.guest.writer()?;
-    running.guest.ask(Call::Fill { volume, stream }).await?;
-    running.reactor.handle().spawn(async move {
-        if writer.write_all(&bytes).await.is_ok() {
-            let _ = writer.finish().await;
-        }
-    });
-    Ok(())
-}
-
-/// Opens the streams of a further program, and carries them.
-fn carry(running: &Running, stdio: Stdio, carried: &mut Vec<JoinHandle<()>>) -> Result<Streams> {
-    let handle = running.reactor.handle();
-    let mut streams = Streams {
-        stdin: None,
-        stdout: 0,
-        stderr: 0,
-    };
-    if let Some(source) = stdio.stdin {
-        let (number, writer) = running.guest.writer()?;
-        streams.stdin = Some(number);
-        handle.spawn(async move {
-            if writer.copy_from(&Descriptor::new(source)).await.is_ok() {
-                let _ = writer.finish().await;
-            }
-        });
-    }
-    let outputs = [
-        (&mut streams.stdout, stdio.stdout),
-        (&mut streams.stderr, stdio.stderr),
-    ];
-    for (slot, sink) in outputs {
-        let (number, reader) = running.guest.reader()?;
-        *slot = number;
-        carried.push(handle.spawn(async move { reader.copy_to(&Descriptor::new(sink)).await }));
-    }
-    Ok(streams)
-}
-
 fn port(payload: &Payload) -> Option<u16> {
     match payload {
         Payload::Wasm { port, .. } => *port,
@@ -755,8 +538,14 @@ fn guest_process(process: &Process) -> GuestProcess {
     }
 }
 
-fn host_cpus() -> u32 {
-    std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1))
+/// A process of which nothing is known yet but who it runs as.
+fn anonymous_process(process: &Process) -> GuestProcess {
+    GuestProcess {
+        argv: Vec::new(),
+        env: Vec::new(),
+        cwd: "/".to_owned(),
+        user: process.user.clone(),
+    }
 }
 
 fn remove(place: &PathBuf) -> Result<()> {

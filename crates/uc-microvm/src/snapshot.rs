@@ -5,7 +5,7 @@
 
 use std::{
     fs::{self, File},
-    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -13,7 +13,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 use uc_model::{Digest, Problem, Result};
 
-use crate::qemu::QemuMachine;
+use crate::monitor::Machine;
+
+/// The names of a snapshot's two large files.
+pub(crate) const STATE: &str = "state";
+pub(crate) const MEMORY: &str = "memory";
 
 /// Most snapshots that are kept; those unused for longest go.
 const MAX_SNAPSHOTS: usize = 16;
@@ -40,12 +44,15 @@ pub(crate) struct Note {
 /// A function that was loaded before the snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ReadyFunction {
+    pub(crate) container: String,
     pub(crate) streams: uc_guest_protocol::Streams,
     pub(crate) warnings: Vec<String>,
 }
 
 /// A snapshot, opened.
 pub(crate) struct Snapshot {
+    /// Its directory, for a monitor that opens files itself.
+    pub(crate) place: PathBuf,
     pub(crate) state: File,
     pub(crate) memory: File,
     pub(crate) note: Note,
@@ -65,8 +72,8 @@ impl Snapshots {
         let place = self.place(key);
         match open(&place) {
             Ok(snapshot) => Some(snapshot),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            // Cut short, or not ours to read: the next one takes its place.
+            Err(_) if !place.exists() => None,
+            // Cut short, without one of its files, or not ours to read: the next one takes its place.
             Err(_) => {
                 self.remove(key);
                 None
@@ -83,7 +90,7 @@ impl Snapshots {
     pub(crate) async fn save(
         &self,
         key: &Digest,
-        machine: &mut QemuMachine,
+        machine: &mut Machine,
         function: Option<ReadyFunction>,
     ) -> Result<()> {
         let failed = |error: std::io::Error| {
@@ -99,23 +106,15 @@ impl Snapshots {
             .map_err(failed)?;
         self.make_room();
         let temporary = tempfile_in(&self.directory).map_err(failed)?;
-        let create = |name: &str| {
-            fs::OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create_new(true)
-                .open(temporary.path.join(name))
+        machine.save(&temporary.path).await?;
+        let length = |name: &str| {
+            fs::metadata(temporary.path.join(name))
+                .map(|metadata| metadata.len())
                 .map_err(failed)
         };
-        let (state, memory) = (create("state")?, create("memory")?);
-        machine.save(&state, &memory).await?;
-        // A monitor opens it as nobody, for a copy of its own; the directory is closed to others.
-        let everybody = fs::Permissions::from_mode(0o666);
-        memory.set_permissions(everybody).map_err(failed)?;
-        let length = |file: &File| file.metadata().map(|metadata| metadata.len());
         let note = Note {
-            state_bytes: length(&state).map_err(failed)?,
-            memory_bytes: length(&memory).map_err(failed)?,
+            state_bytes: length(STATE)?,
+            memory_bytes: length(MEMORY)?,
             function,
         };
         let text = serde_json::to_vec(&note).unwrap_or_default();
@@ -158,8 +157,8 @@ fn open(place: &Path) -> std::io::Result<Snapshot> {
     let note = File::open(place.join("note.json"))?;
     (&note).take(MAX_NOTE).read_to_end(&mut text)?;
     let parsed: Note = serde_json::from_slice(&text).map_err(|_| broken())?;
-    let state = File::open(place.join("state"))?;
-    let memory = File::open(place.join("memory"))?;
+    let state = File::open(place.join(STATE))?;
+    let memory = File::open(place.join(MEMORY))?;
     let whole = state.metadata()?.len() == parsed.state_bytes
         && memory.metadata()?.len() == parsed.memory_bytes;
     if !whole {
@@ -167,6 +166,7 @@ fn open(place: &Path) -> std::io::Result<Snapshot> {
     }
     let _ = note.set_modified(SystemTime::now());
     Ok(Snapshot {
+        place: place.to_owned(),
         state,
         memory,
         note: parsed,
@@ -200,7 +200,7 @@ mod tests {
     fn put(snapshots: &Snapshots, key: &Digest, state_bytes: u64) {
         let place = snapshots.place(key);
         fs::create_dir_all(&place).expect("made");
-        for name in ["state", "memory"] {
+        for name in [STATE, MEMORY] {
             fs::write(place.join(name), [0; 100]).expect("written");
         }
         let note = Note {
@@ -226,6 +226,12 @@ mod tests {
         put(&snapshots, &key(2), 101);
         assert!(snapshots.find(&key(2)).is_none());
         assert!(!snapshots.place(&key(2)).exists());
+        for name in ["note.json", "state", "memory"] {
+            put(&snapshots, &key(3), 100);
+            fs::remove_file(snapshots.place(&key(3)).join(name)).expect("removed");
+            assert!(snapshots.find(&key(3)).is_none(), "without {name}");
+            assert!(!snapshots.place(&key(3)).exists(), "without {name}");
+        }
     }
 
     #[test]

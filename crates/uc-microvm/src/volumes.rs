@@ -56,7 +56,7 @@ pub(crate) fn check(mount: &Mount) -> Result<()> {
 pub(crate) fn pack(host: &HostMount, mapping: &IdMapping) -> Result<Vec<u8>> {
     let mut packer = Packer {
         archive: Archive::new(),
-        ids: Box::new(volume_ids(mapping)),
+        ids: ids(host, mapping),
         bytes: 0,
         files: 0,
         source: host.path.clone(),
@@ -67,9 +67,25 @@ pub(crate) fn pack(host: &HostMount, mapping: &IdMapping) -> Result<Vec<u8>> {
     packer.archive.finish()
 }
 
+/// The owner or group that a file has in the guest.
+type Ids = Box<dyn Fn(Id) -> u32>;
+
+/// The ids of a volume's files. What the caller made for the workload is the guest's root's, who hands it to the container
+/// as the caller would have.
+fn ids(host: &HostMount, mapping: &IdMapping) -> Ids {
+    let known = volume_ids(mapping);
+    let callers = Id::User(rustix::process::geteuid().as_raw());
+    let callers_group = Id::Group(rustix::process::getegid().as_raw());
+    let owned = host.owned;
+    Box::new(move |id| match id {
+        id if owned && (id == callers || id == callers_group) => 0,
+        id => known(id),
+    })
+}
+
 struct Packer {
     archive: Archive,
-    ids: Box<dyn Fn(Id) -> u32>,
+    ids: Ids,
     bytes: u64,
     files: usize,
     source: PathBuf,

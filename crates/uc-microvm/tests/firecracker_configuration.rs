@@ -18,6 +18,7 @@ use uc_microvm::firecracker::{
         BootSource, CacheType, Configuration, Drive, Entropy, HugePages, IoEngine, LogLevel,
         Logger, MachineConfiguration, NetworkInterface, RateLimiter, TokenBucket, Vsock,
     },
+    monitor,
 };
 
 /// Definition, field, type (`=` before the name of another definition, `[]` after what it is an array of), whether it
@@ -360,6 +361,35 @@ fn the_example_of_the_source_document() {
         Configuration::from_json(&written).expect("read again"),
         full
     );
+}
+
+#[test]
+fn a_machine_of_the_driver_is_that_example_with_our_files() {
+    let configuration = monitor::configuration(2, 512, 2).expect("fits");
+    let text = configuration.to_json().expect("valid");
+    let written: Value = serde_json::from_str(&text).expect("JSON");
+    let disk = |name: &str| {
+        json!({
+            "drive_id": name, "is_root_device": false, "is_read_only": true,
+            "path_on_host": format!("/files/{name}"),
+        })
+    };
+    let expected = json!({
+        "boot-source": {
+            "kernel_image_path": "/files/kernel",
+            "initrd_path": "/files/initramfs",
+            "boot_args": "console=ttyS0 reboot=k panic=1 pci=off quiet loglevel=4 random.trust_cpu=on",
+        },
+        "drives": [disk("disk0"), disk("disk1")],
+        "machine-config": {
+            "vcpu_count": 2, "mem_size_mib": 512, "smt": false, "track_dirty_pages": false,
+        },
+        "vsock": { "guest_cid": 3, "uds_path": "/run/v.sock" },
+        "entropy": {},
+    });
+    assert_eq!(written, expected);
+    // The table is that of the published description.
+    check("FullVmConfiguration", &written, &mut BTreeMap::new());
 }
 
 #[test]

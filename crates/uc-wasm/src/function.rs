@@ -9,6 +9,7 @@ use std::{
 
 use uc_model::{Problem, ProblemKind, Result};
 use uc_sandbox::{Exit, HostMount, Mount, MountSource};
+use wasmtime::Store;
 
 use crate::{
     code::{Code, CodeLinker},
@@ -17,7 +18,7 @@ use crate::{
     meter::{Meter, Usage},
     mounts::Scratch,
     program::{Grants, Program},
-    run::{Runtime, Setting, execute, new_store},
+    run::{Runtime, Setting, execute, instantiate, new_store},
     serve::{self, Server, Until},
     stdio::{Sink, Source, Streams},
     ticker::Ticker,
@@ -187,6 +188,32 @@ impl Function {
         call: &Call,
         streams: Streams<I, O, E>,
     ) -> Result<Exit> {
+        let (mut store, usage) = self.prepare(call, streams)?;
+        let result = self.runtime.block_on(execute(&self.program, &mut store));
+        drop(store);
+        let denied = usage.denied.load(Ordering::Relaxed);
+        Ok(result.map_or_else(ending::broken, |result| ending::of(result, denied)))
+    }
+
+    /// Does all that a call does before it calls the program, and undoes it. A start function of a module runs, with nothing
+    /// granted to it.
+    ///
+    /// # Errors
+    /// As those of [`Function::call`].
+    pub fn rehearse<I: Source, O: Sink, E: Sink>(&self, streams: Streams<I, O, E>) -> Result<()> {
+        let (mut store, _) = self.prepare(&Call::default(), streams)?;
+        // What fails here fails in a call as well, and is told then.
+        let _ = self
+            .runtime
+            .block_on(instantiate(&self.program, &mut store));
+        Ok(())
+    }
+
+    fn prepare<I: Source, O: Sink, E: Sink>(
+        &self,
+        call: &Call,
+        streams: Streams<I, O, E>,
+    ) -> Result<(Store<Host>, Arc<Usage>)> {
         let mounts: Vec<Mount> = call.directories.iter().map(mount).collect();
         let setting = Setting {
             name: self.name.as_str().into(),
@@ -205,10 +232,7 @@ impl Function {
         let meter = Meter::new(Arc::clone(&usage), call.memory_limit_bytes);
         let mut store = new_store(self.linker.engine(), Host::new(wasi, meter));
         store.set_epoch_deadline(EPOCHS);
-        let result = self.runtime.block_on(execute(&self.program, &mut store));
-        drop(store);
-        let denied = usage.denied.load(Ordering::Relaxed);
-        Ok(result.map_or_else(ending::broken, |result| ending::of(result, denied)))
+        Ok((store, usage))
     }
 }
 

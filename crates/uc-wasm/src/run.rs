@@ -111,6 +111,18 @@ pub(crate) fn new_store(engine: &Engine, host: Host) -> Store<Host> {
     store
 }
 
+/// Makes an instance, and drops it.
+pub(crate) async fn instantiate(
+    program: &Program,
+    store: &mut Store<Host>,
+) -> wasmtime::Result<()> {
+    match program {
+        Program::Module(linked) => linked.instantiate_async(&mut *store).await.map(drop),
+        Program::Component(linked) => linked.instantiate_async(&mut *store).await.map(drop),
+        Program::Handler(linked) => linked.instantiate_async(&mut *store).await.map(drop),
+    }
+}
+
 /// Instantiates a program and runs it to its end.
 pub(crate) async fn execute(program: &Program, store: &mut Store<Host>) -> wasmtime::Result<u8> {
     match program {

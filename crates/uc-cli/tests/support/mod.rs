@@ -116,8 +116,10 @@ impl Host {
             .current_dir(self.path())
             .env("UC_HOME", self.path().join("home"))
             .env("RUST_BACKTRACE", "0")
-            // Whether gVisor is installed here is for the tests that ask for it.
+            // Whether gVisor and QEMU are installed here is for the tests that ask for them.
             .env("UC_RUNSC", "/no/such/runsc")
+            .env("UC_QEMU", "/no/such/qemu")
+            .env("UC_KERNEL", "/no/such/kernel")
             .stdin(Stdio::null());
         command
     }

@@ -23,10 +23,8 @@ use uc_linux::{
 };
 use uc_model::{Problem, Result};
 
-use super::{
-    jail::{self, Failure, Step, Streams},
-    launch::{Launch, VmmUser},
-};
+use super::launch::{Launch, VmmUser};
+use crate::jail::{self, Failure, Step, Streams};
 
 /// The jailer and what it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,10 +11,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use uc_linux::{IdMapping, cgroup::Entrances};
+use uc_linux::cgroup::Entrances;
 use uc_model::{Problem, Result};
 
-use super::{configuration::Configuration, jailer::Jailer, kernel_format};
+use super::{configuration::Configuration, jailer::Jailer};
+pub use crate::jail::VmmUser;
+use crate::kernel;
 
 /// The socket of the API, as Firecracker names it.
 pub const API_SOCKET: &str = "/run/api.sock";
@@ -124,37 +126,6 @@ pub enum Confinement {
     Jailer(Jailer),
 }
 
-/// The user that Firecracker runs as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct VmmUser {
-    /// The host's user id; never 0.
-    pub uid: u32,
-    /// The host's group id; never 0.
-    pub gid: u32,
-}
-
-impl VmmUser {
-    /// For root the first id that is set aside for sandboxes, for others they themselves.
-    ///
-    /// # Errors
-    /// Host, where root has no ids to give.
-    pub fn of_caller() -> Result<Self> {
-        let uid = rustix::process::geteuid();
-        if !uid.is_root() {
-            let gid = rustix::process::getegid().as_raw();
-            return Ok(Self {
-                uid: uid.as_raw(),
-                gid,
-            });
-        }
-        let mapping = IdMapping::for_caller()?;
-        match (mapping.host_uid(0), mapping.host_gid(0)) {
-            (Some(uid), Some(gid)) => Ok(Self { uid, gid }),
-            _ => Err(Problem::internal("a mapping without its first id")),
-        }
-    }
-}
-
 /// Checks a launch before anything is made.
 pub(crate) fn check(launch: &Launch) -> Result<()> {
     let id = &launch.id;
@@ -204,7 +175,7 @@ fn check_boot(configuration: &Configuration, files: &[GivenFile]) -> Result<()> 
     files
         .iter()
         .find(|file| file.path() == *path)
-        .map_or(Ok(()), |file| kernel_format::check(&file.source))
+        .map_or(Ok(()), |file| kernel::check_head(&file.source))
 }
 
 fn check_source(file: &GivenFile) -> Result<()> {
@@ -222,7 +193,8 @@ fn check_source(file: &GivenFile) -> Result<()> {
     Err(Problem::invalid("a microVM can be given files and block devices alone").at(place()))
 }
 
-fn check_program(program: &Path) -> Result<()> {
+/// Checks that a file can be executed.
+pub(crate) fn check_program(program: &Path) -> Result<()> {
     let executable = fs::metadata(program)
         .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0);
     if executable {

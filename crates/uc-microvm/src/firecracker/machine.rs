@@ -1,6 +1,6 @@
 //! A microVM from its start to its end, whatever is in it: what a driver needs of Firecracker.
 
-use std::{fs, os::fd::AsFd as _, os::fd::AsRawFd as _, path::Path, time::Duration};
+use std::{os::fd::AsFd as _, os::fd::AsRawFd as _, path::Path, time::Duration};
 
 use tokio::net::{UnixListener, UnixStream};
 use uc_model::{Problem, Result};
@@ -11,11 +11,11 @@ use super::{
         Action, BackendType, MemoryBackend, NetworkOverride, SnapshotCreate, SnapshotLoad,
         SnapshotType, VmState,
     },
-    launch::{self, Launch, VSOCK, given_path},
+    launch::{self, GivenFile, Launch, VSOCK, given_path},
     process::Process,
-    snapshot::{MEMORY, STATE, Snapshot},
-    vsock,
+    snapshot, vsock,
 };
+use crate::snapshot::{MEMORY, STATE};
 
 /// A running or paused microVM. Dropping it kills it and removes its directory.
 #[derive(Debug)]
@@ -43,20 +43,22 @@ impl Machine {
         Self::or_removed(process, booted).await
     }
 
-    /// Restores a snapshot and lets it run. The launch gives the disks under the names they had, and no configuration. Other
-    /// tap devices can be named for the interfaces.
+    /// Restores the snapshot in a directory and lets it run. The launch gives the disks under the names they had, and no
+    /// configuration. Other tap devices can be named for the interfaces.
     ///
     /// # Errors
-    /// Those of [`Process::start`]; invalid, where another version made the snapshot or its files do not belong together.
+    /// Those of [`Process::start`]; not found, where a file of the snapshot is missing; invalid, where another version made
+    /// it or its files do not belong together.
     pub async fn restore(
         mut launch: Launch,
-        snapshot: &Snapshot,
+        snapshot: &Path,
         networks: Vec<NetworkOverride>,
     ) -> Result<Self> {
         launch.configuration = None;
-        launch.files.extend(snapshot.files());
+        let files = [STATE, MEMORY].map(|name| GivenFile::read_only(name, snapshot.join(name)));
+        launch.files.extend(files);
         let process = Process::start(launch).await?;
-        let loaded = load(&process, snapshot, networks).await;
+        let loaded = load(&process, networks).await;
         Self::or_removed(process, loaded).await
     }
 
@@ -86,21 +88,20 @@ impl Machine {
             .await
     }
 
-    /// Writes it to a new directory. It must be paused, and stays so. The directory is best on the file system of the
-    /// microVM's own.
+    /// Writes it to `state` and `memory` in a directory of the caller's alone. It must be paused, and stays so. The
+    /// directory is best on the file system of the microVM's own.
     ///
     /// # Errors
-    /// See [`Machine::pause`]; storage, where the directory is there already or the files cannot be moved.
-    pub async fn snapshot(&self, into: &Path) -> Result<Snapshot> {
-        let api = self.process.api();
-        let version = self.told(api.version().await).await?;
+    /// See [`Machine::pause`]; storage, where the files cannot be moved.
+    pub async fn snapshot(&self, into: &Path) -> Result<()> {
         let create = SnapshotCreate {
             snapshot_type: SnapshotType::Full,
             snapshot_path: format!("/run/{STATE}"),
             mem_file_path: format!("/run/{MEMORY}"),
         };
-        self.told(api.create_snapshot(&create).await).await?;
-        Snapshot::take(self.process.run_directory().as_fd(), into, &version)
+        self.told(self.process.api().create_snapshot(&create).await)
+            .await?;
+        snapshot::take(self.process.run_directory().as_fd(), into)
     }
 
     /// Connects to a port of the guest.
@@ -184,13 +185,7 @@ impl Machine {
     }
 }
 
-async fn load(
-    process: &Process,
-    snapshot: &Snapshot,
-    network_overrides: Vec<NetworkOverride>,
-) -> Result<()> {
-    let api = process.api();
-    snapshot.check_version(&api.version().await?)?;
+async fn load(process: &Process, network_overrides: Vec<NetworkOverride>) -> Result<()> {
     let load = SnapshotLoad {
         snapshot_path: given_path(STATE),
         mem_backend: MemoryBackend {
@@ -201,24 +196,9 @@ async fn load(
         network_overrides,
         vsock_override: None,
     };
-    api.load_snapshot(&load).await
+    process.api().load_snapshot(&load).await
 }
 
 fn socket_name() -> &'static str {
     VSOCK.trim_start_matches("/run/")
-}
-
-/// Removes what a microVM left whose owner was killed: its directory. Its processes ended with the owner.
-///
-/// # Errors
-/// Storage, where something stays.
-pub fn reclaim(directory: &Path) -> Result<()> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Problem::storage("cannot remove a microVM's directory")
-                .at(directory.display())
-                .caused_by(error))
-        }
-        _ => Ok(()),
-    }
 }

@@ -3,7 +3,7 @@
 use std::{
     ffi::{CString, OsString},
     fs,
-    os::unix::{ffi::OsStringExt as _, fs::MetadataExt as _},
+    os::unix::ffi::OsStringExt as _,
     path::{Path, PathBuf},
 };
 
@@ -11,13 +11,15 @@ use uc_linux::c_strings::{PointerArray, c_string, path_c_string};
 use uc_model::{Problem, Result};
 
 use super::{
-    elf,
-    jail::{self, Device, Failure, Mount, Step, Streams},
     jailer::{self, Jailer},
     launch::{
         API_SOCKET, CONFIGURATION, Confinement, GivenFile, Launch, VmmUser, given_path, hand_over,
         make_directory,
     },
+};
+use crate::{
+    jail::{self, Device, Identity, Mount, Names, Root, Streams},
+    kernel::is_dynamic,
 };
 
 /// What a child is told, and the names behind the indices of its failure.
@@ -30,38 +32,8 @@ pub(crate) struct Prepared {
 
 /// What the child does.
 pub(crate) enum Plan {
-    Namespaces(Box<jail::Plan>),
+    Namespaces(Box<jail::Plan<'static>>),
     Jailer(Box<jailer::Plan>),
-}
-
-/// What the indices of a failure mean.
-#[derive(Default)]
-pub(crate) struct Names {
-    program: String,
-    mounts: Vec<String>,
-    devices: Vec<String>,
-}
-
-impl Names {
-    /// The failure in a user's terms.
-    pub(crate) fn explain(&self, failure: Failure) -> Problem {
-        let name = |names: &[String]| names.get(usize::from(failure.index)).cloned();
-        let problem = match failure.step {
-            Step::Mount => Problem::host("a file cannot be given to the microVM")
-                .at(name(&self.mounts).unwrap_or_default())
-                .remedy("it must be there, and you must be able to reach it"),
-            Step::Device => Problem::host("a device cannot be given to the microVM")
-                .at(name(&self.devices).unwrap_or_default())
-                .remedy("load its module: modprobe kvm_intel, kvm_amd or tun"),
-            Step::Execute => Problem::host("Firecracker cannot be executed")
-                .at(&self.program)
-                .remedy("everybody must be able to execute it (chmod a+rx), and it must be for this architecture"),
-            Step::Prepare | Step::Root | Step::User => {
-                Problem::host("Firecracker's namespaces cannot be made").remedy("see `uc doctor`")
-            }
-        };
-        problem.found(std::io::Error::from(failure.errno))
-    }
 }
 
 impl Prepared {
@@ -104,7 +76,7 @@ fn in_namespaces(
         Mount::writable_directory(path_c_string(&run)?, c"run".to_owned()),
         Mount::programs(path_c_string(&program)?, c"firecracker".to_owned(), false),
     ];
-    if elf::is_dynamic(&program) {
+    if is_dynamic(&program) {
         mounts.extend(libraries(&mut directories)?);
     }
     for file in given(launch, configured) {
@@ -115,13 +87,14 @@ fn in_namespaces(
         mounts.push(Mount::file(source, inside(&file.name)?, file.writable));
     }
     let devices = devices(launch, &mut directories)?;
-    let text = |string: &CString| string.to_string_lossy().into_owned();
-    let names = Names {
-        program: program.display().to_string(),
-        mounts: mounts.iter().map(|mount| text(&mount.source)).collect(),
-        devices: devices.iter().map(|device| text(&device.source)).collect(),
+    let root = Root {
+        place: path_c_string(&canonical(&root)?)?,
+        directories,
+        mounts,
+        has_proc: false,
+        devices,
     };
-    let is_root = rustix::process::geteuid().is_root();
+    let names = Names::of(program.display(), &root);
     let mut arguments = vec![
         "firecracker".into(),
         "--id".into(),
@@ -129,11 +102,10 @@ fn in_namespaces(
     ];
     arguments.extend(own.iter().cloned());
     let plan = jail::Plan {
-        root: path_c_string(&canonical(&root)?)?,
-        directories,
-        mounts,
-        devices,
-        become_user: is_root.then_some(user),
+        root,
+        identity: Identity::of(user)?,
+        descriptors: Vec::new(),
+        has_network: false,
         program: c"/firecracker".to_owned(),
         arguments: pointers(arguments)?,
         environment: PointerArray::new(Vec::new()),
@@ -165,25 +137,11 @@ fn libraries(directories: &mut Vec<CString>) -> Result<Vec<Mount>> {
 }
 
 fn devices(launch: &Launch, directories: &mut Vec<CString>) -> Result<Vec<Device>> {
-    let device = |source: &Path, target: CString| {
-        let metadata = fs::metadata(source).map_err(|error| {
-            Problem::host("a device is missing")
-                .at(source.display())
-                .caused_by(error)
-        })?;
-        Ok::<_, Problem>(Device {
-            source: path_c_string(source)?,
-            target,
-            number: metadata.rdev(),
-        })
-    };
-    let mut devices = vec![device(&launch.kvm, c"dev/kvm".to_owned())?];
+    let mut devices = vec![Device::of(&launch.kvm, c"dev/kvm".to_owned())?];
     if launch.host_network {
         directories.push(c"dev/net".to_owned());
-        devices.push(device(
-            Path::new("/dev/net/tun"),
-            c"dev/net/tun".to_owned(),
-        )?);
+        let tun = Path::new("/dev/net/tun");
+        devices.push(Device::of(tun, c"dev/net/tun".to_owned())?);
     }
     Ok(devices)
 }
@@ -204,7 +162,7 @@ fn by_jailer(
     if launch.kvm != Path::new("/dev/kvm") {
         return Err(Problem::invalid("the jailer gives /dev/kvm alone").found(launch.kvm.display()));
     }
-    if elf::is_dynamic(&launch.program) {
+    if is_dynamic(&launch.program) {
         return Err(Problem::host(
             "the jailer cannot run a Firecracker that needs shared libraries",
         )
@@ -235,10 +193,7 @@ fn by_jailer(
         environment: PointerArray::new(Vec::new()),
         streams,
     };
-    let names = Names {
-        program: jailer.program.display().to_string(),
-        ..Names::default()
-    };
+    let names = Names::of_program(jailer.program.display());
     let plan = Plan::Jailer(Box::new(plan));
     Ok(Prepared { plan, names, run })
 }

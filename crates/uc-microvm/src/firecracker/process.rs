@@ -2,36 +2,27 @@
 
 use std::{
     fs,
-    io::Write as _,
-    os::{
-        fd::{AsFd as _, OwnedFd},
-        unix::net::UnixStream,
-    },
+    os::fd::{AsFd as _, OwnedFd},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use tokio::io::AsyncReadExt as _;
-use uc_linux::{
-    Extent, IdMapping, MapWriter,
-    exit::{Ending, watchable},
-    id_maps::write_id_maps,
-    namespaces::cannot_clone,
-    sys::{self, Cloned},
-};
+use uc_guest_protocol::Descriptor;
+use uc_linux::{exit::Ending, sys};
 use uc_model::{Problem, ProblemKind, Result};
 use uc_sandbox::Exit;
 
 use super::{
     api::Api,
     client::Client,
-    console::Console,
-    fault,
-    jail::{self, Failure, Streams},
-    jailer,
+    fault, jailer,
     launch::{self, API_SOCKET, CONFIGURATION, Launch, VmmUser, make_directory},
-    preparation::{Names, Plan, Prepared},
+    preparation::{Plan, Prepared},
     socket_path,
+};
+use crate::{
+    console::Console,
+    jail::{self, Jailed, Started, Streams, Surroundings},
 };
 
 /// How long Firecracker may take until its API answers.
@@ -54,8 +45,7 @@ const END: Duration = Duration::from_millis(100);
 /// It also ends with the thread that started it, as the kernel counts: start it from a thread that lives as long as the
 /// microVM is to, such as that of a runtime of one thread.
 pub struct Process {
-    pid: u32,
-    ending: Ending,
+    jailed: Jailed,
     console: Console,
     api: Api,
     user: VmmUser,
@@ -68,7 +58,7 @@ pub struct Process {
 impl std::fmt::Debug for Process {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Process")
-            .field("pid", &self.pid)
+            .field("pid", &self.jailed.pid)
             .field("directory", &self.directory)
             .finish_non_exhaustive()
     }
@@ -87,53 +77,22 @@ impl Process {
         let user = VmmUser::of_caller()?;
         let configured = write_configuration(&launch)?;
         let (read, write) = pipe()?;
-        let streams = Streams {
-            input: open_null()?,
-            output: write,
-        };
-        let child = Prepared::new(&launch, user, configured, streams)?;
+        let child = Prepared::new(&launch, user, configured, Streams::into(write)?)?;
         let run = socket_path::open_directory(&child.run)?;
-        let started = clone_child(&child, &launch)?;
+        let started = start(&child, &launch)?;
+        // With it goes our end of its output.
         drop(child.plan);
         let process = Self {
-            pid: started.pid,
-            ending: Ending::new(watchable(started.pid)?)?,
-            console: Console::read(read)?,
+            jailed: started.executed(&child.names).await?,
+            console: Console::of(Descriptor::new(read)),
             api: Api::new(Client::new(dup(&run)?, file_name(API_SOCKET))),
             user,
             run,
             run_path: child.run,
             directory,
         };
-        process
-            .await_exec(started.control, &child.names, user)
-            .await?;
         process.await_api(configured).await?;
         Ok(process)
-    }
-
-    /// Lets the child go on and waits until it has become Firecracker, or the jailer.
-    async fn await_exec(&self, control: UnixStream, names: &Names, user: VmmUser) -> Result<()> {
-        if !rustix::process::geteuid().is_root() {
-            write_id_maps(&own_ids(user), self.pid)?;
-        }
-        let internal = |error| Problem::internal("cannot talk to a child process").caused_by(error);
-        // Who is dead already has said why.
-        let _ = (&control).write_all(b"M");
-        control.set_nonblocking(true).map_err(internal)?;
-        let control = tokio::net::UnixStream::from_std(control).map_err(internal)?;
-        let mut told = Vec::new();
-        let mut control = control.take(Failure::SIZE as u64);
-        let read = tokio::time::timeout(START, control.read_to_end(&mut told)).await;
-        match (read, Failure::decode(&told)) {
-            (Ok(Ok(_)), None) => Ok(()),
-            (_, Some(failure)) => Err(names.explain(failure)),
-            (Ok(Err(error)), None) => Err(internal(error)),
-            (Err(_), None) => Err(
-                Problem::host("Firecracker's namespaces are not made in time")
-                    .limit(format!("{} ms", START.as_millis())),
-            ),
-        }
     }
 
     /// Waits until the API answers, and the guest runs if it was configured by file, or until Firecracker has ended.
@@ -150,7 +109,7 @@ impl Process {
         let answered = tokio::time::timeout(START, answered);
         tokio::select! {
             biased;
-            exit = self.ending.wait() => Err(self.died(&exit?).await),
+            exit = self.jailed.ending.wait() => Err(self.died(&exit?).await),
             answered = answered => match answered {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(problem)) => Err(self.explain(problem).await),
@@ -182,7 +141,7 @@ impl Process {
 
     /// Its process id, or that of the process that keeps the jailer's.
     pub fn pid(&self) -> u32 {
-        self.pid
+        self.jailed.pid
     }
 
     /// The user that it runs as.
@@ -200,10 +159,18 @@ impl Process {
         &self.run_path
     }
 
-    /// The last lines that it and the guest's serial console wrote, oldest first; at most
-    /// [`super::console::MAX_LINES`] and an unfinished one.
+    /// The last lines that it and the guest's serial console wrote, oldest first.
     pub fn console(&self) -> Vec<String> {
-        self.console.lines()
+        self.console.last_lines()
+    }
+
+    /// What it and the guest's serial console write.
+    pub(crate) fn said(&self) -> &Console {
+        &self.console
+    }
+
+    pub(crate) fn ending(&self) -> &Ending {
+        &self.jailed.ending
     }
 
     /// Waits for its end.
@@ -211,7 +178,7 @@ impl Process {
     /// # Errors
     /// Internal, where the end cannot be learnt.
     pub async fn wait(&self) -> Result<Exit> {
-        self.ending.wait().await
+        self.jailed.ending.wait().await
     }
 
     /// Kills it and waits for its end.
@@ -219,8 +186,8 @@ impl Process {
     /// # Errors
     /// As [`Process::wait`].
     pub async fn kill(&self) -> Result<Exit> {
-        if self.ending.known().is_none() {
-            let _ = sys::pidfd_signal(self.ending.pidfd().as_fd(), libc::SIGKILL);
+        if self.jailed.ending.known().is_none() {
+            let _ = sys::pidfd_signal(self.jailed.ending.pidfd().as_fd(), libc::SIGKILL);
         }
         self.wait().await
     }
@@ -244,13 +211,14 @@ impl Process {
             return problem;
         }
         // Whoever loses the connection hears of it before the kernel has told of the end.
-        match tokio::time::timeout(END, self.ending.wait()).await {
+        match tokio::time::timeout(END, self.jailed.ending.wait()).await {
             Ok(Ok(exit)) => self.died(&exit).await,
             _ => problem,
         }
     }
 
-    async fn died(&self, exit: &Exit) -> Problem {
+    /// Why it ended.
+    pub(crate) async fn died(&self, exit: &Exit) -> Problem {
         // The reader of the console may be a moment behind.
         tokio::time::sleep(Duration::from_millis(5)).await;
         fault::of_end(&self.console(), exit.code)
@@ -273,54 +241,22 @@ impl Drop for OwnDirectory {
     }
 }
 
-struct Started {
-    pid: u32,
-    control: UnixStream,
-}
-
-fn clone_child(child: &Prepared, launch: &Launch) -> Result<Started> {
-    let (near, far) = UnixStream::pair()
-        .map_err(|error| Problem::host("cannot make a socket").caused_by(error))?;
-    let groups = &launch.groups;
-    let pid = clone_in(namespaces(launch), groups.unified(), || {
-        jail::child(groups, far.as_fd(), || match &child.plan {
-            Plan::Namespaces(plan) => jail::enter(plan, far.as_fd()),
-            Plan::Jailer(plan) => jailer::supervise(plan),
-        })
-    })?;
-    Ok(Started { pid, control: near })
-}
-
-/// The namespaces that the child begins in.
-fn namespaces(launch: &Launch) -> u64 {
-    let mut flags =
-        libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-    if !launch.host_network {
-        flags |= libc::CLONE_NEWNET;
-    }
-    if !rustix::process::geteuid().is_root() {
-        flags |= libc::CLONE_NEWUSER;
-    }
-    flags as u64
-}
-
-#[expect(
-    unsafe_code,
-    reason = "clone3; what the child does keeps to system calls"
-)]
-fn clone_in(
-    flags: u64,
-    group: Option<std::os::fd::BorrowedFd<'_>>,
-    run: impl FnOnce(),
-) -> Result<u32> {
-    // SAFETY: the child runs `run` alone, which keeps to system calls and leaves by exec or exit.
-    match unsafe { sys::clone_process(flags, group) }.map_err(cannot_clone)? {
-        Cloned::Child => {
-            run();
-            sys::exit_now(1)
-        }
-        Cloned::Parent(pid) => Ok(pid),
-    }
+/// Clones the process that becomes Firecracker, or the jailer.
+fn start(child: &Prepared, launch: &Launch) -> Result<Started> {
+    let mapping = match &child.plan {
+        Plan::Namespaces(plan) => plan.identity.mapping(),
+        Plan::Jailer(_) => None,
+    };
+    let surroundings = Surroundings {
+        mapping,
+        host_network: launch.host_network,
+        ports: None,
+        groups: &launch.groups,
+    };
+    jail::start(&surroundings, |control| match &child.plan {
+        Plan::Namespaces(plan) => jail::enter(plan, control),
+        Plan::Jailer(plan) => jailer::supervise(plan),
+    })
 }
 
 /// Writes the configuration, if there is one.
@@ -337,22 +273,6 @@ fn write_configuration(launch: &Launch) -> Result<bool> {
     Ok(true)
 }
 
-/// The mapping of a user to itself.
-fn own_ids(user: VmmUser) -> IdMapping {
-    let same = |id| {
-        vec![Extent {
-            inside: id,
-            outside: id,
-            count: 1,
-        }]
-    };
-    IdMapping {
-        uids: same(user.uid),
-        gids: same(user.gid),
-        writer: MapWriter::OwnIdOnly,
-    }
-}
-
 fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
@@ -360,12 +280,6 @@ fn file_name(path: &str) -> &str {
 fn dup(fd: &OwnedFd) -> Result<OwnedFd> {
     fd.try_clone()
         .map_err(|error| Problem::host("too many open files").caused_by(error))
-}
-
-fn open_null() -> Result<OwnedFd> {
-    fs::File::open("/dev/null")
-        .map(OwnedFd::from)
-        .map_err(|error| Problem::host("cannot open /dev/null").caused_by(error))
 }
 
 fn pipe() -> Result<(OwnedFd, OwnedFd)> {

@@ -1,6 +1,10 @@
 //! ELF files of 64 bits, as far as kernels and their modules need: segments, sections, symbols, notes.
 
+use std::path::Path;
+
 use uc_model::{Problem, Result};
+
+use crate::host_file;
 
 /// Most entries of a table that are looked at.
 const ENTRIES: usize = 1 << 16;
@@ -13,6 +17,10 @@ const X86_64: u16 = 62;
 /// Segments: bytes to load, notes.
 pub(super) const LOAD: u32 = 1;
 const NOTE: u32 = 4;
+/// The segment that names the loader of shared libraries.
+const LOADER: u32 = 3;
+/// How far into a program its table of segments is looked for, in bytes.
+const HEAD_BYTES: u64 = 64 << 10;
 /// Sections: tables of symbols.
 const SYMBOLS: u32 = 2;
 const DYNAMIC_SYMBOLS: u32 = 11;
@@ -123,6 +131,15 @@ impl<'a> Elf<'a> {
             .collect()
     }
 
+    /// Whether there is a segment of a kind; the beginning of a file is enough to tell.
+    fn has_segment(&self, kind: u32) -> bool {
+        self.table(32, 54, 56).is_some_and(|(table, size)| {
+            table
+                .chunks_exact(size)
+                .any(|at| u32_at(at, 0) == Some(kind))
+        })
+    }
+
     /// The bytes of the first section of a name.
     pub(super) fn section(&self, name: &[u8]) -> Option<&'a [u8]> {
         let sections = self.sections()?;
@@ -215,6 +232,13 @@ impl<'a> Elf<'a> {
         let offset = u64_at(self.bytes, offset_at)?;
         Some((range(self.bytes, offset, (size * count) as u64)?, size))
     }
+}
+
+/// Whether a program needs the host's shared libraries. What is none, or cannot be read, needs nothing: executing it says
+/// why.
+pub(crate) fn is_dynamic(program: &Path) -> bool {
+    host_file::head(program, HEAD_BYTES)
+        .is_ok_and(|head| Elf::parse(&head).is_ok_and(|elf| elf.has_segment(LOADER)))
 }
 
 /// The entries that PVH notes in these bytes give, wherever they stand: four-byte alignment is all that is asked.

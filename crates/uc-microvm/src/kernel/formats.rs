@@ -1,6 +1,6 @@
 //! A kernel's bytes, whatever form they have, as an uncompressed ELF.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, path::Path};
 
 use uc_model::{Problem, Result};
 
@@ -10,9 +10,13 @@ use super::{
     features::{Feature, Inside},
     krunfw::{self, Bundle},
 };
+use crate::host_file;
 
 /// Most bytes of a kernel, compressed or not.
 pub(super) const KERNEL_BYTES: u64 = 512 << 20;
+
+/// Bytes that tell a kernel's form and processor.
+const HEAD_BYTES: u64 = 4 << 10;
 
 /// A kernel that can be booted.
 #[derive(Debug)]
@@ -51,6 +55,20 @@ pub fn describe(bytes: &[u8]) -> Result<Description> {
         features: bootable.inside.features,
         bytes: bootable.elf.len() as u64,
     })
+}
+
+/// Checks by the first bytes of a file that it may be a kernel for this processor: quick enough for every start.
+///
+/// # Errors
+/// As for [`describe`]; not found where it cannot be read.
+pub(crate) fn check_head(kernel: &Path) -> Result<()> {
+    let head = host_file::head(kernel, HEAD_BYTES)?;
+    let checked = match Elf::is(&head) {
+        true => Elf::parse(&head).map(drop),
+        false if bzimage::is(&head) => Ok(()),
+        false => Err(not_a_kernel(&head)),
+    };
+    checked.map_err(|problem| problem.within(kernel.display()))
 }
 
 /// Reads a `vmlinux`, a `bzImage` or libkrunfw.

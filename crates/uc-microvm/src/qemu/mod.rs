@@ -2,23 +2,28 @@
 
 mod bare;
 mod command;
+mod confinement;
 mod qmp;
 
 use std::{
-    fs::File,
-    os::fd::AsFd,
+    fs::{File, Permissions},
+    os::{fd::AsFd, unix::fs::PermissionsExt as _},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use rustix::fs::MemfdFlags;
 use serde_json::json;
+use uc_guest_protocol::Descriptor;
+use uc_linux::cgroup::Entrances;
 use uc_model::{Problem, Result};
 
 use crate::{
     console::Console,
-    jail::{self, Jailed, Order},
-    machine::{Accelerator, Lines, Shape, line, open},
+    jail::{self, Jailed, Surroundings},
+    machine::{Accelerator, Shape, line, open},
+    monitor::Words,
+    snapshot::{MEMORY, STATE, Snapshot},
 };
 use command::Start;
 use qmp::Qmp;
@@ -39,14 +44,17 @@ pub(crate) struct Qemu {
 /// A machine run by QEMU.
 pub(crate) struct QemuMachine {
     qmp: Qmp,
+    /// The line to the agent, until it is taken.
+    agent: Option<Descriptor>,
     pub(crate) jailed: Jailed,
+    pub(crate) words: Words,
     /// Its memory, while it is shared with us.
     memory: Option<File>,
 }
 
 impl Qemu {
     /// Boots a machine. Its memory can be saved later if `keeps_memory`.
-    pub(crate) fn boot(&self, shape: &Shape, keeps_memory: bool) -> Result<(QemuMachine, Lines)> {
+    pub(crate) async fn boot(&self, shape: &Shape, keeps_memory: bool) -> Result<QemuMachine> {
         let kernel = open(&shape.kernel.image)?;
         let initramfs = open(&shape.initramfs)?;
         let memory = keeps_memory.then(|| memory(shape)).transpose()?;
@@ -55,34 +63,21 @@ impl Qemu {
             initramfs: initramfs.as_fd(),
             memory: memory.as_ref().map(AsFd::as_fd),
         };
-        let (qmp, jailed, lines) = self.spawn(shape, &start)?;
-        let machine = QemuMachine {
-            qmp,
-            jailed,
-            memory,
-        };
-        Ok((machine, lines))
+        let machine = self.spawn(shape, &start).await?;
+        Ok(QemuMachine { memory, ..machine })
     }
 
-    /// Starts a monitor that waits for a state to load. The memory that it will have is `memory`, of which it sees a copy.
-    pub(crate) fn wait_for_state(
-        &self,
-        shape: &Shape,
-        memory: &File,
-    ) -> Result<(QemuMachine, Lines)> {
+    /// Starts a machine from a snapshot, of whose memory it sees a copy.
+    pub(crate) async fn restore(&self, shape: &Shape, snapshot: &Snapshot) -> Result<QemuMachine> {
         let start = Start::Restore {
-            memory: memory.as_fd(),
+            memory: snapshot.memory.as_fd(),
         };
-        let (qmp, jailed, lines) = self.spawn(shape, &start)?;
-        let machine = QemuMachine {
-            qmp,
-            jailed,
-            memory: None,
-        };
-        Ok((machine, lines))
+        let mut machine = self.spawn(shape, &start).await?;
+        machine.load(&snapshot.state).await?;
+        Ok(machine)
     }
 
-    fn spawn(&self, shape: &Shape, start: &Start<'_>) -> Result<(Qmp, Jailed, Lines)> {
+    async fn spawn(&self, shape: &Shape, start: &Start<'_>) -> Result<QemuMachine> {
         let disks: Vec<File> = shape
             .disks
             .iter()
@@ -95,19 +90,29 @@ impl Qemu {
         let lines = [qmp_far.as_fd(), agent_far.as_fd(), console_far.as_fd()];
         let disks: Vec<_> = disks.iter().map(AsFd::as_fd).collect();
         let (argv, descriptors) = command::command(self, shape, start, lines, &disks);
-        let jailed = jail::spawn(Order {
-            program: &self.program,
-            argv,
-            descriptors,
-            output: monitor_far.as_fd(),
+        let (plan, names) =
+            confinement::plan(self, shape.ports.is_some(), &argv, descriptors, monitor_far)?;
+        let surroundings = Surroundings {
+            mapping: plan.identity.mapping(),
+            host_network: false,
             ports: shape.ports.as_deref(),
-        })?;
-        let lines = Lines {
-            agent,
-            console: Console::of(console),
-            monitor: Console::of(monitor),
+            groups: &Entrances::default(),
         };
-        Ok((Qmp::new(qmp), jailed, lines))
+        let started = jail::start(&surroundings, |control| jail::enter(&plan, control))?;
+        // With these goes our end of its lines: when it ends, they are at their end.
+        drop(plan);
+        drop((qmp_far, agent_far, console_far));
+        let jailed = started.executed(&names).await?;
+        Ok(QemuMachine {
+            qmp: Qmp::new(qmp),
+            agent: Some(agent),
+            jailed,
+            words: Words {
+                console: Console::of(console),
+                monitor: Console::of(monitor),
+            },
+            memory: None,
+        })
     }
 }
 
@@ -123,8 +128,15 @@ fn memory(shape: &Shape) -> Result<File> {
 }
 
 impl QemuMachine {
+    /// The line to the agent, which the machine has from its start.
+    pub(crate) fn agent(&mut self) -> Result<Descriptor> {
+        self.agent
+            .take()
+            .ok_or_else(|| Problem::internal("a machine has one line to its agent"))
+    }
+
     /// Loads a state and lets the machine go on from it.
-    pub(crate) async fn load(&mut self, state: &File) -> Result<()> {
+    async fn load(&mut self, state: &File) -> Result<()> {
         self.shares_memory().await?;
         self.qmp.give("state", state.as_fd()).await?;
         let uri = json!({ "uri": "fd:state" });
@@ -134,7 +146,14 @@ impl QemuMachine {
     }
 
     /// Stops the machine, writes its state and memory, and lets it go on.
-    pub(crate) async fn save(&mut self, state: &File, memory: &File) -> Result<()> {
+    pub(crate) async fn save(&mut self, into: &Path) -> Result<()> {
+        let failed = |error: std::io::Error| {
+            Problem::storage("cannot write a microVM's snapshot")
+                .at(into.display())
+                .caused_by(error)
+        };
+        let create = |name: &str| File::create_new(into.join(name)).map_err(failed);
+        let (state, memory) = (create(STATE)?, create(MEMORY)?);
         let own = self
             .memory
             .as_ref()
@@ -142,9 +161,13 @@ impl QemuMachine {
             .try_clone()
             .map_err(|error| Problem::host("cannot open a machine's memory").caused_by(error))?;
         self.qmp.execute("stop", json!({})).await?;
-        let saved = self.write(state, &own, memory).await;
+        let saved = self.write(&state, &own, &memory).await;
         self.qmp.execute("cont", json!({})).await?;
-        saved
+        saved?;
+        // QEMU opens it as nobody, for a copy of its own; the directory is closed to others.
+        memory
+            .set_permissions(Permissions::from_mode(0o666))
+            .map_err(failed)
     }
 
     async fn write(&mut self, state: &File, own: &File, memory: &File) -> Result<()> {
@@ -227,12 +250,4 @@ pub(crate) fn find() -> Option<PathBuf> {
     ["qemu-system-x86_64", "qemu-kvm"]
         .into_iter()
         .find_map(uc_linux::idmap::find_program)
-}
-
-/// What tells whether the program is still the one that it was: path, size and time of change.
-pub(crate) fn stamp(program: &Path) -> String {
-    use std::os::unix::fs::MetadataExt as _;
-    let metadata = std::fs::metadata(program);
-    let (size, changed) = metadata.map_or((0, 0), |metadata| (metadata.len(), metadata.mtime()));
-    format!("{} {size} {changed}", program.display())
 }

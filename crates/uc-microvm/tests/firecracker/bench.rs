@@ -39,6 +39,14 @@ impl Bench {
         self.scratch.path().join(name)
     }
 
+    /// A snapshot of a paused machine.
+    pub(crate) async fn kept(&self, machine: &Machine) -> PathBuf {
+        let kept = self.path("kept");
+        fs::create_dir(&kept).expect("made");
+        machine.snapshot(&kept).await.expect("kept");
+        kept
+    }
+
     /// The jailer, where there is one that can be used with this Firecracker.
     pub(crate) fn jailer(&self) -> Option<Jailer> {
         let program = std::env::var_os("UC_JAILER");

@@ -1,6 +1,12 @@
 //! Drivers of microVMs for tests, with what this host has, and a root file system of busybox.
 #![allow(dead_code, reason = "not every test uses everything")]
-#![allow(clippy::expect_used, reason = "a test says what it expects")]
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test says what it expects, and why it cannot run"
+)]
+
+pub(crate) mod world;
 
 use std::{
     env, fs,
@@ -12,9 +18,9 @@ use uc_linux::IdMapping;
 use uc_microvm::{Accelerator, MicrovmDriver, Program, Programs, Settings};
 
 const BUSYBOX: &str = "/bin/busybox";
-const APPLETS: [&str; 14] = [
-    "cat", "dd", "echo", "env", "false", "head", "id", "ls", "od", "printf", "sh", "sleep",
-    "touch", "true",
+const APPLETS: [&str; 21] = [
+    "cat", "date", "dd", "echo", "env", "false", "grep", "head", "hostname", "id", "ls", "nc",
+    "od", "printf", "readlink", "sh", "sleep", "stat", "yes", "touch", "true",
 ];
 
 fn target() -> PathBuf {
@@ -23,9 +29,26 @@ fn target() -> PathBuf {
 
 /// What this host has for microVMs, or what it lacks. One cache serves all tests of a process.
 pub(crate) fn settings() -> Result<Settings, String> {
-    static CACHE: OnceLock<tempfile::TempDir> = OnceLock::new();
-    let cache = CACHE.get_or_init(|| tempfile::tempdir().expect("a directory"));
-    settings_in(cache.path())
+    static CACHE: OnceLock<PathBuf> = OnceLock::new();
+    settings_in(CACHE.get_or_init(|| directory_of_process("cache")))
+}
+
+/// A directory for all tests of this process, which the next one removes: nobody drops what all of them share.
+fn directory_of_process(purpose: &str) -> PathBuf {
+    const PREFIX: &str = "microvm-tests-";
+    let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.split('-').next());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    let path = parent.join(format!("{PREFIX}{}-{purpose}", std::process::id()));
+    fs::create_dir_all(&path).expect("made");
+    path
 }
 
 /// The same with a cache of one's own.
@@ -44,9 +67,12 @@ pub(crate) fn settings_in(cache: &Path) -> Result<Settings, String> {
     }
     Ok(Settings {
         qemu: None,
+        firecracker: None,
+        jailer: None,
         kernel: kernel()?,
         accelerator: Some(Accelerator::Tcg),
         snapshots: true,
+        pool: 0,
         programs: Ok(Programs {
             agent: program("uc-guest")?,
             function: program("uc-function")?,
@@ -77,7 +103,6 @@ pub(crate) fn driver() -> Result<MicrovmDriver, String> {
 /// A layer with busybox.
 pub(crate) struct Busybox {
     pub(crate) layer: PathBuf,
-    directory: tempfile::TempDir,
 }
 
 impl Busybox {
@@ -91,8 +116,23 @@ impl Busybox {
         if !Path::new(BUSYBOX).is_file() {
             return Err(format!("{BUSYBOX} is missing (apt install busybox-static)"));
         }
-        let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let layer = directory.path().join("layer");
+        Ok(Self {
+            layer: Self::layer_at(&directory_of_process("busybox")),
+        })
+    }
+
+    /// Another image of the same programs: a layer of its own.
+    pub(crate) fn another() -> Self {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self {
+            layer: Self::layer_at(&directory_of_process(&format!("busybox-{number}"))),
+        }
+    }
+
+    fn layer_at(directory: &Path) -> PathBuf {
+        let layer = directory.join("layer");
         fs::create_dir_all(layer.join("bin")).expect("made");
         fs::copy(BUSYBOX, layer.join("bin/busybox")).expect("copied");
         for applet in APPLETS {
@@ -103,6 +143,6 @@ impl Busybox {
             std::os::unix::fs::chown(layer.join(path), mapping.host_uid(0), mapping.host_gid(0))
                 .expect("owned");
         }
-        Ok(Self { layer, directory })
+        layer
     }
 }

@@ -31,7 +31,7 @@ fn init(place: &Path) -> Option<PathBuf> {
 
 fn first_files(kernel: &Kernel, init: &Path) -> Vec<u8> {
     let mut archive = Archive::new();
-    archive.file_from("init", 0o755, init).expect("read");
+    archive.file("init", 0o755, std::fs::read(init).expect("read"));
     archive.device("dev/console", 0o600, 5, 1);
     for (number, module) in kernel.modules.iter().enumerate() {
         let bytes = module.bytes().expect("read");
