@@ -71,6 +71,7 @@ fn uc(host: &Host) -> Option<Command> {
     }
     let mut command = host.uc();
     command
+        .env_remove("UC_QEMU")
         .env("UC_KERNEL", kernel)
         .env("UC_GUEST_PROGRAMS", guest);
     Some(command)

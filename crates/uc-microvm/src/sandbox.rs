@@ -175,7 +175,7 @@ impl MicrovmSandbox {
             limits: request.limits,
             disk,
             is_function,
-            port: port(&request.payload),
+            port: housing::port(&request.payload),
             inside,
         })
     }
@@ -519,13 +519,6 @@ impl Container {
         if let Some(feeding) = locked(&self.feeding).take() {
             feeding.abort();
         }
-    }
-}
-
-fn port(payload: &Payload) -> Option<u16> {
-    match payload {
-        Payload::Wasm { port, .. } => *port,
-        Payload::Rootfs { .. } => None,
     }
 }
 
