@@ -10,7 +10,7 @@ use uc_sandbox::{Availability, Limit, Probe};
 use uc_select::{Candidate, Decision, LimitKind, Needs, Unavailable};
 
 use crate::{
-    Engine, models,
+    Engine, handlers, models,
     resolve::{Content, Resolved, ResolvedContainer},
 };
 
@@ -124,6 +124,11 @@ fn facts(
     };
     if let Content::Wasm { facts: wasm, .. } = &content.content {
         facts.imports = wasm.imports.clone();
+        if wasm.handles_http() {
+            // By these types it is asked; to ask others takes another import. `handlers` judges its network.
+            let types = |name: &str| name.starts_with("wasi:http/types@");
+            facts.imports.retain(|name| !types(name));
+        }
         facts.package_bytes = Some(wasm.package_bytes);
         facts.memory_minimum_bytes = Some(wasm.memory_min_bytes);
     }
@@ -192,7 +197,9 @@ fn limit_kind(limit: Limit) -> LimitKind {
 }
 
 /// What cannot be known to fail before a driver is asked, but is known to make no sense.
-pub(crate) fn check_together(workload: &Workload, kinds: &[RuntimeKind]) -> Result<()> {
+pub(crate) fn check_together(resolved: &Resolved, kinds: &[RuntimeKind]) -> Result<()> {
+    let workload = &resolved.workload;
+    handlers::check(workload, &resolved.containers, kinds)?;
     let wasm = kinds.contains(&RuntimeKind::Wasm);
     if wasm
         && kinds.iter().any(|kind| *kind != RuntimeKind::Wasm)

@@ -26,6 +26,7 @@ pub(crate) fn expected(
                     file: file.clone(),
                     http: HttpGrant::None,
                     act_as: None,
+                    port: None,
                 },
                 Content::Rootfs { layers } => Payload::Rootfs {
                     layers: layers.clone(),

@@ -8,6 +8,7 @@ pub mod decide;
 mod environment;
 mod expected;
 pub mod footprints;
+mod handlers;
 pub mod home;
 mod lifecycle;
 mod models;

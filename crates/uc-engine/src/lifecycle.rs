@@ -120,7 +120,7 @@ impl Engine {
     /// # Errors
     /// When it could not be started; a program that fails is not an error but an [`Outcome`].
     pub async fn run(&self, request: RunRequest) -> Result<Outcome> {
-        check_together(&request.resolved.workload, &request.runtimes)?;
+        check_together(&request.resolved, &request.runtimes)?;
         let owned = Owned::create(self.home(), new_record(&request))?;
         let (id, directory) = (owned.record().id, owned.directory().to_owned());
         let detached = request.detached;

@@ -18,7 +18,7 @@ impl Engine {
     /// # Errors
     /// Those that a run would end with before its first program starts.
     pub async fn rehearse(&self, mut request: RunRequest) -> Result<()> {
-        check_together(&request.resolved.workload, &request.runtimes)?;
+        check_together(&request.resolved, &request.runtimes)?;
         request.detached = false;
         let workload = &mut request.resolved.workload;
         if workload.network == Network::User {

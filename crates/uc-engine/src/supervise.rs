@@ -15,7 +15,7 @@ use uc_sandbox::{
 };
 
 use crate::{
-    environment,
+    environment, handlers,
     lifecycle::Pod,
     output::{Sink, Stream},
     probes, process,
@@ -85,6 +85,7 @@ impl Pod {
                     file: file.clone(),
                     http: self.http_grant(),
                     act_as: environment::host_user(&process.user, &mapping)?,
+                    port: handlers::port(container),
                 }
             }
             Content::Rootfs { layers } => {

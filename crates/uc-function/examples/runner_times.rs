@@ -49,6 +49,7 @@ fn main() {
         directories: Vec::new(),
         memory_limit_bytes: None,
         sockets: false,
+        port: None,
         rehearsal: false,
     };
     let request = encode_json(Kind::Request, &call, Bounds::BY_AGENT).expect("short");

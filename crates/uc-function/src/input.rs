@@ -14,7 +14,9 @@ use uc_guest_protocol::{
     function::{Call, STDIN},
 };
 use uc_model::{Problem, Result};
-use uc_wasm::Source;
+use uc_wasm::{Source, Until};
+
+use crate::signal::Termination;
 
 /// The most bytes of one read.
 const READ_BYTES_MAX: usize = 65_536;
@@ -79,6 +81,15 @@ impl Input {
         }
     }
 
+    /// What ends a server: the end of the whole input, or a signal. What a caller sends as the function's input is dropped.
+    pub(crate) fn end(&self, termination: Termination) -> End {
+        let Termination(signal) = termination;
+        End {
+            descriptors: [Arc::clone(&self.fd), Arc::new(signal)],
+            heard: Arc::clone(&self.heard),
+        }
+    }
+
     /// The input of the function that is called now.
     pub(crate) fn stdin(&self) -> Stdin {
         Stdin {
@@ -118,6 +129,33 @@ impl Source for Stdin {
         let bytes = rest.get(..size).unwrap_or(rest).to_vec();
         heard.given += bytes.len();
         Ok(bytes)
+    }
+}
+
+/// What ends a server.
+pub(crate) struct End {
+    /// The input, and what is readable after the signal.
+    descriptors: [Arc<OwnedFd>; 2],
+    heard: Arc<Mutex<Heard>>,
+}
+
+impl Until for End {
+    fn descriptors(&self) -> &[Arc<OwnedFd>] {
+        &self.descriptors
+    }
+
+    fn has_come(&self) -> bool {
+        let [input, signal] = &self.descriptors;
+        let mut heard = lock(&self.heard);
+        while !heard.ended {
+            if !heard.take_frame() {
+                if !is_readable(input) {
+                    break;
+                }
+                heard.read(input);
+            }
+        }
+        heard.ended || is_readable(signal)
     }
 }
 

@@ -1,19 +1,22 @@
 //! `uc-function [--prefault] PROGRAM`: the function runner in a microVM's container.
 //!
 //! It loads a program that [`uc_wasm::precompile_for_guest`] made and says so; then it runs it once for each call that comes,
-//! each time as a fresh instance, until its input ends. What it says and hears on its standard streams is
+//! each time as a fresh instance, until its input ends. A program that handles HTTP requests it serves, with a fresh instance for
+//! each. What it says and hears on its standard streams is
 //! [`uc_guest_protocol::function`].
 //!
 //! With `--prefault` all pages that a call may need are in memory before it says so: a snapshot then holds them, and a clone
 //! need not fetch them from its disk.
 //!
 //! A snapshot is taken between loading and the first call, and many clones begin there. So nothing random that a program can
-//! see is drawn before a call. The keys of hash tables are, which clones may share: what a program names is never a key of one.
+//! see is drawn before a call. The keys of hash tables are, which clones may share: what a program names is never a key of one,
+//! and names of HTTP headers, of which a request has a hundred at most, are hashed without a key while they collide little.
 
 mod input;
 mod output;
 mod prefault;
 mod runner;
+mod signal;
 
 use std::{ffi::OsString, os::fd::AsFd as _, path::PathBuf, process::ExitCode};
 

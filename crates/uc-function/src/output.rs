@@ -48,6 +48,7 @@ impl Output {
 }
 
 /// A function's standard output or error.
+#[derive(Clone)]
 pub(crate) struct Stream {
     fd: Arc<OwnedFd>,
     number: u16,

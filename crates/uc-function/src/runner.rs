@@ -1,12 +1,13 @@
 //! From a loaded program to one call after the other.
 
 use uc_guest_protocol::function::{Call, Report, STDERR, STDOUT};
-use uc_model::Result;
+use uc_model::{Problem, Result};
+use uc_sandbox::Exit;
 use uc_wasm::{Directory, Function, Streams};
 
-use crate::{Options, input::Input, output::Output, prefault};
+use crate::{Options, input::Input, output::Output, prefault, signal::Termination};
 
-/// Loads the program, then answers calls until the input ends.
+/// Loads the program, then answers calls until the input ends. A program that handles HTTP requests is called once.
 ///
 /// # Errors
 /// The program cannot be loaded or called, or the input is no conversation.
@@ -32,10 +33,24 @@ pub(crate) fn run(options: &Options, input: &Input, output: &Output) -> Result<(
             output.report(&Report::Ready)?;
             continue;
         }
+        if function.handles_http() {
+            serve(&function, call, input, output)?;
+            return output.report(&Report::Done(Exit::with_code(0)));
+        }
         let exit = function.call(&granted(call), streams)?;
         output.report(&Report::Done(exit))?;
     }
     Ok(())
+}
+
+fn serve(function: &Function, call: Call, input: &Input, output: &Output) -> Result<()> {
+    let port = call.port.ok_or_else(|| {
+        Problem::refused("an HTTP handler needs a port to answer at")
+            .remedy("name a containerPort: ports: [{containerPort: 8080}]")
+    })?;
+    let until = input.end(Termination::awaited()?);
+    let streams = (output.stream(STDOUT), output.stream(STDERR));
+    function.serve(&granted(call), port, streams, &until)
 }
 
 fn granted(call: Call) -> uc_wasm::Call {

@@ -199,6 +199,7 @@ fn call(arguments: &[&str]) -> Call {
         directories: Vec::new(),
         memory_limit_bytes: None,
         sockets: false,
+        port: None,
         rehearsal: false,
     }
 }

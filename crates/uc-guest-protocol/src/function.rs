@@ -2,7 +2,8 @@
 //!
 //! The runner loads its program and says [`Report::Ready`]. Then, for each call: the agent sends a frame with a [`Call`]
 //! and frames of [`STDIN`] up to its end; the runner sends frames of [`STDOUT`] and [`STDERR`] and, when the function has
-//! ended, [`Report::Done`]. Pipes hold up who sends too fast.
+//! ended, [`Report::Done`]. A function that handles HTTP requests is called once, with a port, and ends when the runner is asked
+//! to (SIGTERM) or its input ends; it has no standard input. Pipes hold up who sends too fast.
 
 use serde::{Deserialize, Serialize};
 use uc_model::Telling;
@@ -32,6 +33,8 @@ pub struct Call {
     pub memory_limit_bytes: Option<u64>,
     /// Whether it may use the network of its container.
     pub sockets: bool,
+    /// The port at which it answers, where it handles HTTP requests.
+    pub port: Option<u16>,
     /// Whether all is done up to its first instruction, and undone. The runner then says [`Report::Ready`] again. What that
     /// takes has been done once by then, which makes a call quicker.
     #[serde(default)]

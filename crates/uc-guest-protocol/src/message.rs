@@ -199,6 +199,8 @@ pub struct Create {
     pub seccomp_profile: Option<String>,
     /// Whether it may use the machine's network.
     pub network: bool,
+    /// The port at which a function that handles HTTP requests answers.
+    pub port: Option<u16>,
 }
 
 /// What a container consists of.

@@ -167,6 +167,11 @@ impl Function {
                 (Kind::Data, STDERR) => stderr.write_all(&frame.payload).await,
                 (Kind::Event, _) => match frame.message() {
                     Ok(Report::Done(exit)) => break Some(exit),
+                    Ok(Report::Failed(telling)) => {
+                        let told = format!("uc: {}\n", telling.into_problem());
+                        let _ = stderr.write_all(told.as_bytes()).await;
+                        break None;
+                    }
                     _ => break None,
                 },
                 _ => Ok(()),
@@ -214,6 +219,7 @@ fn call(create: &Create) -> Call {
             .collect(),
         memory_limit_bytes: create.limits.memory.map(|limit| limit.0),
         sockets: create.network,
+        port: create.port,
         rehearsal: false,
     }
 }

@@ -102,6 +102,8 @@ struct Prepared {
     limits: Limits,
     disk: DiskImage,
     is_function: bool,
+    /// Where a function that handles HTTP requests answers.
+    port: Option<u16>,
     /// What else decides whether a snapshot with a function fits.
     inside: Option<Vec<u8>>,
 }
@@ -173,6 +175,7 @@ impl MicrovmSandbox {
             limits: request.limits,
             disk,
             is_function,
+            port: housing::port(&request.payload),
             inside,
         })
     }
@@ -290,6 +293,7 @@ impl MicrovmSandbox {
             limits: request.limits,
             seccomp_profile: profile,
             network: self.request.network != Network::None,
+            port: prepared.port,
         };
         let stdin = stdin.map(|(_, writer)| writer);
         let container = self.container(running, request, prepared.is_function, stdin, outputs)?;

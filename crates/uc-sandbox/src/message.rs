@@ -100,6 +100,8 @@ pub enum Payload {
         http: HttpGrant,
         /// Whose rights it has on the host's files; the caller's where that is `None`.
         act_as: Option<HostUser>,
+        /// The port at which it answers, where it is a component that handles HTTP requests.
+        port: Option<u16>,
     },
     /// Unpacked layers of a Linux root file system, lowest first; at least one.
     Rootfs {

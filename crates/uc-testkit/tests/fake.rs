@@ -14,6 +14,7 @@ fn plan() -> Plan {
         payload: Payload::Wasm {
             file: PathBuf::from("/nothing"),
             act_as: None,
+            port: None,
             http: HttpGrant::None,
         },
         argv: Vec::new(),

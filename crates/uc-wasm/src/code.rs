@@ -81,14 +81,13 @@ impl CodeLinker {
             }
             Code::Component(component) => {
                 program::check_memory(component.resources_required().as_ref(), memory_limit)?;
-                let cell = if grants.http {
+                let http = grants.http || program::handles_http(&self.engine, component);
+                let cell = if http {
                     &self.components_with_http
                 } else {
                     &self.components
                 };
-                let linker = made_once(cell, || {
-                    program::component_linker(&self.engine, grants.http)
-                })?;
+                let linker = made_once(cell, || program::component_linker(&self.engine, http))?;
                 program::link_component(linker, component, grants)
             }
         }

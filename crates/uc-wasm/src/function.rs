@@ -19,7 +19,9 @@ use crate::{
     mounts::Scratch,
     program::{Grants, Program},
     run::{Runtime, Setting, execute, instantiate, new_store},
+    serve::{self, Server, Until},
     stdio::{Sink, Source, Streams},
+    ticker::Ticker,
 };
 
 /// How far ahead the deadline of a call lies: it is never reached, since nothing advances the epoch. Whoever has enough of a
@@ -100,6 +102,7 @@ impl Function {
         let grants = Grants {
             http: false,
             sockets: true,
+            port: true,
         };
         let program = linker
             .link(&code, grants, None)
@@ -121,7 +124,58 @@ impl Function {
         match &self.program {
             Program::Module(linked) => linked.module().image_range(),
             Program::Component(linked) => linked.instance_pre().component().image_range(),
+            Program::Handler(linked) => linked.instance_pre().component().image_range(),
         }
+    }
+
+    /// Whether it handles HTTP requests, and so is to be served rather than called.
+    pub fn handles_http(&self) -> bool {
+        matches!(self.program, Program::Handler(_))
+    }
+
+    /// Answers HTTP requests at a port of every IPv4 address, until `until`: each in an instance of its own, many at once on
+    /// this thread. An instance that fails costs its client the answer and is told on standard error. The memories of all
+    /// instances together stay within the limit.
+    ///
+    /// # Errors
+    /// The program handles no requests, has no network, or the port cannot be listened on.
+    pub fn serve<O: Sink + Clone, E: Sink + Clone>(
+        &self,
+        call: &Call,
+        port: u16,
+        (stdout, stderr): (O, E),
+        until: &dyn Until,
+    ) -> Result<()> {
+        let Program::Handler(linked) = &self.program else {
+            return Err(Problem::invalid("the program handles no HTTP requests"));
+        };
+        if !call.sockets {
+            return Err(
+                Problem::refused("an HTTP handler without a network has no requests")
+                    .remedy("give it one: annotation undercurrent.dev/network: user"),
+            );
+        }
+        let engine = self.linker.engine().clone();
+        let server = Arc::new(Server {
+            linked: linked.clone(),
+            ticker: Ticker::new(engine.clone()),
+            engine,
+            name: self.name.clone(),
+            call: call.clone(),
+            mounts: call.directories.iter().map(mount).collect(),
+            stdout,
+            stderr,
+            memory_bytes: Arc::default(),
+            instances: serve::instances(),
+        });
+        // With this runtime ends whatever was left running.
+        Runtime::new()?
+            .block_on(async {
+                let listener = serve::listen(port)?;
+                server.serve(listener, until).await;
+                Ok(())
+            })
+            .unwrap_or(Ok(()))
     }
 
     /// Runs the program to its end, on this thread and in an instance of its own. Nothing can stop it but the end of this
@@ -176,7 +230,7 @@ impl Function {
         let (wasi, _) = setting.context(streams)?;
         let usage = Arc::new(Usage::default());
         let meter = Meter::new(Arc::clone(&usage), call.memory_limit_bytes);
-        let mut store = new_store(self.linker.engine(), wasi, meter);
+        let mut store = new_store(self.linker.engine(), Host::new(wasi, meter));
         store.set_epoch_deadline(EPOCHS);
         Ok((store, usage))
     }

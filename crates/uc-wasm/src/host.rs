@@ -1,18 +1,18 @@
 //! What a running program holds on the host's side.
 
 use wasmtime_wasi::{WasiCtxView, WasiView, p1::WasiP1Ctx};
-#[cfg(feature = "compiler")]
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, default_hooks};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use crate::meter::Meter;
+use crate::{meter::Meter, outgoing::Outgoing};
 
 /// The data of one program's store.
 pub(crate) struct Host {
     /// Arguments, environment, streams, directories, clocks, randomness, sockets.
     pub(crate) wasi: WasiP1Ctx,
-    /// Outgoing HTTP; reachable only where the interface is linked.
-    #[cfg(feature = "compiler")]
+    /// HTTP; reachable only where its interfaces are linked.
     http: WasiHttpCtx,
+    /// What becomes of its requests.
+    outgoing: Outgoing,
     /// Its memory.
     pub(crate) meter: Meter,
 }
@@ -21,10 +21,16 @@ impl Host {
     pub(crate) fn new(wasi: WasiP1Ctx, meter: Meter) -> Self {
         Self {
             wasi,
-            #[cfg(feature = "compiler")]
             http: WasiHttpCtx::new(),
+            outgoing: Outgoing::default(),
             meter,
         }
+    }
+
+    /// The same without requests of its own.
+    pub(crate) fn without_requests(mut self) -> Self {
+        self.outgoing = Outgoing::Denied;
+        self
     }
 }
 
@@ -34,11 +40,10 @@ impl WasiView for Host {
     }
 }
 
-#[cfg(feature = "compiler")]
 impl WasiHttpView for Host {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView {
-            hooks: default_hooks(),
+            hooks: self.outgoing.hooks(),
             table: self.wasi.ctx().table,
             ctx: &mut self.http,
         }

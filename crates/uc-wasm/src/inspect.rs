@@ -8,6 +8,8 @@ use wasmparser::{
     TypeRef,
 };
 
+use crate::program::handler_among;
+
 /// The most bytes a module or component may have (as given, text included).
 pub const PACKAGE_LIMIT_BYTES: u64 = 30_000_000;
 
@@ -37,6 +39,13 @@ pub struct WasmFacts {
     pub memory64: bool,
     /// Size of the bytes given.
     pub package_bytes: u64,
+}
+
+impl WasmFacts {
+    /// Whether it handles HTTP requests and is no command.
+    pub fn handles_http(&self) -> bool {
+        handler_among(self.exports.iter().map(String::as_str))
+    }
 }
 
 /// Reads the facts of a module or component, binary or text.
@@ -295,6 +304,24 @@ mod tests {
         assert_eq!(facts.memory_min_bytes, 7 * 65_536);
         assert_eq!(facts.memory_max_bytes, None);
         assert!(facts.memory64);
+    }
+
+    #[test]
+    fn a_handler_is_one_that_is_no_command() {
+        let handles = |exports: &str| {
+            let text = format!("(component (import \"a:b/c\" (instance $i)) {exports})");
+            inspect(text.as_bytes())
+                .expect("well-formed")
+                .handles_http()
+        };
+        let handler = r#"(export "wasi:http/incoming-handler@0.2.3" (instance $i))"#;
+        let command = r#"(export "wasi:cli/run@0.2.0" (instance $i))"#;
+        assert!(handles(handler));
+        assert!(!handles(command));
+        assert!(!handles(&format!("{handler} {command}")));
+        assert!(!handles(
+            r#"(export "wasi:http/incoming-handler@0.3.0" (instance $i))"#
+        ));
     }
 
     #[test]

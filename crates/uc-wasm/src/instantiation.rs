@@ -32,6 +32,7 @@ pub fn instantiation_times(
     let grants = Grants {
         http: false,
         sockets: false,
+        port: false,
     };
     let program = loader.load(file, grants, None)?;
     let work = async {
@@ -56,13 +57,16 @@ pub fn instantiation_times(
 
 async fn instantiate(engine: &Engine, program: &Program) -> wasmtime::Result<Store<Host>> {
     let meter = Meter::new(Arc::new(Usage::default()), None);
-    let mut store = new_store(engine, WasiCtxBuilder::new().build_p1(), meter);
+    let mut store = new_store(engine, Host::new(WasiCtxBuilder::new().build_p1(), meter));
     store.set_epoch_deadline(1);
     match program {
         Program::Module(linked) => {
             linked.instantiate_async(&mut store).await?;
         }
         Program::Component(linked) => {
+            linked.instantiate_async(&mut store).await?;
+        }
+        Program::Handler(linked) => {
             linked.instantiate_async(&mut store).await?;
         }
     }

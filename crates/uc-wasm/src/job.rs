@@ -105,7 +105,7 @@ impl Prepared {
         let (wasi, warnings) = setting.context(job.stdio.into())?;
         let usage = Arc::clone(&control.usage);
         let meter = Meter::new(usage, limits.memory.map(|limit| limit.0));
-        let store = new_store(&engine, wasi, meter);
+        let store = new_store(&engine, Host::new(wasi, meter));
         let prepared = Self {
             program,
             store,

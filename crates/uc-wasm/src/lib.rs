@@ -11,7 +11,8 @@
 //! [`Trapped`](uc_sandbox::ExitReason::Trapped).
 //!
 //! On a host it compiles and drives (the feature `compiler`). In a microVM's guest it has neither compiler nor driver: there a
-//! [`Function`] is what [`precompile_for_guest`] made, called any number of times.
+//! [`Function`] is what [`precompile_for_guest`] made: a command, called any number of times, or a component that handles HTTP
+//! requests, served at a port.
 //!
 //! Invariants: no instruction of a program runs before `start`; code is executed only from a cache directory that
 //! nobody else can write; no environment variable of this process is read; no thread is left when a sandbox is gone.
@@ -39,15 +40,16 @@ mod job;
 mod loader;
 mod meter;
 mod mounts;
+mod outgoing;
 mod program;
 mod randomness;
 mod run;
 #[cfg(feature = "compiler")]
 mod sandbox;
+mod serve;
 mod stdio;
 #[cfg(feature = "compiler")]
 mod throttle;
-#[cfg(feature = "compiler")]
 mod ticker;
 
 #[cfg(feature = "compiler")]
@@ -60,4 +62,5 @@ pub use inspect::{PACKAGE_LIMIT_BYTES, WasmFacts, inspect};
 #[cfg(feature = "compiler")]
 pub use instantiation::instantiation_times;
 pub use meter::MEMORY_LIMIT_BYTES;
+pub use serve::Until;
 pub use stdio::{Sink, Source, Stream, Streams};

@@ -33,29 +33,43 @@ pub(crate) struct Usage {
 /// Grants or denies growth to the memories and tables of one program.
 pub(crate) struct Meter {
     usage: Arc<Usage>,
+    /// What it uses together with others that run at the same time, in bytes.
+    together: Arc<AtomicU64>,
     limit_bytes: u64,
 }
 
 impl Meter {
     /// A meter that denies what would bring the total above `limit_bytes`.
     pub(crate) fn new(usage: Arc<Usage>, limit_bytes: Option<u64>) -> Self {
+        Self::together(usage, limit_bytes, Arc::default())
+    }
+
+    /// A meter of one of several instances, which denies what would bring the total of all above `limit_bytes`. What this one
+    /// uses is given back when the meter is dropped.
+    pub(crate) fn together(
+        usage: Arc<Usage>,
+        limit_bytes: Option<u64>,
+        together: Arc<AtomicU64>,
+    ) -> Self {
         Self {
             usage,
+            together,
             limit_bytes: limit_bytes.unwrap_or(u64::MAX),
         }
     }
 
     fn grow(&self, current_bytes: u64, desired_bytes: u64) -> bool {
-        // Only the program's own thread writes, so loads and stores need no further order.
-        let total_bytes = self
-            .usage
-            .memory_bytes
-            .load(Ordering::Relaxed)
-            .saturating_add(desired_bytes.saturating_sub(current_bytes));
-        if total_bytes > self.limit_bytes {
+        let added_bytes = desired_bytes.saturating_sub(current_bytes);
+        // Only one thread writes, so loads and stores need no further order.
+        let plus_added =
+            |count: &AtomicU64| count.load(Ordering::Relaxed).saturating_add(added_bytes);
+        let all_bytes = plus_added(&self.together);
+        if all_bytes > self.limit_bytes {
             self.usage.denied.store(true, Ordering::Relaxed);
             return false;
         }
+        self.together.store(all_bytes, Ordering::Relaxed);
+        let total_bytes = plus_added(&self.usage.memory_bytes);
         self.usage
             .memory_bytes
             .store(total_bytes, Ordering::Relaxed);
@@ -63,6 +77,13 @@ impl Meter {
             .memory_peak_bytes
             .fetch_max(total_bytes, Ordering::Relaxed);
         true
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        let own_bytes = self.usage.memory_bytes.load(Ordering::Relaxed);
+        self.together.fetch_sub(own_bytes, Ordering::Relaxed);
     }
 }
 
@@ -120,6 +141,21 @@ mod tests {
         assert!(usage.denied.load(Ordering::Relaxed));
         assert_eq!(usage.memory_bytes.load(Ordering::Relaxed), 920);
         assert_eq!(usage.memory_peak_bytes.load(Ordering::Relaxed), 920);
+    }
+
+    #[test]
+    fn instances_share_one_limit_and_give_back() {
+        let all = Arc::new(AtomicU64::new(0));
+        let meter = || Meter::together(Arc::default(), Some(1_000), Arc::clone(&all));
+        let (mut first, mut second) = (meter(), meter());
+        assert!(first.memory_growing(0, 600, None).expect("answers"));
+        assert!(!second.memory_growing(0, 600, None).expect("answers"));
+        assert!(second.usage.denied.load(Ordering::Relaxed));
+        assert!(!first.usage.denied.load(Ordering::Relaxed));
+        drop(first);
+        assert!(second.memory_growing(0, 600, None).expect("answers"));
+        drop(second);
+        assert_eq!(all.load(Ordering::Relaxed), 0);
     }
 
     #[test]

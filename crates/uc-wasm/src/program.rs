@@ -6,6 +6,7 @@ use wasmtime::{
     component,
 };
 use wasmtime_wasi::{I32Exit, p1, p2, p2::bindings::CommandPre};
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::{host::Host, meter::MEMORY_LIMIT_BYTES};
 
@@ -21,6 +22,8 @@ pub(crate) struct Grants {
     pub(crate) http: bool,
     /// Sockets on the host's network.
     pub(crate) sockets: bool,
+    /// A port at which it answers HTTP requests.
+    pub(crate) port: bool,
 }
 
 /// A linked program.
@@ -30,6 +33,8 @@ pub(crate) enum Program {
     Module(InstancePre<Host>),
     /// A WASI preview 2 component of the command world.
     Component(CommandPre<Host>),
+    /// A WASI preview 2 component that handles HTTP requests.
+    Handler(ProxyPre<Host>),
 }
 
 /// The functions offered to modules: WASI preview 1.
@@ -56,13 +61,10 @@ pub(crate) fn module_linker(engine: &Engine) -> Result<Linker<Host>> {
 pub(crate) fn component_linker(engine: &Engine, http: bool) -> Result<component::Linker<Host>> {
     let mut linker = component::Linker::new(engine);
     p2::add_to_linker_async(&mut linker).map_err(|error| defect(&error))?;
-    #[cfg(feature = "compiler")]
     if http {
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)
             .map_err(|error| defect(&error))?;
     }
-    #[cfg(not(feature = "compiler"))]
-    debug_assert!(!http, "a guest's programs are granted no HTTP");
     Ok(linker)
 }
 
@@ -102,7 +104,7 @@ pub(crate) fn link_module(
 /// Links a component.
 ///
 /// # Errors
-/// An import that is unknown or not granted, or no `wasi:cli/run`.
+/// An import that is unknown or not granted, or no `wasi:cli/run` where it is no handler that may have a port.
 pub(crate) fn link_component(
     linker: &component::Linker<Host>,
     component: &component::Component,
@@ -110,6 +112,15 @@ pub(crate) fn link_component(
 ) -> Result<Program> {
     let engine = linker.engine();
     let component_type = component.component_type();
+    let grants = match handles_http(engine, component) {
+        false => grants,
+        true if grants.port => Grants {
+            // Its requests come by types of this package; what it asks of others itself, its context denies.
+            http: true,
+            ..grants
+        },
+        true => return Err(unserved()),
+    };
     for (name, _) in component_type.imports(engine) {
         check_grants(name, "", grants)?;
     }
@@ -124,6 +135,11 @@ pub(crate) fn link_component(
             None => unlinkable(&error),
         }
     })?;
+    if handles_http(engine, component) {
+        return ProxyPre::new(linked)
+            .map(Program::Handler)
+            .map_err(|error| unlinkable(&error));
+    }
     CommandPre::new(linked)
         .map(Program::Component)
         .map_err(|error| {
@@ -137,6 +153,34 @@ pub(crate) fn link_component(
             )
             .caused_by(error)
         })
+}
+
+/// Whether a component handles HTTP requests and is no command.
+pub(crate) fn handles_http(engine: &Engine, component: &component::Component) -> bool {
+    let component_type = component.component_type();
+    handler_among(component_type.exports(engine).map(|(name, _)| name))
+}
+
+/// Whether exports are those of a component that handles HTTP requests and is no command.
+pub(crate) fn handler_among<'a>(exports: impl Iterator<Item = &'a str>) -> bool {
+    let mut handler = false;
+    for name in exports {
+        if name.starts_with("wasi:cli/run@0.2.") {
+            return false;
+        }
+        handler |= name.starts_with("wasi:http/incoming-handler@0.2.");
+    }
+    handler
+}
+
+fn unserved() -> Problem {
+    Problem::refused("the component handles HTTP requests, and nothing serves it here")
+        .at("wasi:http/incoming-handler")
+        .limit("commands: `wasi:cli/run`")
+        .remedy(
+            "run it in a microVM, with a network and a containerPort: --runtime fused, annotation \
+             undercurrent.dev/network: user",
+        )
 }
 
 /// Refuses a program whose memories at the start are beyond the engine's or the workload's limit.
@@ -202,7 +246,7 @@ fn unknown_import(import: &str) -> Problem {
     let remedy = if import.starts_with("wasi_unstable") {
         "rebuild it with a toolchain of 2020 or later, which targets WASI preview 1"
     } else if import.starts_with("wasi:http/incoming-handler") || import.contains("@0.3") {
-        "build it for the WASI preview 2 command world (wasi:cli/run)"
+        "build it for WASI preview 2: as a command (wasi:cli/run), or as an HTTP handler that calls no other"
     } else if import.contains("sock_") {
         "build it for WASI preview 2, whose sockets can be granted"
     } else {

@@ -10,7 +10,6 @@ use wasmtime_wasi::{WasiCtxBuilder, p1::WasiP1Ctx};
 
 use crate::{
     host::Host,
-    meter::Meter,
     mounts::{Scratch, preopen},
     program::Program,
     randomness::{self, Kernel},
@@ -106,13 +105,12 @@ impl Setting<'_> {
 }
 
 /// A store whose memories and tables are counted.
-pub(crate) fn new_store(engine: &Engine, wasi: WasiP1Ctx, meter: Meter) -> Store<Host> {
-    let mut store = Store::new(engine, Host::new(wasi, meter));
+pub(crate) fn new_store(engine: &Engine, host: Host) -> Store<Host> {
+    let mut store = Store::new(engine, host);
     store.limiter(|host| &mut host.meter);
     store
 }
 
-/// Instantiates a program and runs it to its end.
 /// Makes an instance, and drops it.
 pub(crate) async fn instantiate(
     program: &Program,
@@ -121,9 +119,11 @@ pub(crate) async fn instantiate(
     match program {
         Program::Module(linked) => linked.instantiate_async(&mut *store).await.map(drop),
         Program::Component(linked) => linked.instantiate_async(&mut *store).await.map(drop),
+        Program::Handler(linked) => linked.instantiate_async(&mut *store).await.map(drop),
     }
 }
 
+/// Instantiates a program and runs it to its end.
 pub(crate) async fn execute(program: &Program, store: &mut Store<Host>) -> wasmtime::Result<u8> {
     match program {
         Program::Module(linked) => {
@@ -137,5 +137,8 @@ pub(crate) async fn execute(program: &Program, store: &mut Store<Host>) -> wasmt
             let result = command.wasi_cli_run().call_run(&mut *store).await?;
             Ok(u8::from(result.is_err()))
         }
+        Program::Handler(_) => Err(wasmtime::Error::msg(
+            "it handles HTTP requests, and has none",
+        )),
     }
 }

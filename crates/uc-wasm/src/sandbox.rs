@@ -93,7 +93,10 @@ impl WasmSandbox {
     /// Checks what a WebAssembly container cannot have.
     fn job(&self, request: CreateRequest) -> Result<Job> {
         let place = format!("container {}", request.container);
-        let Payload::Wasm { file, http, act_as } = request.payload else {
+        let Payload::Wasm {
+            file, http, act_as, ..
+        } = request.payload
+        else {
             return Err(
                 Problem::invalid("a Linux root file system is no WebAssembly program")
                     .at(place)
@@ -165,14 +168,17 @@ impl WasmSandbox {
             Network::Host => Grants {
                 http: true,
                 sockets: true,
+                port: false,
             },
             Network::Http => Grants {
                 http: *http == HttpGrant::Any,
                 sockets: false,
+                port: false,
             },
             Network::None | Network::User => Grants {
                 http: false,
                 sockets: false,
+                port: false,
             },
         }
     }

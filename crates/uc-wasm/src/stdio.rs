@@ -134,7 +134,7 @@ fn is_ready(fd: &OwnedFd, flags: PollFlags) -> bool {
     unsafe_code,
     reason = "tokio takes descriptors by unsafe functions only"
 )]
-async fn wait(fd: &Arc<OwnedFd>, interest: Interest, is_done: impl Fn() -> bool) {
+pub(crate) async fn wait(fd: &Arc<OwnedFd>, interest: Interest, is_done: impl Fn() -> bool) {
     while !is_done() {
         // SAFETY: the `Arc` keeps the one descriptor open, unchanged, for as long as the waiter lives.
         let waiter = unsafe { AsyncFd::register_with_interest(Arc::clone(fd), interest) };

@@ -71,6 +71,7 @@ fn plan(file: &Path, arguments: &[&str]) -> Plan {
     Plan::new(Program {
         payload: Payload::Wasm {
             act_as: None,
+            port: None,
             file: file.to_owned(),
             http,
         },

@@ -47,6 +47,7 @@ fn program(name: &str, arguments: Vec<String>) -> Program {
         payload: Payload::Wasm {
             file,
             act_as: None,
+            port: None,
             http: HttpGrant::None,
         },
         argv,

@@ -7,7 +7,7 @@ use std::{
 
 use uc_guest_protocol::Call;
 use uc_model::{Digest, Result, workload::Network};
-use uc_sandbox::{CreateRequest, Part};
+use uc_sandbox::{CreateRequest, Part, Payload};
 
 use super::{DEFAULT_MEMORY_MIB, GUEST_OVERHEAD_MIB, MicrovmSandbox, Prepared};
 use crate::{launch::Running, machine::Shape, snapshot::ReadyFunction};
@@ -25,6 +25,14 @@ pub(super) struct Housing {
     pub(super) ready: Option<ReadyFunction>,
     /// Whether nothing has been made in it yet.
     pub(super) is_fresh: bool,
+}
+
+/// Where a function that handles HTTP requests answers.
+pub(super) fn port(payload: &Payload) -> Option<u16> {
+    match payload {
+        Payload::Wasm { port, .. } => *port,
+        Payload::Rootfs { .. } => None,
+    }
 }
 
 impl MicrovmSandbox {
@@ -113,6 +121,7 @@ impl MicrovmSandbox {
             "limits": request.limits,
             "read_only_root": request.read_only_root,
             "profile": request.seccomp_profile,
+            "port": port(&request.payload),
             "stdin": request.stdio.stdin.is_some(),
         });
         parts.to_string().into_bytes()

@@ -297,6 +297,7 @@ impl Bench {
                 file: self.module.clone(),
                 http: HttpGrant::None,
                 act_as: None,
+                port: None,
             },
             process: Process {
                 argv: vec!["hello".to_owned()],

@@ -1,0 +1,392 @@
+//! A component that handles HTTP requests, behind a port: a fresh instance for each request, several at once on one thread.
+
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    net::{Ipv4Addr, SocketAddr},
+    os::fd::OwnedFd,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::{
+    Request, Response, StatusCode, body::Incoming, header::CONTENT_TYPE, rt, server::conn::http1,
+    service::service_fn,
+};
+use tokio::{
+    io::Interest,
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, oneshot, watch},
+    time::timeout,
+};
+use uc_model::{Problem, Result};
+use uc_sandbox::{ExitReason, Mount};
+use wasmtime::Engine;
+use wasmtime_wasi_http::{
+    WasiBody, WasiHttpView as _,
+    io::TokioIo,
+    p2::bindings::{
+        ProxyPre,
+        http::types::{ErrorCode, Scheme},
+    },
+};
+
+use crate::{
+    ending,
+    function::Call,
+    host::Host,
+    meter::{Meter, Usage},
+    mounts::Scratch,
+    run::{Setting, new_store},
+    stdio::{Sink, Stream, Streams, wait},
+    ticker::Ticker,
+};
+
+/// The most connections at once. Others wait in the kernel's queue.
+const CONNECTIONS_MAX: u32 = 64;
+
+/// The most instances at once: one may outlive its connection.
+const INSTANCES_MAX: usize = 64;
+
+/// The most bytes of a request's head; what hyper also reads ahead of a body.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// How long a request's head may take, and a connection be without one.
+const HEAD_PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long an instance may take, to the last byte of its answer.
+const INSTANCE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a client may take nothing of what it is sent, in milliseconds.
+const CLIENT_PATIENCE_MS: u32 = 60_000;
+
+/// How long answers in progress may take when the server is to end.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// How long to wait where the kernel has no descriptor for a connection.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// The most bytes of a request's target that are told.
+const TARGET_BYTES_MAX: usize = 200;
+
+/// What ends a server.
+pub trait Until: Send + Sync {
+    /// The descriptors that become readable with it.
+    fn descriptors(&self) -> &[Arc<OwnedFd>];
+
+    /// Whether it has come. Asked when a descriptor is readable; it must not block, and takes what is there.
+    fn has_come(&self) -> bool;
+}
+
+/// What all instances have in common.
+pub(crate) struct Server<O, E> {
+    pub(crate) linked: ProxyPre<Host>,
+    pub(crate) engine: Engine,
+    pub(crate) ticker: Ticker,
+    pub(crate) name: String,
+    pub(crate) call: Call,
+    pub(crate) mounts: Vec<Mount>,
+    pub(crate) stdout: O,
+    pub(crate) stderr: E,
+    /// Memory of all instances now, in bytes.
+    pub(crate) memory_bytes: Arc<AtomicU64>,
+    pub(crate) instances: Semaphore,
+}
+
+/// As many as there may be.
+pub(crate) fn instances() -> Semaphore {
+    Semaphore::new(INSTANCES_MAX)
+}
+
+/// Listens at a port of every IPv4 address. Within a runtime alone.
+pub(crate) fn listen(port: u16) -> Result<TcpListener> {
+    let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    std::net::TcpListener::bind(address)
+        .and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            TcpListener::from_std(listener)
+        })
+        .map_err(|error| {
+            Problem::host("the HTTP handler cannot listen on its port")
+                .at(format!("containerPort {port}"))
+                .found(error.to_string())
+                .remedy("choose a containerPort of 1024 or above that no other container of the Pod uses")
+                .caused_by(error)
+        })
+}
+
+impl<O: Sink + Clone, E: Sink + Clone> Server<O, E> {
+    /// Answers until it is to end; answers in progress are given a while then.
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, until: &dyn Until) {
+        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
+        let (stop, stopping) = watch::channel(false);
+        let accepting = async {
+            loop {
+                let Ok(permit) = Arc::clone(&connections).acquire_owned().await else {
+                    return;
+                };
+                match listener.accept().await {
+                    Ok((stream, _)) => {
+                        let connection = Arc::clone(&self).connection(stream, stopping.clone());
+                        tokio::spawn(async move {
+                            connection.await;
+                            drop(permit);
+                        });
+                    }
+                    Err(_) => tokio::time::sleep(RETRY).await,
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = come(until) => {}
+            () = accepting => {}
+        }
+        drop(listener);
+        let _ = stop.send(true);
+        // What is left ends with the runtime.
+        let _ = timeout(LAST_ANSWERS, connections.acquire_many(CONNECTIONS_MAX)).await;
+    }
+
+    async fn connection(self: Arc<Self>, stream: TcpStream, mut stopping: watch::Receiver<bool>) {
+        // Both make it better where they work.
+        let _ = stream.set_nodelay(true);
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, CLIENT_PATIENCE_MS);
+        let service = service_fn(move |request| {
+            let server = Arc::clone(&self);
+            async move { Ok::<_, Infallible>(server.answer(request).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(Timer)
+            .header_read_timeout(HEAD_PATIENCE)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection);
+        tokio::select! {
+            biased;
+            // How a client left is its own matter.
+            _ = connection.as_mut() => return,
+            _ = stopping.wait_for(|stopping| *stopping) => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
+    }
+
+    /// The answer of an instance, which may go on writing its body.
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<WasiBody> {
+        let title = title(&request);
+        if request.uri().authority().is_none()
+            && request
+                .headers()
+                .get(hyper::header::HOST)
+                .is_none_or(|host| host.to_str().is_err())
+        {
+            return plain(StatusCode::BAD_REQUEST, "the request names no host\n");
+        }
+        let (sender, answered) = oneshot::channel();
+        let instance = Arc::clone(&self).instance(request, sender, title.clone());
+        let mut instance = Instance(Some(tokio::spawn(instance)));
+        match answered.await {
+            Ok(answer) => {
+                // It has until its time is over for the body.
+                drop(instance.0.take());
+                answer.unwrap_or_else(|code| {
+                    self.tell(
+                        &title,
+                        &format!("the handler answered with an error: {code:?}"),
+                    );
+                    plain(StatusCode::INTERNAL_SERVER_ERROR, "the handler failed\n")
+                })
+            }
+            Err(_) => {
+                let ended = match instance.0.as_mut() {
+                    Some(task) => task.await.unwrap_or(Ended::Failed),
+                    None => Ended::Failed,
+                };
+                match ended {
+                    Ended::Late => {
+                        plain(StatusCode::GATEWAY_TIMEOUT, "the handler took too long\n")
+                    }
+                    Ended::Failed => {
+                        plain(StatusCode::INTERNAL_SERVER_ERROR, "the handler failed\n")
+                    }
+                    Ended::Returned => {
+                        self.tell(&title, "the handler returned without an answer");
+                        plain(StatusCode::INTERNAL_SERVER_ERROR, "the handler failed\n")
+                    }
+                }
+            }
+        }
+    }
+
+    /// The life of an instance.
+    async fn instance(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        sender: oneshot::Sender<Answer>,
+        title: String,
+    ) -> Ended {
+        match timeout(INSTANCE_PATIENCE, self.handle(request, sender)).await {
+            Ok(Ok(())) => Ended::Returned,
+            Ok(Err(message)) => {
+                self.tell(&title, &message);
+                Ended::Failed
+            }
+            Err(_) => {
+                let message = format!("ended after {} s", INSTANCE_PATIENCE.as_secs());
+                self.tell(&title, &message);
+                Ended::Late
+            }
+        }
+    }
+
+    async fn handle(
+        &self,
+        request: Request<Incoming>,
+        sender: oneshot::Sender<Answer>,
+    ) -> Result<(), String> {
+        let _permit = self.instances.acquire().await;
+        let usage = Arc::new(Usage::default());
+        let host = self.host(&usage).map_err(|problem| problem.to_string())?;
+        let mut store = new_store(&self.engine, host);
+        store.set_epoch_deadline(1);
+        // Others have their turn whenever the epoch advances; that it is over is seen then as well.
+        store.epoch_deadline_async_yield_and_update(1);
+        let _ticking = self.ticker.hold();
+        let handled = async {
+            let proxy = self.linked.instantiate_async(&mut store).await?;
+            let mut http = store.data_mut().http();
+            let request = http.new_incoming_request(Scheme::Http, request)?;
+            let answer = http.new_response_outparam(sender)?;
+            let handler = proxy.wasi_http_incoming_handler();
+            handler.call_handle(&mut store, request, answer).await
+        };
+        let handled = handled.await.map(|()| 0);
+        drop(store);
+        match ending::of(handled, usage.denied.load(Ordering::Relaxed)) {
+            exit if exit.code == 0 => Ok(()),
+            exit => Err(match exit.reason {
+                ExitReason::Trapped { message } => message,
+                ExitReason::OutOfMemory => "out of memory".to_owned(),
+                _ => format!("it exited with code {}", exit.code),
+            }),
+        }
+    }
+
+    fn host(&self, usage: &Arc<Usage>) -> Result<Host> {
+        let setting = Setting {
+            name: self.name.as_str().into(),
+            argv: &self.call.argv,
+            env: &self.call.env,
+            cwd: &self.call.cwd,
+            sockets: self.call.sockets,
+            may_block: false,
+            mounts: &self.mounts,
+            scratch: &Scratch::default(),
+        };
+        let (wasi, _) = setting.context(Streams::<Stream, O, E> {
+            stdin: None,
+            stdout: self.stdout.clone(),
+            stderr: self.stderr.clone(),
+        })?;
+        let meter = Meter::together(
+            Arc::clone(usage),
+            self.call.memory_limit_bytes,
+            Arc::clone(&self.memory_bytes),
+        );
+        Ok(Host::new(wasi, meter).without_requests())
+    }
+
+    /// Says on standard error what became of a request.
+    fn tell(&self, title: &str, what: &str) {
+        // Where nobody reads it, the client still has its answer.
+        let _ = self
+            .stderr
+            .write(format!("uc: {title}: {what}\n").as_bytes());
+    }
+}
+
+/// What a handler sets.
+type Answer = Result<Response<WasiBody>, ErrorCode>;
+
+/// How an instance ended.
+enum Ended {
+    Returned,
+    Failed,
+    Late,
+}
+
+/// An instance that ends with the client that waits for its answer.
+struct Instance(Option<tokio::task::JoinHandle<Ended>>);
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// Method and target, cut short. Both consist of visible ASCII characters.
+fn title(request: &Request<Incoming>) -> String {
+    let target: String = request.uri().to_string();
+    let shown: String = target.chars().take(TARGET_BYTES_MAX).collect();
+    format!("{} {shown}", request.method())
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<WasiBody> {
+    let body = Full::new(Bytes::from_static(text.as_bytes()));
+    let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
+    *response.status_mut() = status;
+    let text_plain = hyper::header::HeaderValue::from_static("text/plain");
+    response.headers_mut().insert(CONTENT_TYPE, text_plain);
+    response
+}
+
+async fn come(until: &dyn Until) {
+    let mut waits: Vec<_> = until
+        .descriptors()
+        .iter()
+        .map(|fd| Box::pin(wait(fd, Interest::READABLE, || until.has_come())))
+        .collect();
+    poll_fn(|context| {
+        let come = waits
+            .iter_mut()
+            .any(|wait| wait.as_mut().poll(context).is_ready());
+        if come { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// Tokio's clock for hyper.
+#[derive(Clone, Copy)]
+struct Timer;
+
+impl rt::Timer for Timer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn rt::Sleep>> {
+        Box::pin(Sleep(Box::pin(tokio::time::sleep(duration))))
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn rt::Sleep>> {
+        Box::pin(Sleep(Box::pin(tokio::time::sleep_until(deadline.into()))))
+    }
+}
+
+struct Sleep(Pin<Box<tokio::time::Sleep>>);
+
+impl rt::Sleep for Sleep {}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(context)
+    }
+}
