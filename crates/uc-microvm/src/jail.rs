@@ -386,6 +386,8 @@ fn child(
 /// Ties this process to its owner, enters its groups, and waits until its ids and network are in place.
 fn wait_for_release(groups: &Entrances, control: BorrowedFd<'_>) -> Result<(), Errno> {
     die_with_owner()?;
+    // A terminal's signals are for its owner, which ends the machine in order.
+    rustix::process::setsid()?;
     for tasks in &groups.tasks {
         rustix::io::retry_on_intr(|| rustix::io::write(tasks, b"0"))?;
     }
