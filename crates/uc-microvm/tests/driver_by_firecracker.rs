@@ -120,7 +120,11 @@ fn firecracker_on_path_is_left_to_qemu_where_no_guest_boots() {
         };
         let probe = MicrovmDriver::new(settings).probe();
         assert_eq!(probe.availability, Availability::Ready);
-        println!("{}", probe.facilities[0].detail);
+        let monitor = probe
+            .facilities
+            .iter()
+            .find(|facility| facility.name == "microVM monitor");
+        println!("{}", monitor.expect("listed").detail);
         return;
     }
     let Some(Settings {
