@@ -1,5 +1,5 @@
 //! Monitors of machines, `uc` itself and the monitors of detached workloads are killed at any moment, a hundred times in all:
-//! no process, mount, control group, socket or file is left.
+//! no process, mount, network interface or file is left.
 #![allow(
     clippy::expect_used,
     clippy::print_stdout,

@@ -24,6 +24,8 @@ pub(crate) fn probe(host: &Host, kind: RuntimeKind) -> Probe {
         },
     );
     let accelerator = host.accelerator();
+    // Trying a network takes longer than a start of the lighter sandboxes, which all wait for this.
+    let networks = has_network(host, availability == Availability::Ready);
     if kind == RuntimeKind::Fused {
         // They are those of microVMs, which are listed already.
         facilities.clear();
@@ -31,7 +33,7 @@ pub(crate) fn probe(host: &Host, kind: RuntimeKind) -> Probe {
     Probe {
         kind,
         availability,
-        offer: offer(kind, accelerator, has_network(host)),
+        offer: offer(kind, accelerator, networks),
         facilities,
     }
 }
@@ -94,11 +96,11 @@ fn agent(host: &Host) -> Facility {
 }
 
 /// Whether machines can have a network of user mode.
-fn has_network(host: &Host) -> bool {
+fn has_network(host: &Host, tries: bool) -> bool {
     let by_monitor = host
         .launcher()
         .map_or(true, |launcher| launcher.monitor.has_user_network());
-    by_monitor && network::link_program().is_some() && network::try_tap().is_ok()
+    by_monitor && network::link_program().is_some() && (!tries || network::try_tap().is_ok())
 }
 
 fn offer(kind: RuntimeKind, accelerator: Accelerator, has_network: bool) -> Offer {

@@ -55,10 +55,13 @@ pub(crate) fn probe(driver: &OciRuntimeDriver) -> Probe {
             )
         }
     };
+    // Trying a network takes longer than a start of the lighter sandboxes, which all wait for this.
+    let tries_network = availability == Availability::Ready;
+    let offer = offer(flavour, start_ms, tries_network);
     Probe {
         kind: flavour.kind(),
         availability,
-        offer: offer(flavour, start_ms),
+        offer,
         facilities: vec![facility],
     }
 }
@@ -82,14 +85,14 @@ pub(crate) fn how_to_get(flavour: Flavour) -> &'static str {
     }
 }
 
-fn offer(flavour: Flavour, start_ms: Figure) -> Offer {
+fn offer(flavour: Flavour, start_ms: Figure, tries_network: bool) -> Offer {
     let layout = Layout::of_this_host();
     let mut networks = BTreeSet::from([Network::None]);
     if flavour != Flavour::Runsc {
         // gVisor's own network would be bypassed.
         networks.insert(Network::Host);
     }
-    if network::link_program().is_some() && network::try_tap().is_ok() {
+    if network::link_program().is_some() && (!tries_network || network::try_tap().is_ok()) {
         networks.insert(Network::User);
     }
     // Threads of gVisor's kernel count as the container's, so a limit of processes would hit the kernel.
