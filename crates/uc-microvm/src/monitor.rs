@@ -10,7 +10,7 @@ use uc_linux::exit::Ending;
 use uc_model::{Problem, Result};
 
 use crate::{
-    console::Console,
+    console::{Console, PANIC},
     firecracker::monitor::{Firecracker, FirecrackerMachine},
     machine::{Accelerator, Shape},
     qemu::{Qemu, QemuMachine},
@@ -187,10 +187,9 @@ pub(crate) struct Words {
 impl Words {
     /// A problem that comes of a machine's end, with what was said.
     pub(crate) fn explain(&self, problem: Problem) -> Problem {
-        let said = self.console.last_words();
-        let what = match &said {
-            said if said.contains("Kernel panic") => "the microVM's kernel panicked",
-            said if said.contains("Out of memory") => "the microVM ran out of memory",
+        let what = match &self.console {
+            console if console.has_said(PANIC) => "the microVM's kernel panicked",
+            console if console.has_said("Out of memory") => "the microVM ran out of memory",
             _ => "the microVM ended, or does not answer",
         };
         self.add_to(Problem::host(what)).caused_by(problem)
