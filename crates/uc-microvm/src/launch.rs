@@ -26,8 +26,9 @@ const TRANSLATED_PATIENCE: Duration = Duration::from_secs(120);
 /// The same on the processor itself.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long a machine that was restored may take to be reached.
-const RESTORE_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a machine that was restored may take to its agent's first answer: fifty at once take less than half of it. One
+/// that takes longer is given up for one that is booted.
+const RESTORE_PATIENCE: Duration = Duration::from_secs(10);
 
 const REMEDY: &str =
     "raise limits.memory, or try another kernel (--kernel); `uc doctor` shows what was tried";
@@ -194,9 +195,24 @@ impl Launcher {
         }
     }
 
+    /// Restores a machine and has it renewed, or gives it up.
+    async fn restore(
+        &self,
+        shape: &Shape,
+        hostname: &str,
+        key: &Digest,
+        snapshot: Snapshot,
+        bounds: &Bounds,
+    ) -> Result<Running> {
+        let restored = self.restore_and_renew(shape, hostname, key, snapshot, bounds);
+        tokio::time::timeout(RESTORE_PATIENCE, restored)
+            .await
+            .unwrap_or_else(|_| Err(silent()))
+    }
+
     /// Restores a machine and has it renewed. Where a function waits in it that is not waited for: the agent does one after
     /// the other, and the call can be on its way meanwhile.
-    async fn restore(
+    async fn restore_and_renew(
         &self,
         shape: &Shape,
         hostname: &str,
@@ -206,11 +222,14 @@ impl Launcher {
     ) -> Result<Running> {
         let begin = Instant::now();
         let reactor = Reactor::new()?;
+        let verification = snapshot.verify();
         let restoring = self.monitor.restore(shape, &snapshot, bounds.entrances()?);
         let mut machine = reactor.run(restoring).await?;
-        let guest = reach_within(RESTORE_PATIENCE, &mut machine, &reactor).await?;
+        let guest = reach(&mut machine, &reactor);
+        let guest = reactor.run(guest).await?;
         let mut running = Running::new(guest, machine, shape.clone(), reactor);
         let renewal = Call::Renew(renewal(hostname)?);
+        verification.done().await?;
         running.renewing = StdMutex::new(Some(running.guest.post(renewal).await?));
         if snapshot.note.function.is_none() {
             running.renewed().await?;
@@ -261,7 +280,7 @@ impl Launcher {
         let saving = snapshots.save(&key, machine, None);
         // Nothing is lost without it but time: the machine is what was asked for.
         let _ = running.reactor.run(saving).await;
-        running.guest = reach_within(RESTORE_PATIENCE, machine, &running.reactor).await?;
+        running.guest = reach_again(machine, &running.reactor).await?;
         Ok(running)
     }
 
@@ -279,18 +298,17 @@ async fn reach(machine: &mut Machine, reactor: &Reactor) -> Result<Guest> {
     Ok(Guest::over(agent, reactor.handle()))
 }
 
-async fn reach_within(
-    patience: Duration,
-    machine: &mut Machine,
-    reactor: &Reactor,
-) -> Result<Guest> {
+async fn reach_again(machine: &mut Machine, reactor: &Reactor) -> Result<Guest> {
     let reached = reactor.run(reach(machine, reactor));
-    tokio::time::timeout(patience, reached)
+    tokio::time::timeout(RESTORE_PATIENCE, reached)
         .await
-        .unwrap_or_else(|_| {
-            Err(Problem::host("the microVM's agent is not reached again")
-                .limit(format!("{} s", patience.as_secs())))
-        })
+        .unwrap_or_else(|_| Err(silent()))
+}
+
+/// Why a machine is given up that does not answer after a restore.
+fn silent() -> Problem {
+    Problem::host("the microVM's agent is not reached again")
+        .limit(format!("{} s", RESTORE_PATIENCE.as_secs()))
 }
 
 async fn greet(guest: &Guest, shape: &Shape, hostname: &str) -> Result<()> {
@@ -354,7 +372,11 @@ impl Running {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         match renewing {
-            Some(renewing) => self.guest.answer_to(renewing).await.map(drop),
+            Some(renewing) => {
+                let answer = self.guest.answer_to(renewing);
+                let answer = tokio::time::timeout(RESTORE_PATIENCE, answer).await;
+                answer.unwrap_or_else(|_| Err(silent())).map(drop)
+            }
             None => Ok(()),
         }
     }

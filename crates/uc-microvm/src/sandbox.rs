@@ -390,8 +390,16 @@ impl MicrovmSandbox {
                 .function
                 .then(|| Box::new(guest_process(&container.process))),
         };
-        let started = running.guest.ask(call).await;
-        if let Err(problem) = running.renewed().await.and(started) {
+        let renewed = async {
+            let renewed = running.renewed().await;
+            if renewed.is_err() {
+                // It was restored and does not work: its snapshot goes with it.
+                running.kill().await;
+                running.guest.ended().await;
+            }
+            renewed
+        };
+        if let Err(problem) = tokio::try_join!(renewed, running.guest.ask(call)) {
             return Err(self.explained(&running, problem).await);
         }
         let stdin = locked(&container.stdin).take();
