@@ -12,7 +12,7 @@ use super::{
         RateLimiter, Vsock, check_identifier,
     },
     fault,
-    http::Method,
+    http::{self, Method, Response},
 };
 
 /// How long a call may take that only notes something down.
@@ -380,15 +380,7 @@ impl Api {
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         let response = self.client.call(Method::Get, path, None, QUICK).await?;
-        if !response.is_success() {
-            return Err(fault::of_response(Method::Get, path, &response));
-        }
-        serde_json::from_slice(&response.body).map_err(|error| {
-            Problem::unavailable("Firecracker's answer is not of the published form")
-                .at(format!("GET {path}"))
-                .found(error)
-                .remedy("use a released Firecracker of version 1")
-        })
+        parsed(path, &response)
     }
 
     async fn put<T: Serialize + Sync>(
@@ -417,5 +409,61 @@ impl Api {
             return Ok(());
         }
         Err(fault::of_response(method, path, &response))
+    }
+}
+
+/// What an answer to a question says.
+fn parsed<T: DeserializeOwned>(path: &str, response: &Response) -> Result<T> {
+    if !response.is_success() {
+        return Err(fault::of_response(Method::Get, path, response));
+    }
+    serde_json::from_slice(&response.body).map_err(|error| {
+        Problem::unavailable("Firecracker's answer is not of the published form")
+            .at(format!("GET {path}"))
+            // It may quote the answer.
+            .found(fault::printable(&error.to_string()))
+            .remedy("use a released Firecracker of version 1")
+    })
+}
+
+/// Does with an answer of a stranger all that a client does, for a fuzzer.
+///
+/// # Panics
+/// Where an answer is read in another way when it comes in two pieces, is beyond the bounds, or would steer a terminal.
+#[allow(clippy::panic, reason = "a fuzzer looks for panics")]
+pub fn read_answer_for_fuzzing(bytes: &[u8]) {
+    let whole = http::response(bytes);
+    // What is decided by a beginning stays so, whatever follows.
+    for end in [
+        bytes.len() / 4,
+        bytes.len() / 2,
+        bytes.len().saturating_sub(1),
+    ] {
+        let beginning = bytes.get(..end).unwrap_or_default();
+        match (http::response(beginning), &whole) {
+            (Ok(None), _) | (Err(_), Err(_)) => {}
+            (Ok(Some(early)), Ok(Some(late))) if early == *late => {}
+            (early, late) => panic!("{early:?} becomes {late:?}"),
+        }
+    }
+    let problem = match whole {
+        Ok(None) => return,
+        Err(problem) => vec![problem],
+        Ok(Some(response)) => {
+            assert!(response.body.len() <= http::MAX_RESPONSE_BODY);
+            let instance = parsed::<Instance>("/", &response).err();
+            let machine = parsed::<Machine>("/machine-config", &response).err();
+            let refused = fault::of_response(Method::Put, "/actions", &response);
+            instance
+                .into_iter()
+                .chain(machine)
+                .chain([refused])
+                .collect()
+        }
+    };
+    for problem in problem {
+        let said = problem.to_string();
+        let is_bounded = said.len() < 8 << 10;
+        assert!(is_bounded && !said.contains(char::is_control), "{said:?}");
     }
 }

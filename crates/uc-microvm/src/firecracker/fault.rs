@@ -266,7 +266,7 @@ pub(crate) fn of_end(lines: &[String], code: u8) -> Problem {
 }
 
 /// Foreign text, fit for a terminal: one line, without control characters, of bounded length.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut shown: String = text
         .trim()
         .chars()
