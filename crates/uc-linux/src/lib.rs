@@ -21,6 +21,8 @@ pub mod seccomp;
 pub mod sources;
 pub mod sys;
 pub mod syscall_policy;
+pub mod tap;
+pub mod tap_link;
 pub mod userns;
 pub mod worker;
 

@@ -49,6 +49,18 @@ impl Namespaces {
             .map_or(Ok(()), |net| sys::setns(net.as_fd(), libc::CLONE_NEWNET))
     }
 
+    /// Joins the network alone, with the rights of the user namespace that owns it where that is another one.
+    ///
+    /// # Errors
+    /// Those of setns(2).
+    pub fn enter_network(&self, own_users: bool) -> Result<(), Errno> {
+        let Some(net) = &self.net else { return Ok(()) };
+        if own_users {
+            sys::setns(self.user.as_fd(), libc::CLONE_NEWUSER)?;
+        }
+        sys::setns(net.as_fd(), libc::CLONE_NEWNET)
+    }
+
     /// Joins only what is needed to reach the sandbox's network.
     pub fn join_network(&self) -> Result<(), Errno> {
         let Some(net) = &self.net else { return Ok(()) };

@@ -24,11 +24,17 @@ use crate::{
 };
 
 /// How long a link may take to come up.
-const LINK_PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const LINK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running `pasta` or `slirp4netns`; it ends with the sandbox.
 pub struct Link {
-    child: Child,
+    pub(crate) child: Child,
+}
+
+impl Link {
+    pub(crate) fn of(child: Child) -> Self {
+        Self { child }
+    }
 }
 
 impl Drop for Link {
@@ -78,7 +84,7 @@ pub fn link_within(pid: u32, ports: &[PortForward], groups: &Entrances) -> Resul
         "pasta" => pasta_arguments(&mut command, pid, ports),
         _ => slirp_arguments(&mut command, pid, ports)?,
     }
-    starts_within(&mut command, groups.try_clone()?);
+    starts_within(&mut command, groups.try_clone()?, None);
     let mut child = command
         .stdin(namespace_or_nothing(pid)?)
         .stdout(Stdio::null())
@@ -93,13 +99,16 @@ pub fn link_within(pid: u32, ports: &[PortForward], groups: &Entrances) -> Resul
 }
 
 /// Has it in its control groups from its start, and ended with its owner: it holds the network that it links, so it would
-/// outlive one that is killed.
-fn starts_within(command: &mut Command, groups: Entrances) {
+/// outlive one that is killed. One descriptor can be kept open for it.
+pub(crate) fn starts_within(command: &mut Command, groups: Entrances, kept: Option<i32>) {
     use std::os::unix::process::CommandExt as _;
     let owner = rustix::process::getpid();
     let start = move || {
         sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64)?;
         groups.enter_all()?;
+        if let Some(kept) = kept {
+            sys::keep_on_exec(kept)?;
+        }
         match rustix::process::getppid() == Some(owner) {
             true => Ok(()),
             // The owner has died already.
@@ -117,6 +126,18 @@ fn pasta_arguments(command: &mut Command, pid: u32, ports: &[PortForward]) {
     if rustix::process::geteuid().is_root() {
         command.args(["--runas", "0"]);
     }
+    add_ports(command, ports);
+    if has_own_users(pid) {
+        command.arg("--userns").arg(format!("/proc/{pid}/ns/user"));
+        command.arg("--netns").arg(format!("/proc/{pid}/ns/net"));
+    } else {
+        // pasta has given up by then what opening the other would take.
+        command.arg("--netns").arg("/proc/self/fd/0");
+    }
+}
+
+/// The ports that are forwarded, and no others.
+pub(crate) fn add_ports(command: &mut Command, ports: &[PortForward]) {
     for (flag, protocol) in [("-t", Protocol::Tcp), ("-u", Protocol::Udp)] {
         let mut any = false;
         for port in ports.iter().filter(|port| port.protocol == protocol) {
@@ -129,13 +150,6 @@ fn pasta_arguments(command: &mut Command, pid: u32, ports: &[PortForward]) {
         if !any {
             command.args([flag, "none"]);
         }
-    }
-    if has_own_users(pid) {
-        command.arg("--userns").arg(format!("/proc/{pid}/ns/user"));
-        command.arg("--netns").arg(format!("/proc/{pid}/ns/net"));
-    } else {
-        // pasta has given up by then what opening the other would take.
-        command.arg("--netns").arg("/proc/self/fd/0");
     }
 }
 
@@ -162,7 +176,7 @@ fn namespace_or_nothing(pid: u32) -> Result<Stdio> {
 }
 
 /// Whether a process is in another user namespace than this one, which nobody can join who is in it already.
-fn has_own_users(pid: u32) -> bool {
+pub(crate) fn has_own_users(pid: u32) -> bool {
     let of = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/user")).ok();
     of(&pid.to_string()) != of("self")
 }
@@ -186,23 +200,28 @@ fn wait_for_interface(pid: u32, child: &mut Child, program: &str) -> Result<()> 
             return Ok(());
         }
         if let Ok(Some(status)) = child.try_wait() {
-            let mut message = String::new();
-            if let Some(stderr) = &mut child.stderr {
-                let _ = stderr.take(4096).read_to_string(&mut message);
-            }
-            // Where there is no system log, each line for it brings a complaint about that first.
-            let told: Vec<&str> = message
-                .lines()
-                .map(str::trim)
-                .filter(|line| !line.is_empty() && !line.contains("syslog"))
-                .collect();
-            return failed(format!("{status}: {}", told.join("; ")));
+            return failed(format!("{status}: {}", last_words(child)));
         }
         if Instant::now() > deadline {
             return failed("no interface after 10 s".to_owned());
         }
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// What a program that has ended said on its standard error.
+pub(crate) fn last_words(child: &mut Child) -> String {
+    let mut message = String::new();
+    if let Some(stderr) = &mut child.stderr {
+        let _ = stderr.take(4096).read_to_string(&mut message);
+    }
+    // Where there is no system log, each line for it brings a complaint about that first.
+    let told: Vec<&str> = message
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.contains("syslog"))
+        .collect();
+    told.join("; ")
 }
 
 /// Opens and closes a connection to a port on the sandbox's loopback, from a process inside its network.

@@ -269,6 +269,12 @@ pub fn bring_loopback_up(socket: BorrowedFd<'_>) -> Result<(), Errno> {
         .map(drop)
 }
 
+/// Lets a descriptor be inherited by the program that is executed next.
+pub fn keep_on_exec(descriptor: c_int) -> Result<(), Errno> {
+    // SAFETY: fcntl takes integers.
+    check(unsafe { libc::fcntl(descriptor, libc::F_SETFD, 0) }.into()).map(drop)
+}
+
 /// Makes an interface of the kind that user-mode networks use; it goes with this process.
 pub fn make_tap() -> Result<(), Errno> {
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;

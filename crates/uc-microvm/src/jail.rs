@@ -31,9 +31,12 @@ use uc_linux::{
     namespaces::cannot_clone,
     network::{self, Link},
     sys::{self, Cloned},
+    tap_link::{self, TapLink},
 };
 use uc_model::{Problem, Result};
 use uc_sandbox::PortForward;
+
+use crate::machine::ADDRESSES;
 
 pub(crate) use root::{Device, Mount, Root};
 
@@ -116,6 +119,12 @@ impl Identity {
             writer: MapWriter::OwnIdOnly,
         };
         Ok(Self::Mapped(mapping, user))
+    }
+
+    /// Who it is, by the ids of its namespace.
+    pub(crate) fn user(&self) -> VmmUser {
+        let (Self::Mapped(_, user) | Self::Host(user)) = self;
+        *user
     }
 
     pub(crate) fn mapping(&self) -> Option<&IdMapping> {
@@ -279,14 +288,43 @@ impl Names {
     }
 }
 
+/// How a network is linked to the host's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wanted<'a> {
+    /// By an interface, for a process in it that makes connections.
+    Interface(&'a [PortForward]),
+    /// By a tap device for the user of this id there, with a guest behind it.
+    Tap(&'a [PortForward], u32),
+}
+
+impl Wanted<'_> {
+    fn make(self, pid: u32, groups: &Entrances) -> Result<Linked> {
+        match self {
+            Self::Interface(ports) => {
+                network::link_within(pid, ports, groups).map(Linked::Interface)
+            }
+            Self::Tap(ports, user) => {
+                tap_link::link_tap(pid, user, &ADDRESSES, ports, groups).map(Linked::Tap)
+            }
+        }
+    }
+}
+
+/// The process that links a network to the host's, and whatever carries to it.
+#[expect(dead_code, reason = "they are held, and end with this value")]
+enum Linked {
+    Interface(Link),
+    Tap(TapLink),
+}
+
 /// What a process is cloned into.
 pub(crate) struct Surroundings<'a> {
     /// The ids of a user namespace of its own.
     pub(crate) mapping: Option<&'a IdMapping>,
     /// Whether it shares the host's network. Otherwise it has one of its own.
     pub(crate) host_network: bool,
-    /// Ports that lead into that, where it is linked to the host's.
-    pub(crate) ports: Option<&'a [PortForward]>,
+    /// How that is linked to the host's, and the ports that lead into it.
+    pub(crate) link: Option<Wanted<'a>>,
     /// The control groups that it is to be in.
     pub(crate) groups: &'a Entrances,
 }
@@ -309,8 +347,7 @@ impl Surroundings<'_> {
 pub(crate) struct Jailed {
     pub(crate) pid: u32,
     pub(crate) ending: Ending,
-    /// The process that links its network to the host's.
-    _link: Option<Link>,
+    _link: Option<Linked>,
 }
 
 /// A process that waits to be let go on.
@@ -337,9 +374,7 @@ pub(crate) fn start(
     if let Some(mapping) = surroundings.mapping {
         write_id_maps(mapping, pid)?;
     }
-    let link = surroundings
-        .ports
-        .map(|ports| network::link_within(pid, ports, groups));
+    let link = surroundings.link.map(|wanted| wanted.make(pid, groups));
     Ok(Started {
         jailed: Jailed {
             pid,

@@ -14,7 +14,7 @@ use crate::{
     bounds::Bounds,
     guest::{Guest, Posted},
     images,
-    machine::{Accelerator, Shape},
+    machine::{ADDRESSES, Accelerator, Shape},
     monitor::{Machine, Monitor, Words, hear_out},
     reactor::Reactor,
     snapshot::{ReadyFunction, Snapshot, Snapshots},
@@ -32,10 +32,6 @@ const RESTORE_PATIENCE: Duration = Duration::from_secs(10);
 
 const REMEDY: &str =
     "raise limits.memory, or try another kernel (--kernel); `uc doctor` shows what was tried";
-
-/// QEMU's network of user mode has these addresses by default.
-const ADDRESS: &str = "10.0.2.15/24";
-const GATEWAY: &str = "10.0.2.2";
 
 /// Bytes of randomness for a guest.
 const ENTROPY_BYTES: usize = 64;
@@ -313,8 +309,8 @@ fn silent() -> Problem {
 
 async fn greet(guest: &Guest, shape: &Shape, hostname: &str) -> Result<()> {
     let network = shape.ports.as_ref().map(|_| Network {
-        address: ADDRESS.to_owned(),
-        gateway: GATEWAY.to_owned(),
+        address: format!("{}/{}", ADDRESSES.guest, ADDRESSES.prefix),
+        gateway: ADDRESSES.gateway.to_string(),
     });
     let greeting = Greeting {
         version: VERSION,

@@ -1,9 +1,10 @@
 //! What both monitors have in common: the shape of a machine.
 
-use std::{fs::File, path::PathBuf};
+use std::{fs::File, net::Ipv4Addr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use uc_guest_protocol::{Descriptor, Disk};
+use uc_linux::tap_link::Addresses;
 use uc_model::{Digest, Problem, Result};
 use uc_sandbox::PortForward;
 
@@ -72,6 +73,15 @@ impl Shape {
         })
     }
 }
+
+/// What a guest is told of its network: what QEMU's of user mode has by default.
+pub(crate) const ADDRESSES: Addresses = Addresses {
+    guest: Ipv4Addr::new(10, 0, 2, 15),
+    prefix: 24,
+    gateway: Ipv4Addr::new(10, 0, 2, 2),
+    // Of those that anybody may choose: each guest is alone on its wire.
+    card: [2, 0, 10, 0, 2, 15],
+};
 
 /// The serial number of a disk.
 pub(crate) fn serial(index: usize) -> String {

@@ -63,9 +63,12 @@ impl Monitor {
         matches!(self, Self::Qemu(_))
     }
 
-    /// Whether its machines can have a network of user mode.
+    /// Whether what links its machines' networks is there.
     pub(crate) fn has_user_network(&self) -> bool {
-        matches!(self, Self::Qemu(_))
+        match self {
+            Self::Qemu(_) => uc_linux::network::link_program().is_some(),
+            Self::Firecracker(_) => uc_linux::tap_link::has_program(),
+        }
     }
 
     /// Refuses what its machines cannot have.

@@ -97,10 +97,11 @@ fn agent(host: &Host) -> Facility {
 
 /// Whether machines can have a network of user mode.
 fn has_network(host: &Host, tries: bool) -> bool {
-    let by_monitor = host
-        .launcher()
-        .map_or(true, |launcher| launcher.monitor.has_user_network());
-    by_monitor && network::link_program().is_some() && (!tries || network::try_tap().is_ok())
+    let by_monitor = host.launcher().map_or_else(
+        |_| network::link_program().is_some(),
+        |launcher| launcher.monitor.has_user_network(),
+    );
+    by_monitor && (!tries || network::try_tap().is_ok())
 }
 
 fn offer(kind: RuntimeKind, accelerator: Accelerator, has_network: bool) -> Offer {

@@ -12,7 +12,9 @@ use std::{
 };
 
 use uc_linux::cgroup::Entrances;
+pub use uc_linux::tap::TAP;
 use uc_model::{Problem, Result};
+use uc_sandbox::PortForward;
 
 use super::{configuration::Configuration, jailer::Jailer};
 pub use crate::jail::VmmUser;
@@ -52,6 +54,9 @@ pub struct Launch {
     pub kvm: PathBuf,
     /// Whether it shares the host's network, to reach tap devices there. Otherwise it has none.
     pub host_network: bool,
+    /// Ports that lead to its guest by the device [`TAP`], which is made in a network of its own that is linked to the host's.
+    /// Without, there is no such device. Not together with the host's network.
+    pub ports: Option<Vec<PortForward>>,
     /// The control groups that it is to be in.
     pub groups: Entrances,
 }
@@ -72,6 +77,7 @@ impl Launch {
             confinement: Confinement::Namespaces,
             kvm: PathBuf::from("/dev/kvm"),
             host_network: false,
+            ports: None,
             groups: Entrances::default(),
         }
     }
@@ -157,6 +163,11 @@ pub(crate) fn check(launch: &Launch) -> Result<()> {
                 .found(format!("{:?}", file.name)));
         }
         check_source(file)?;
+    }
+    if launch.host_network && launch.ports.is_some() {
+        return Err(Problem::invalid(
+            "a microVM has the host's network or one of its own",
+        ));
     }
     check_program(&launch.program)?;
     check_kvm(&launch.kvm)?;
@@ -293,6 +304,13 @@ mod tests {
                 "no program",
             ),
             (|launch| launch.kvm = "/proc/version".into(), "no device"),
+            (
+                |launch| {
+                    launch.host_network = true;
+                    launch.ports = Some(Vec::new());
+                },
+                "or one of its own",
+            ),
         ];
         for (change, words) in cases {
             let scratch = tempfile::tempdir().expect("a directory");

@@ -12,16 +12,17 @@ use uc_model::{Problem, Result};
 
 use super::{
     configuration::{
-        BootSource, Configuration, Drive, Entropy, MIN_GUEST_CID, MachineConfiguration, Vsock,
+        BootSource, Configuration, Drive, Entropy, MIN_GUEST_CID, MachineConfiguration,
+        NetworkInterface, Vsock,
     },
     jailer::Jailer,
-    launch::{Confinement, GivenFile, Launch, VSOCK, given_path},
+    launch::{Confinement, GivenFile, Launch, TAP, VSOCK, given_path},
     machine::Machine,
 };
 use crate::{
     console::Console,
     kernel::Feature,
-    machine::{QUIET, Shape},
+    machine::{ADDRESSES, QUIET, Shape},
     monitor::Words,
     place::Place,
     snapshot::Snapshot,
@@ -52,14 +53,7 @@ impl Firecracker {
     pub(crate) fn check(&self, shape: &Shape) -> Result<()> {
         shape.kernel.require(Feature::Vsock)?;
         if shape.ports.is_some() {
-            return Err(
-                Problem::refused("a microVM by Firecracker has no network here")
-                    .limit("network: none")
-                    .found("network: user")
-                    .remedy(
-                        "leave UC_FIRECRACKER out, so that QEMU runs it, or ask for network: none",
-                    ),
-            );
+            shape.kernel.require(Feature::VirtioNet)?;
         }
         of_shape(shape)?.check()
     }
@@ -104,6 +98,7 @@ impl Firecracker {
                 .collect(),
             confinement: jailer.map_or(Confinement::Namespaces, Confinement::Jailer),
             groups,
+            ports: shape.ports.clone(),
             ..Launch::new(&self.program, place.id(), place.path().join("vm"))
         }
     }
@@ -155,7 +150,24 @@ pub fn configuration(vcpus: u32, memory_mib: u64, disks: usize) -> Result<Config
 }
 
 fn of_shape(shape: &Shape) -> Result<Configuration> {
-    configuration(shape.vcpus, shape.memory_mib, shape.disks.len())
+    let mut all = configuration(shape.vcpus, shape.memory_mib, shape.disks.len())?;
+    if shape.ports.is_some() {
+        all.network_interfaces.push(network_card());
+    }
+    Ok(all)
+}
+
+/// The card of a guest that has a network.
+fn network_card() -> NetworkInterface {
+    let card = ADDRESSES.card.map(|byte| format!("{byte:02x}"));
+    NetworkInterface {
+        iface_id: "eth0".to_owned(),
+        host_dev_name: TAP.to_owned(),
+        guest_mac: Some(card.join(":")),
+        mtu: None,
+        rx_rate_limiter: None,
+        tx_rate_limiter: None,
+    }
 }
 
 fn disk_name(index: usize) -> String {
@@ -285,7 +297,7 @@ mod tests {
             (|shape| shape.vcpus = 33, "1 to 32; found: 33"),
             (|shape| shape.vcpus = 300, "1 to 32; found: 255"),
             (|shape| shape.kernel.features.clear(), "vsock"),
-            (|shape| shape.ports = Some(Vec::new()), "network: none"),
+            (|shape| shape.ports = Some(Vec::new()), "virtio network"),
         ];
         here().check(&shape()).expect("well");
         for (change, words) in cases {
@@ -371,6 +383,13 @@ mod tests {
             ..shape()
         };
         kept_and_restored(firecracker.clone(), &shape, scratch.path(), 7).await;
+        if uc_linux::tap_link::has_program() {
+            let linked = Shape {
+                ports: Some(Vec::new()),
+                ..shape.clone()
+            };
+            kept_and_restored(firecracker.clone(), &linked, scratch.path(), 9).await;
+        }
         let jailer = std::env::var_os("UC_JAILER");
         if jailer.is_none() || !rustix::process::geteuid().is_root() {
             println!("skipped: UC_JAILER names no jailer, or this is not root");

@@ -138,7 +138,7 @@ fn libraries(directories: &mut Vec<CString>) -> Result<Vec<Mount>> {
 
 fn devices(launch: &Launch, directories: &mut Vec<CString>) -> Result<Vec<Device>> {
     let mut devices = vec![Device::of(&launch.kvm, c"dev/kvm".to_owned())?];
-    if launch.host_network {
+    if launch.host_network || launch.ports.is_some() {
         directories.push(c"dev/net".to_owned());
         let tun = Path::new("/dev/net/tun");
         devices.push(Device::of(tun, c"dev/net/tun".to_owned())?);

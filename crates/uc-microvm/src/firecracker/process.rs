@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     console::Console,
-    jail::{self, Jailed, Started, Streams, Surroundings},
+    jail::{self, Jailed, Started, Streams, Surroundings, Wanted},
 };
 
 /// How long Firecracker may take until its API answers.
@@ -247,10 +247,17 @@ fn start(child: &Prepared, launch: &Launch) -> Result<Started> {
         Plan::Namespaces(plan) => plan.identity.mapping(),
         Plan::Jailer(_) => None,
     };
+    // In a namespace of users it is known by its id there.
+    let user = match &child.plan {
+        Plan::Namespaces(plan) => plan.identity.user(),
+        Plan::Jailer(_) => VmmUser::of_caller()?,
+    };
+    let ports = launch.ports.as_deref();
+    let link = ports.map(|ports| Wanted::Tap(ports, user.uid));
     let surroundings = Surroundings {
         mapping,
         host_network: launch.host_network,
-        ports: None,
+        link,
         groups: &launch.groups,
     };
     jail::start(&surroundings, |control| match &child.plan {

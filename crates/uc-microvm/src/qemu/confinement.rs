@@ -151,7 +151,7 @@ mod tests {
         let surroundings = Surroundings {
             mapping: plan.identity.mapping(),
             host_network: false,
-            ports: None,
+            link: None,
             groups: &Entrances::default(),
         };
         let started = jail::start(&surroundings, |control| jail::enter(&plan, control))?;

@@ -20,7 +20,7 @@ use uc_model::{Problem, Result};
 
 use crate::{
     console::Console,
-    jail::{self, Jailed, Surroundings},
+    jail::{self, Jailed, Surroundings, Wanted},
     machine::{Accelerator, Shape, line, open},
     monitor::Words,
     snapshot::{MEMORY, STATE, Snapshot},
@@ -115,7 +115,7 @@ impl Qemu {
         let surroundings = Surroundings {
             mapping: plan.identity.mapping(),
             host_network: false,
-            ports: shape.ports.as_deref(),
+            link: shape.ports.as_deref().map(Wanted::Interface),
             groups,
         };
         let started = jail::start(&surroundings, |control| jail::enter(&plan, control))?;

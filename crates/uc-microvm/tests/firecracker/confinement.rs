@@ -1,11 +1,15 @@
 //! What Firecracker can reach, and what is left when its owner dies or gives it up.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use uc_linux::cgroup::{Cgroup, Layout};
 use uc_microvm::firecracker::{
     configuration::NetworkInterface,
-    launch::{Confinement, Launch, VmmUser},
+    launch::{Confinement, Launch, TAP, VmmUser},
     machine::Machine,
     process::Process,
 };
@@ -247,4 +251,51 @@ async fn until(what: &str, mut true_now: impl FnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("not in time: {what}");
+}
+
+#[tokio::test]
+async fn a_network_of_its_own_has_a_tap_device_for_it_alone() {
+    let Some(bench) = Bench::new() else { return };
+    if !uc_linux::tap_link::has_program() || !Path::new("/dev/net/tun").exists() {
+        println!("skipped: passt is missing (apt install passt), or tap devices are");
+        return;
+    }
+    let mut configuration = configuration();
+    configuration.network_interfaces.push(NetworkInterface {
+        iface_id: "eth0".to_owned(),
+        host_dev_name: TAP.to_owned(),
+        guest_mac: Some("02:00:0a:00:02:0f".to_owned()),
+        mtu: None,
+        rx_rate_limiter: None,
+        tx_rate_limiter: None,
+    });
+    let confinements =
+        std::iter::once(Confinement::Namespaces).chain(bench.jailer().map(Confinement::Jailer));
+    for (number, confinement) in confinements.enumerate() {
+        let launch = |name: &str| Launch {
+            confinement: confinement.clone(),
+            ports: Some(Vec::new()),
+            ..bench.launch(&format!("{name}-{number}"))
+        };
+        let kept = bench.path(&format!("kept-{number}"));
+        fs::create_dir(&kept).expect("made");
+        let machine = Machine::boot(Launch {
+            configuration: Some(configuration.clone()),
+            ..launch("boots")
+        });
+        let machine = machine.await.expect("boots");
+        let taps = fs::read_to_string(format!("/proc/{}/net/dev", machine.process().pid()));
+        assert!(taps.expect("there").contains(TAP));
+        let here = fs::read_to_string("/proc/self/net/dev").expect("there");
+        assert!(!here.contains("tap0:"), "{here}");
+        machine.pause().await.expect("paused");
+        machine.snapshot(&kept).await.expect("kept");
+        machine.destroy().await.expect("destroyed");
+        let restored = Machine::restore(launch("again"), &kept, Vec::new()).await;
+        restored
+            .expect("restored")
+            .destroy()
+            .await
+            .expect("destroyed");
+    }
 }
