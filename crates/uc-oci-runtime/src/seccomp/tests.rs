@@ -1,3 +1,5 @@
+//! What becomes of calls under the allow-list alone, and with a profile on top.
+
 use super::*;
 
 /// What a profile in OCI form makes of a call.
