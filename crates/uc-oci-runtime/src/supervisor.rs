@@ -4,6 +4,7 @@
 //! It has one thread and is told what to do over a socket; when that closes, it ends, and the kernel ends everything that
 //! it started.
 
+mod barriers;
 mod place;
 mod processes;
 mod program;
@@ -78,6 +79,9 @@ impl Supervisor {
         // SAFETY: as above.
         let control = unsafe { OwnedFd::from_raw_fd(order.descriptors.control) };
         close_on_exec(&order);
+        if order.flavour.has_own_kernel() {
+            barriers::spare();
+        }
         Ok(Self {
             runtime: Runtime::new(&order),
             processes: Processes::new()?,

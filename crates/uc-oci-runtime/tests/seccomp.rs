@@ -7,17 +7,9 @@
 
 mod support;
 
-use std::{io::Read as _, os::fd::OwnedFd, path::PathBuf};
-
 use support::driver;
 use uc_oci_runtime::Flavour;
-use uc_sandbox::{
-    CreateRequest, DestroyRequest, Driver as _, Limits, Payload, PrepareRequest, Process,
-    StartRequest, Stdio, User, WaitRequest,
-};
 use uc_testkit::busybox::Busybox;
-
-const NAME: &str = "main";
 
 /// What a shell script prints under a runtime and a profile; `None` where the runtime is not here.
 fn output(flavour: Flavour, case: &str, profile: &str, script: &str) -> Option<String> {
@@ -29,67 +21,9 @@ fn output(flavour: Flavour, case: &str, profile: &str, script: &str) -> Option<S
             return None;
         }
     };
-    let directory: PathBuf = busybox.directory.path().to_owned();
-    let (mut reader, writer) = std::io::pipe().expect("a pipe");
-    let writer = OwnedFd::from(writer);
-    let process = Process {
-        argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
-        env: vec![("PATH".to_owned(), "/bin".to_owned())],
-        cwd: "/".into(),
-        user: User::default(),
-    };
-    let request = CreateRequest {
-        container: NAME.to_owned(),
-        payload: Payload::Rootfs {
-            layers: vec![busybox.layer.clone()],
-        },
-        process,
-        stdio: Stdio {
-            stdin: None,
-            stdout: writer.try_clone().expect("a copy"),
-            stderr: writer,
-            owned: true,
-        },
-        mounts: Vec::new(),
-        read_only_root: false,
-        limits: Limits::default(),
-        seccomp_profile: Some(profile.as_bytes().to_vec()),
-        call_listener: None,
-    };
-    let reader = std::thread::spawn(move || {
-        let mut text = String::new();
-        reader.read_to_string(&mut text).map(|_| text)
-    });
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime")
-        .block_on(async {
-            let id = format!("uc-seccomp-{case}-{flavour}-{}", std::process::id());
-            let sandbox = driver.prepare(PrepareRequest {
-                id,
-                hostname: NAME.to_owned(),
-                network: uc_model::workload::Network::None,
-                ports: Vec::new(),
-                directory: directory.join("sandbox"),
-                storage: directory.join("storage"),
-                ignore_unenforceable_limits: true,
-                containers: Vec::new(),
-            });
-            let sandbox = sandbox.await.expect("prepared");
-            let container = || NAME.to_owned();
-            sandbox.create(request).await.expect("created");
-            let start = StartRequest {
-                container: container(),
-            };
-            sandbox.start(start).await.expect("started");
-            let wait = WaitRequest {
-                container: container(),
-            };
-            sandbox.wait(wait).await.expect("ended");
-            sandbox.destroy(DestroyRequest {}).await.expect("removed");
-        });
-    Some(reader.join().expect("read").expect("text"))
+    let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
+    let (_, text) = support::run(&driver, &busybox, case, argv, Some(profile));
+    Some(text)
 }
 
 /// Links are refused, and one mode of files; so is what the allow-list refuses, even where the profile allows it. Everything
