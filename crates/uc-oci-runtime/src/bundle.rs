@@ -16,6 +16,9 @@ const VERSION: &str = "1.0.2";
 /// Largest seccomp profile taken, in bytes.
 const MAX_PROFILE: usize = 1 << 20;
 
+/// The group that a runtime joins which always joins one; the supervisor puts files in its place.
+pub(crate) const STAND_IN: &str = "undercurrent";
+
 /// A configuration, and the volumes that it expects in place.
 pub(crate) struct Bundle {
     pub(crate) config: Value,
@@ -70,6 +73,9 @@ pub(crate) fn bundle(
         "maskedPaths": MASKED,
         "readonlyPaths": READ_ONLY,
     });
+    if flavour == Flavour::Youki {
+        linux["cgroupsPath"] = format!("/{STAND_IN}").into();
+    }
     if let Some(profile) = seccomp(request.seccomp_profile.as_deref(), flavour)? {
         linux["seccomp"] = profile;
     }
@@ -153,7 +159,9 @@ fn seccomp(own: Option<&[u8]>, flavour: Flavour) -> Result<Option<Value>> {
     match (own, flavour) {
         (None, Flavour::Runsc) => Ok(None),
         (Some(own), Flavour::Runsc) => read_profile(own).map(Some),
-        (own, Flavour::Crun | Flavour::Runc | Flavour::Youki) => seccomp::profile(own).map(Some),
+        (own, Flavour::Crun | Flavour::Runc | Flavour::Youki) => {
+            seccomp::profile(own, flavour).map(Some)
+        }
     }
 }
 

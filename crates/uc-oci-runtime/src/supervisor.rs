@@ -5,6 +5,7 @@
 //! it started.
 
 mod barriers;
+mod cgroups;
 mod place;
 mod processes;
 mod program;
@@ -127,7 +128,11 @@ impl Supervisor {
             Request::Create => {
                 place::build(&self.order)?;
                 let covers = self.order.covers();
-                program::find(&mut self.order.config["process"], &covers)?;
+                program::find(
+                    &mut self.order.config["process"],
+                    &covers,
+                    self.order.flavour,
+                )?;
                 place::write_config(&self.order)?;
                 // A second process of runsc would cost a fifth of the start; what it needs has been tried by the probe.
                 if !self.order.flavour.has_own_kernel() {
@@ -178,7 +183,7 @@ impl Supervisor {
                 .limit(MAX_EXECS)
                 .remedy("probe less often"));
         }
-        program::find(process, &self.order.covers())?;
+        program::find(process, &self.order.covers(), self.order.flavour)?;
         let streams = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
         let (pid, pid_file) = self.runtime.exec(number, process, streams)?;
         self.execs.insert(number, Exec { pid, pid_file });
