@@ -18,7 +18,8 @@ use uc_model::{
     workload::{Container, Network, RestartPolicy, Workload},
 };
 use uc_sandbox::{
-    DestroyRequest, Exit, ExpectedContainer, HttpGrant, Limit, Mount, Part, PrepareRequest, Sandbox,
+    DestroyRequest, Exit, ExpectedContainer, HttpGrant, Limit, Mount, Part, PortForward,
+    PrepareRequest, Sandbox,
 };
 use uc_select::Footprint;
 
@@ -223,7 +224,8 @@ impl Engine {
         for kind in &request.runtimes {
             if !sandboxes.contains_key(kind) {
                 let expected = expected(*kind, &workload, &contents, &request.runtimes);
-                let sandbox = self.prepare_sandbox(*kind, &workload, &owned, expected);
+                let ports = network::forwards_of(*kind, &workload, &request.runtimes);
+                let sandbox = self.prepare_sandbox(*kind, &workload, &owned, expected, ports);
                 sandboxes.insert(*kind, sandbox.await?);
             }
         }
@@ -263,6 +265,7 @@ impl Engine {
         workload: &Workload,
         owned: &Owned,
         containers: Vec<ExpectedContainer>,
+        ports: Vec<PortForward>,
     ) -> Result<Arc<dyn Sandbox>> {
         let driver = self.driver(kind).ok_or_else(|| {
             Problem::internal("a runtime without a driver was chosen").found(kind)
@@ -273,7 +276,7 @@ impl Engine {
             id,
             hostname: workload.hostname.clone(),
             network: workload.network,
-            ports: network::forwards(workload),
+            ports,
             directory: sandbox_directory(owned.directory(), kind),
             ignore_unenforceable_limits: workload.ignore_unenforceable_limits,
             containers,

@@ -23,5 +23,6 @@ pub mod sources;
 pub mod sys;
 pub mod syscall_policy;
 pub mod userns;
+pub mod worker;
 
 pub use idmap::{Extent, IdMapping, MapWriter};

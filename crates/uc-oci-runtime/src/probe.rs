@@ -112,6 +112,7 @@ fn offer(flavour: Flavour, start_ms: Figure, tries_network: bool) -> Offer {
         isolation_bits: isolation_bits(flavour),
         // Each container has a kernel of its own in gVisor, and with it a network.
         shared_loopback: flavour != Flavour::Runsc,
+        serves_handlers: false,
         exec: true,
         start_ms,
         overhead_mib: match flavour {

@@ -16,9 +16,9 @@ use std::{future::Future, path::Path, pin::Pin};
 
 pub use message::{
     CallListener, CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason,
-    ExpectedContainer, HostMount, HostUser, HttpGrant, Limits, Mount, MountSource, Part, Payload,
-    PortForward, PrepareRequest, Process, RemoveRequest, StartRequest, StartResponse, Stats,
-    StatsRequest, Stdio, StopRequest, TcpConnectRequest, User, WaitRequest,
+    ExpectedContainer, HandlerPort, HostMount, HostUser, HttpGrant, Limits, Mount, MountSource,
+    Part, Payload, PortForward, PrepareRequest, Process, RemoveRequest, StartRequest,
+    StartResponse, Stats, StatsRequest, Stdio, StopRequest, TcpConnectRequest, User, WaitRequest,
 };
 pub use offer::{Availability, Limit, Offer, Probe};
 use uc_model::{Problem, RuntimeKind};

@@ -1,13 +1,14 @@
 //! One program on its own thread: made, started, stopped, measured.
 
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{Notify, watch};
@@ -22,6 +23,9 @@ use crate::{
     ticker::Ticker,
 };
 
+/// The longest grace that is waited for, so that its end can be told.
+const GRACE_MAX: Duration = Duration::from_secs(1 << 31);
+
 /// What a container's thread and its observers share.
 #[derive(Default)]
 pub(crate) struct Control {
@@ -29,6 +33,8 @@ pub(crate) struct Control {
     pub(crate) stop: AtomicBool,
     /// Wakes a program that waits in a host function.
     pub(crate) stopping: Notify,
+    /// When a server is to have ended, once it was asked to.
+    pub(crate) deadline: watch::Sender<Option<Instant>>,
     /// What it uses.
     pub(crate) usage: Arc<Usage>,
     /// Its thread, while the program runs; else 0.
@@ -46,6 +52,8 @@ pub(crate) struct Container {
     ticker: Ticker,
     memory_limit: Option<Bytes>,
     name: String,
+    /// The port at which it answers, and where connections to it come.
+    pub(crate) served: Option<(u16, SocketAddr)>,
     /// Taken by the start, or by a stop before it.
     prepared: Mutex<Option<Prepared>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -69,6 +77,7 @@ impl Container {
             ticker,
             memory_limit,
             name,
+            served: prepared.served(),
             prepared: Mutex::new(Some(prepared)),
             thread: Mutex::new(None),
             directory,
@@ -78,6 +87,11 @@ impl Container {
 
     /// Lets the program run, on a new thread.
     pub(crate) fn start(&self) -> Result<()> {
+        self.prepared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .map_or(Ok(()), Prepared::check)?;
         let Some(prepared) = self.take_prepared() else {
             return Err(
                 Problem::invalid("the container has been started or stopped before")
@@ -105,10 +119,27 @@ impl Container {
             .ok_or_else(|| Problem::internal("a WebAssembly program was lost"))
     }
 
-    /// Ends the program at once, wherever it is, and waits until it has.
-    pub(crate) async fn stop(&self) -> Result<Exit> {
+    /// Ends the program, and waits until it has: a command at once, wherever it is, since it cannot be told. A server has
+    /// `grace` for the answers in progress.
+    pub(crate) async fn stop(&self, grace: Duration) -> Result<Exit> {
+        if self.served.is_some() && !grace.is_zero() && self.is_running() {
+            let latest = Instant::now() + grace.min(GRACE_MAX);
+            self.control.deadline.send_modify(|deadline| {
+                *deadline = Some(deadline.map_or(latest, |earlier| earlier.min(latest)));
+            });
+            return self.wait().await;
+        }
         let _ticking = self.request_stop();
         self.wait().await
+    }
+
+    fn is_running(&self) -> bool {
+        !self.has_ended()
+            && self
+                .prepared
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .is_none()
     }
 
     /// Asks the program to end, without waiting. Epochs advance until the answer is dropped: a program that has just
