@@ -31,8 +31,8 @@ const EXIT_X86_64: [u8; 9] = [
     0x0f, 0x05, // syscall
 ];
 
-/// Three calls that come to nothing: the allow-list refuses the first two with EPERM, and lets the third through to EBADF.
-const CHECK_X86_64: [u8; 86] = [
+/// Calls that come to nothing: the allow-list refuses all but the last with EPERM, and lets that through to EBADF.
+const CHECK_X86_64: [u8; 113] = [
     // ioctl(-1, TIOCSTI) must be -EPERM.
     0xb8, 16, 0, 0, 0, // mov eax, 16
     0xbf, 0xff, 0xff, 0xff, 0xff, // mov edi, -1
@@ -40,11 +40,18 @@ const CHECK_X86_64: [u8; 86] = [
     0x31, 0xd2, // xor edx, edx
     0x0f, 0x05, // syscall
     0x83, 0xf8, 0xff, // cmp eax, -1
-    0x75, 50, // jne fail
+    0x75, 77, // jne fail
     // clone(CLONE_NEWUSER | CLONE_THREAD) must be -EPERM; without a filter it is -EINVAL, for threads share more.
     0xb8, 56, 0, 0, 0, // mov eax, 56
     0xbf, 0, 0, 1, 0x10, // mov edi, 0x10010000
     0x31, 0xf6, // xor esi, esi
+    0x0f, 0x05, // syscall
+    0x83, 0xf8, 0xff, // cmp eax, -1
+    0x75, 58, // jne fail
+    // So must ioctl(-1, TIOCSTI) be with a bit above those that the kernel reads.
+    0xb8, 16, 0, 0, 0, // mov eax, 16
+    0xbf, 0xff, 0xff, 0xff, 0xff, // mov edi, -1
+    0x48, 0xbe, 0x12, 0x54, 0, 0, 1, 0, 0, 0, // mov rsi, 0x100005412
     0x0f, 0x05, // syscall
     0x83, 0xf8, 0xff, // cmp eax, -1
     0x75, 31, // jne fail
