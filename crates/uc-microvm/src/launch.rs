@@ -102,9 +102,11 @@ impl Launcher {
     ) -> Result<Running> {
         if let Some(snapshots) = &self.snapshots {
             for key in keys {
-                let Some(snapshot) = snapshots.find(key) else {
+                let Some(mut snapshot) = snapshots.find(key) else {
                     continue;
                 };
+                // There is none of the kind that is wanted most: this machine may become that one.
+                snapshot.keeps_memory = keys.first() != Some(key);
                 match self.restore(&shape, hostname, key, snapshot).await {
                     Ok(running) => return Ok(running),
                     // It may be of a monitor that has been replaced since: a cold start tells what is really wrong.

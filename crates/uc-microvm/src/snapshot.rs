@@ -56,6 +56,8 @@ pub(crate) struct Snapshot {
     pub(crate) state: File,
     pub(crate) memory: File,
     pub(crate) note: Note,
+    /// Whether the machine that starts from it may be saved itself.
+    pub(crate) keeps_memory: bool,
 }
 
 impl Snapshots {
@@ -170,6 +172,7 @@ fn open(place: &Path) -> std::io::Result<Snapshot> {
         state,
         memory,
         note: parsed,
+        keeps_memory: false,
     })
 }
 
