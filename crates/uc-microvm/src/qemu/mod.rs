@@ -54,7 +54,12 @@ pub(crate) struct QemuMachine {
 
 impl Qemu {
     /// Boots a machine. Its memory can be saved later if `keeps_memory`.
-    pub(crate) async fn boot(&self, shape: &Shape, keeps_memory: bool) -> Result<QemuMachine> {
+    pub(crate) async fn boot(
+        &self,
+        shape: &Shape,
+        keeps_memory: bool,
+        groups: &Entrances,
+    ) -> Result<QemuMachine> {
         let kernel = open(&shape.kernel.image)?;
         let initramfs = open(&shape.initramfs)?;
         let memory = keeps_memory.then(|| memory(shape)).transpose()?;
@@ -63,13 +68,18 @@ impl Qemu {
             initramfs: initramfs.as_fd(),
             memory: memory.as_ref().map(AsFd::as_fd),
         };
-        let machine = self.spawn(shape, &start).await?;
+        let machine = self.spawn(shape, &start, groups).await?;
         Ok(QemuMachine { memory, ..machine })
     }
 
     /// Starts a machine from a snapshot, of whose memory it sees a copy: its own, or one that is shared with us where it may
     /// be saved later.
-    pub(crate) async fn restore(&self, shape: &Shape, snapshot: &Snapshot) -> Result<QemuMachine> {
+    pub(crate) async fn restore(
+        &self,
+        shape: &Shape,
+        snapshot: &Snapshot,
+        groups: &Entrances,
+    ) -> Result<QemuMachine> {
         let copy = snapshot
             .keeps_memory
             .then(|| copy_of(shape, &snapshot.memory))
@@ -78,7 +88,7 @@ impl Qemu {
             memory: copy.as_ref().unwrap_or(&snapshot.memory).as_fd(),
             shared: copy.is_some(),
         };
-        let mut machine = self.spawn(shape, &start).await?;
+        let mut machine = self.spawn(shape, &start, groups).await?;
         machine.load(&snapshot.state).await?;
         Ok(QemuMachine {
             memory: copy,
@@ -86,7 +96,12 @@ impl Qemu {
         })
     }
 
-    async fn spawn(&self, shape: &Shape, start: &Start<'_>) -> Result<QemuMachine> {
+    async fn spawn(
+        &self,
+        shape: &Shape,
+        start: &Start<'_>,
+        groups: &Entrances,
+    ) -> Result<QemuMachine> {
         let disks: Vec<File> = shape
             .disks
             .iter()
@@ -105,7 +120,7 @@ impl Qemu {
             mapping: plan.identity.mapping(),
             host_network: false,
             ports: shape.ports.as_deref(),
-            groups: &Entrances::default(),
+            groups,
         };
         let started = jail::start(&surroundings, |control| jail::enter(&plan, control))?;
         // With these goes our end of its lines: when it ends, they are at their end.
