@@ -292,6 +292,31 @@ fn the_same_pod_answers_alike_in_process_and_in_a_microvm() {
 }
 
 #[test]
+fn an_init_container_of_another_kind_leaves_the_port_to_the_handler() {
+    let Some(host) = Host::new() else { return };
+    let doctor = host.run(&["doctor", "--format", "json"]);
+    if !doctor.stdout.contains("pasta") {
+        println!("skipped: pasta is missing (apt install passt)");
+        return;
+    }
+    let port = free_port();
+    let ports = format!("{{containerPort: 8080, hostPort: {port}, hostIP: 0.0.0.0}}");
+    let init = "  initContainers:
+    - {name: first, image: 'oci:busybox:latest', command: [echo, made]}
+  containers:
+";
+    host.file(
+        "pod.yaml",
+        &pod("user", &ports).replace("  containers:\n", init),
+    );
+    let started = host.run(&["run", "-d", "pod.yaml"]);
+    assert_eq!(started.code, 0, "{started}");
+    assert!(ask(port, "/", "").contains("request 1 of "));
+    let logs = end(&host, started.stdout.trim());
+    assert!(logs.contains("made"), "{logs}");
+}
+
+#[test]
 fn a_handler_in_process_is_ready_when_its_port_answers() {
     let Some(host) = Host::new() else { return };
     let port = free_port();

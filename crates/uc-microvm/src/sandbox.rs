@@ -318,8 +318,8 @@ impl MicrovmSandbox {
     async fn keep_function(&self, running: &Running, inside: &[u8], ready: ReadyFunction) {
         let kept = async {
             let launcher = self.host.launcher()?;
-            // The memory of a machine that was restored is not ours to save.
-            if running.started.restored {
+            // What only the machine sees of its memory cannot be saved.
+            if !running.machine.lock().await.keeps_memory() {
                 return Ok(());
             }
             let key = launcher.key(&running.shape, inside);
