@@ -3,7 +3,7 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering},
     },
     thread::JoinHandle,
@@ -16,6 +16,7 @@ use uc_sandbox::{Exit, ExitReason, Stats};
 
 use crate::{
     ending,
+    gate::Gate,
     job::{Job, Prepared, cannot_make_thread},
     meter::Usage,
     throttle::thread_cpu,
@@ -29,6 +30,8 @@ pub(crate) struct Control {
     pub(crate) stop: AtomicBool,
     /// Wakes a program that waits in a host function.
     pub(crate) stopping: Notify,
+    /// Closed while the program is paused.
+    pub(crate) gate: Gate,
     /// What it uses.
     pub(crate) usage: Arc<Usage>,
     /// Its thread, while the program runs; else 0.
@@ -90,7 +93,7 @@ impl Container {
             .name(format!("wasm-{}", self.name))
             .spawn(move || live(prepared, &ending))
             .map_err(cannot_make_thread)?;
-        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        *self.thread() = Some(thread);
         Ok(())
     }
 
@@ -103,6 +106,33 @@ impl Container {
             .ok()
             .and_then(|exit| exit.clone())
             .ok_or_else(|| Problem::internal("a WebAssembly program was lost"))
+    }
+
+    /// Holds the program: it stands still when this returns.
+    pub(crate) async fn pause(&self) -> Result<()> {
+        self.require_running()?;
+        self.control.gate.close(&self.ticker).await?;
+        // It may have ended while it was waited for.
+        self.require_running()
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) -> Result<()> {
+        self.require_running()?;
+        self.control.gate.open()
+    }
+
+    fn require_running(&self) -> Result<()> {
+        let started = self.thread().is_some();
+        let ending = self.has_ended() || self.control.stop.load(Ordering::SeqCst);
+        match started && !ending {
+            true => Ok(()),
+            false => Err(Problem::invalid("the container is not running")),
+        }
+    }
+
+    fn thread(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the program at once, wherever it is, and waits until it has.
@@ -126,11 +156,7 @@ impl Container {
 
     /// Removes what it left on the host. It must have ended.
     pub(crate) fn remove(&self) -> Result<()> {
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let thread = self.thread().take();
         if let Some(thread) = thread {
             // A panic was reported as the program's end.
             let _ = thread.join();

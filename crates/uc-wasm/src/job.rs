@@ -138,7 +138,7 @@ impl Prepared {
             tokio::select! {
                 biased;
                 () = control.stopping.notified() => None,
-                result = execute(&program, &mut store) => Some(result),
+                result = control.gate.pass(execute(&program, &mut store)) => Some(result),
             }
         });
         drop(store);
@@ -151,7 +151,7 @@ impl Prepared {
     }
 }
 
-/// Makes the program look up whenever the epoch advances: for a stop, and for its CPU limit.
+/// Makes the program look up whenever the epoch advances: for a stop, a pause, and its CPU limit.
 fn look_up(
     store: &mut Store<Host>,
     control: &Arc<Control>,
@@ -166,6 +166,9 @@ fn look_up(
     store.epoch_deadline_callback(move |_| {
         if control.stop.load(Ordering::SeqCst) {
             return Ok(UpdateDeadline::Interrupt);
+        }
+        if control.gate.is_closed() {
+            return Ok(UpdateDeadline::Yield(1));
         }
         let pause = throttle
             .as_mut()

@@ -29,6 +29,8 @@ mod driver;
 mod ending;
 mod engine;
 mod function;
+#[cfg(feature = "compiler")]
+mod gate;
 mod host;
 #[cfg(feature = "compiler")]
 mod inspect;
