@@ -12,7 +12,7 @@ use uc_sandbox::{Exit, ExitReason};
 
 /// How long the death of a killed process is waited for.
 const DEATH_PATIENCE: Timespec = Timespec {
-    tv_sec: 5,
+    tv_sec: 1,
     tv_nsec: 0,
 };
 

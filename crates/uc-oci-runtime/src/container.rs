@@ -305,13 +305,14 @@ impl Container {
     pub(crate) async fn stop(&self, signal: i32, grace: Duration) -> Result<Exit> {
         if self.supervised.ending.known().is_none() {
             self.stopping.store(true, Ordering::Release);
-            self.end_pause().await;
             if self.started.load(Ordering::Acquire) && !grace.is_zero() {
+                self.end_pause().await;
                 let _ = self.supervised.send(&Request::Signal { signal }, &[]);
                 let _ = tokio::time::timeout(grace, self.supervised.ending.wait()).await;
             }
             if self.supervised.ending.known().is_none() {
                 self.kill();
+                self.end_pause().await;
             }
         }
         self.wait().await

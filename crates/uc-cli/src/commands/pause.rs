@@ -12,7 +12,7 @@ use crate::{
     printing::{self, json},
 };
 
-/// Hold workloads where they are: they use no CPU time, and keep memory, files and connections
+/// Hold workloads where they are, with their memory, files and connections
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   uc pause web
