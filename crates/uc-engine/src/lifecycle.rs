@@ -18,7 +18,8 @@ use uc_model::{
     workload::{Container, Network, RestartPolicy, Workload},
 };
 use uc_sandbox::{
-    DestroyRequest, Exit, ExpectedContainer, HttpGrant, Limit, Mount, Part, PrepareRequest, Sandbox,
+    DestroyRequest, Exit, ExpectedContainer, HttpGrant, Limit, Mount, Part, PortForward,
+    PrepareRequest, Sandbox,
 };
 use uc_select::Footprint;
 
@@ -225,14 +226,15 @@ impl Engine {
         for kind in &request.runtimes {
             if !sandboxes.contains_key(kind) {
                 let expected = expected(*kind, &workload, &contents, &request.runtimes);
-                let sandbox = self.prepare_sandbox(*kind, &workload, &owned, expected);
+                let ports = network::forwards_of(*kind, &workload, &request.runtimes);
+                let sandbox = self.prepare_sandbox(*kind, &workload, &owned, expected, ports);
                 sandboxes.insert(*kind, sandbox.await?);
             }
         }
         let can_limit_pids = request.runtimes.contains(&RuntimeKind::Container)
-            && self.remembered_probes().iter().any(|probe| {
-                probe.kind == RuntimeKind::Container && probe.offer.limits.contains(&Limit::Pids)
-            });
+            && self
+                .remembered_probe(RuntimeKind::Container)
+                .is_some_and(|probe| probe.offer.limits.contains(&Limit::Pids));
         Ok(Pod {
             workload,
             contents,
@@ -266,6 +268,7 @@ impl Engine {
         workload: &Workload,
         owned: &Owned,
         containers: Vec<ExpectedContainer>,
+        ports: Vec<PortForward>,
     ) -> Result<Arc<dyn Sandbox>> {
         let driver = self.driver(kind).ok_or_else(|| {
             Problem::internal("a runtime without a driver was chosen").found(kind)
@@ -276,7 +279,7 @@ impl Engine {
             id,
             hostname: workload.hostname.clone(),
             network: workload.network,
-            ports: network::forwards(workload),
+            ports,
             directory: sandbox_directory(owned.directory(), kind),
             ignore_unenforceable_limits: workload.ignore_unenforceable_limits,
             containers,

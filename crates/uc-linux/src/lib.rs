@@ -19,9 +19,11 @@ pub mod pausing;
 pub mod processes;
 pub mod scratch;
 pub mod seccomp;
+pub mod seccomp_profile;
 pub mod sources;
 pub mod sys;
 pub mod syscall_policy;
 pub mod userns;
+pub mod worker;
 
 pub use idmap::{Extent, IdMapping, MapWriter};

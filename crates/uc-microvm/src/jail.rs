@@ -332,7 +332,9 @@ pub(crate) fn start(
     if let Some(mapping) = surroundings.mapping {
         write_id_maps(mapping, pid)?;
     }
-    let link = surroundings.ports.map(|ports| network::link(pid, ports));
+    let link = surroundings
+        .ports
+        .map(|ports| network::link_within(pid, ports, groups));
     Ok(Started {
         jailed: Jailed {
             pid,
@@ -388,9 +390,7 @@ fn wait_for_release(groups: &Entrances, control: BorrowedFd<'_>) -> Result<(), E
     die_with_owner()?;
     // A terminal's signals are for its owner, which ends the machine in order.
     rustix::process::setsid()?;
-    for tasks in &groups.tasks {
-        rustix::io::retry_on_intr(|| rustix::io::write(tasks, b"0"))?;
-    }
+    groups.enter_tasks()?;
     let mut byte = [0; 1];
     match rustix::io::retry_on_intr(|| rustix::io::read(control, &mut byte))? {
         1 => Ok(()),

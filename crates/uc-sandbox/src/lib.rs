@@ -16,10 +16,10 @@ use std::{future::Future, path::Path, pin::Pin};
 
 pub use message::{
     CallListener, CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason,
-    ExpectedContainer, HostMount, HostUser, HttpGrant, Limits, Mount, MountSource, Part,
-    PauseRequest, Payload, PortForward, PrepareRequest, Process, RemoveRequest, ResumeRequest,
-    StartRequest, StartResponse, Stats, StatsRequest, Stdio, StopRequest, TcpConnectRequest, User,
-    WaitRequest,
+    ExpectedContainer, HandlerPort, HostMount, HostUser, HttpGrant, Limits, Mount, MountSource,
+    Part, PauseRequest, Payload, PortForward, PrepareRequest, Process, RemoveRequest,
+    ResumeRequest, StartRequest, StartResponse, Stats, StatsRequest, Stdio, StopRequest,
+    TcpConnectRequest, User, WaitRequest,
 };
 pub use offer::{Availability, Limit, Offer, Probe};
 use uc_model::{Problem, RuntimeKind};

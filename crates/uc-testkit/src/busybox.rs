@@ -67,8 +67,8 @@ pub struct BusyboxFixtures<K> {
     pub driver: Box<dyn Driver>,
     /// The layer of every program.
     pub layer: PathBuf,
-    /// Whether the driver gives every program a home directory.
-    pub adds_home: bool,
+    /// Variables that the driver gives every program.
+    pub adds: &'static [&'static str],
     /// Whether what a program writes to a volume of its workload is seen on the host.
     pub writes_reach_host: bool,
     /// What must live as long as the fixtures.
@@ -119,8 +119,8 @@ impl<K: Send + Sync> Fixtures for BusyboxFixtures<K> {
         self.argv(&["no-such-program"])
     }
 
-    fn adds_home(&self) -> bool {
-        self.adds_home
+    fn adds(&self) -> &'static [&'static str] {
+        self.adds
     }
 
     fn writes_reach_host(&self) -> bool {

@@ -60,10 +60,10 @@ pub trait Fixtures: Send + Sync {
     /// A program that is not there.
     fn missing(&self) -> Program;
 
-    /// Whether the driver gives every program a home directory: OCI runtimes do, although their specification does not
-    /// say so.
-    fn adds_home(&self) -> bool {
-        false
+    /// Variables that the driver gives every program which has none of their names: OCI runtimes do, although their
+    /// specification does not say so.
+    fn adds(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// Whether what a program writes to a volume of its workload is seen on the host.

@@ -414,6 +414,7 @@ fn generous(kind: RuntimeKind) -> Probe {
             isolation: kind.isolation(),
             isolation_bits: Figure::assumed(0.5, "bit", "fake"),
             shared_loopback: true,
+            serves_handlers: false,
             exec: true,
             start_ms: Figure::assumed(1.0, "ms", "the fake driver"),
             overhead_mib: Figure::assumed(1.0, "MiB", "the fake driver"),

@@ -1,9 +1,12 @@
-//! Holds a program between two polls of its future: where it looks up, or where it waits for the host.
+//! Holds a program between two polls of its future, where it looks up or waits for the host; or a thread, with all that runs
+//! on it.
 
 use std::{
+    convert::Infallible,
+    future::poll_fn,
     pin::{Pin, pin},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -23,8 +26,9 @@ pub(crate) struct Gate {
     closed: AtomicBool,
     /// Whether the program is executing, or the host for it.
     busy: AtomicBool,
-    /// Wakes the program's thread when the gate opens.
-    waiting: Mutex<Option<Waker>>,
+    /// Wakes whoever passes when the gate opens or closes.
+    passing: Mutex<Option<Waker>>,
+    opened: Condvar,
 }
 
 impl Gate {
@@ -41,6 +45,7 @@ impl Gate {
         if self.closed.swap(true, Ordering::SeqCst) {
             return Err(Problem::invalid("the container is paused already"));
         }
+        self.wake();
         // A program that has just looked up must look up again.
         let _ticking = ticker.hold();
         let until = Instant::now() + PATIENCE;
@@ -68,16 +73,14 @@ impl Gate {
         if !self.closed.swap(false, Ordering::SeqCst) {
             return Err(Problem::invalid("the container is not paused"));
         }
-        if let Some(waker) = self.waker().take() {
-            waker.wake();
-        }
+        self.wake();
         Ok(())
     }
 
     /// Runs a program that only goes on while the gate is open.
     pub(crate) async fn pass<T>(&self, program: impl Future<Output = T>) -> T {
         let mut program = pin!(program);
-        std::future::poll_fn(|context| self.poll(program.as_mut(), context)).await
+        poll_fn(|context| self.poll(program.as_mut(), context)).await
     }
 
     fn poll<T>(
@@ -101,8 +104,44 @@ impl Gate {
         Poll::Pending
     }
 
+    /// Holds the calling thread whenever the gate is closed.
+    pub(crate) async fn hold_thread(&self) -> Infallible {
+        loop {
+            // First busy, then the look, as above.
+            self.busy.store(true, Ordering::SeqCst);
+            if !self.is_closed() {
+                self.closed_again().await;
+            }
+            self.busy.store(false, Ordering::SeqCst);
+            let mut waiting = self.waker();
+            while self.is_closed() {
+                let woken = self.opened.wait(waiting);
+                waiting = woken.unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    async fn closed_again(&self) {
+        poll_fn(|context| {
+            *self.waker() = Some(context.waker().clone());
+            match self.is_closed() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+    }
+
+    fn wake(&self) {
+        let waker = self.waker().take();
+        self.opened.notify_all();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.passing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -15,6 +15,10 @@ use std::{
 
 use freezer::Freezer;
 pub use layout::{Controller, Layout, Place, Version};
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
 use uc_model::{Problem, Result};
 use uc_sandbox::{Limit, Limits, Stats};
 
@@ -42,6 +46,46 @@ impl Entrances {
     pub fn unified(&self) -> Option<BorrowedFd<'_>> {
         self.unified.as_ref().map(AsFd::as_fd)
     }
+
+    /// The same entrances, opened once more.
+    ///
+    /// # Errors
+    /// Host, where too many files are open.
+    pub fn try_clone(&self) -> Result<Self> {
+        let failed = |error| Problem::host("too many open files").caused_by(error);
+        let unified = self.unified.as_ref().map(File::try_clone).transpose();
+        let tasks: io::Result<_> = self.tasks.iter().map(File::try_clone).collect();
+        Ok(Self {
+            unified: unified.map_err(failed)?,
+            tasks: tasks.map_err(failed)?,
+        })
+    }
+
+    /// Moves this process, which has one thread, into the groups of version 1: it was cloned into that of version 2.
+    /// Async-signal-safe.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn enter_tasks(&self) -> Result<(), Errno> {
+        self.tasks.iter().try_for_each(|tasks| enter(tasks.as_fd()))
+    }
+
+    /// Moves this process, which has one thread, into all groups, however it was made. Async-signal-safe.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn enter_all(&self) -> Result<(), Errno> {
+        if let Some(unified) = &self.unified {
+            let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+            let members = rustix::fs::openat(unified, c"cgroup.procs", flags, Mode::empty())?;
+            enter(members.as_fd())?;
+        }
+        self.enter_tasks()
+    }
+}
+
+fn enter(members: BorrowedFd<'_>) -> Result<(), Errno> {
+    rustix::io::retry_on_intr(|| rustix::io::write(members, b"0")).map(drop)
 }
 
 /// The groups of one container: one directory per hierarchy.
@@ -92,10 +136,15 @@ impl Cgroup {
 
     /// Makes the groups, once they are recorded in the sandbox's directory, and sets the limits.
     pub fn make(&self, directory: &Path) -> Result<Entrances> {
-        record(directory, &self.directories)?;
-        self.make_directories()?;
-        self.apply()?;
+        self.make_with(directory, &self.limits)?;
         self.enter()
+    }
+
+    /// The same with other limits than those planned, which come later by [`Cgroup::set`].
+    pub fn make_with(&self, directory: &Path, limits: &Limits) -> Result<()> {
+        self.record(directory)?;
+        self.make_directories()?;
+        self.set(limits)
     }
 
     /// Opens the groups for a process that is to be in them.
@@ -138,6 +187,11 @@ impl Cgroup {
             .insert(controller, (place.version, directory));
     }
 
+    /// Records the groups in a sandbox's directory, where [`reclaim`] finds them.
+    pub fn record(&self, directory: &Path) -> Result<()> {
+        record(directory, &self.directories)
+    }
+
     fn make_directories(&self) -> Result<()> {
         for directory in &self.directories {
             match fs::create_dir(directory) {
@@ -153,8 +207,8 @@ impl Cgroup {
         Ok(())
     }
 
-    fn apply(&self) -> Result<()> {
-        let limits = &self.limits;
+    /// Sets limits on groups that are there. One that is not among them stays as it is, as does one without a group.
+    pub fn set(&self, limits: &Limits) -> Result<()> {
         if let (Some(memory), Some((version, directory))) =
             (limits.memory, self.by_controller.get(&Controller::Memory))
         {
@@ -311,11 +365,11 @@ fn unenforceable(limit: Limit) -> Problem {
 fn apply_cpu(version: Version, directory: &Path, limits: &Limits) -> Result<()> {
     let quota = limits
         .cpu
-        .map(|cpu| (cpu.0 * CPU_PERIOD_US / 1000).max(1000));
+        .map(|cpu| (cpu.0.saturating_mul(CPU_PERIOD_US) / 1000).max(1000));
     // Kubernetes' rule for requests: 1024 shares per CPU, at least 2.
     let shares = limits
         .cpu_weight
-        .map(|cpu| (cpu.0 * 1024 / 1000).clamp(2, 262_144));
+        .map(|cpu| (cpu.0.saturating_mul(1024) / 1000).clamp(2, 262_144));
     match version {
         Version::V1 => {
             if let Some(quota) = quota {
@@ -484,17 +538,17 @@ mod tests {
 
     #[test]
     fn version_2_limits_are_written_in_its_own_terms() {
-        let (directory, mut cgroup) = fixture(
+        let (directory, cgroup) = fixture(
             Version::V2,
             &[("memory.swap.max", "max"), ("memory.oom.group", "0")],
         );
-        cgroup.limits = Limits {
+        let limits = Limits {
             memory: Some(Bytes::mib(64)),
             cpu: Some(MilliCpu(500)),
             cpu_weight: Some(MilliCpu(1000)),
             pids: Some(10),
         };
-        cgroup.apply().expect("applied");
+        cgroup.set(&limits).expect("applied");
         let read = |file: &str| fs::read_to_string(directory.path().join(file)).expect("there");
         assert_eq!(read("memory.max"), "67108864");
         assert_eq!(read("memory.swap.max"), "0");

@@ -54,7 +54,12 @@ pub(crate) struct QemuMachine {
 
 impl Qemu {
     /// Boots a machine. Its memory can be saved later if `keeps_memory`.
-    pub(crate) async fn boot(&self, shape: &Shape, keeps_memory: bool) -> Result<QemuMachine> {
+    pub(crate) async fn boot(
+        &self,
+        shape: &Shape,
+        keeps_memory: bool,
+        groups: &Entrances,
+    ) -> Result<QemuMachine> {
         let kernel = open(&shape.kernel.image)?;
         let initramfs = open(&shape.initramfs)?;
         let memory = keeps_memory.then(|| memory(shape)).transpose()?;
@@ -63,21 +68,31 @@ impl Qemu {
             initramfs: initramfs.as_fd(),
             memory: memory.as_ref().map(AsFd::as_fd),
         };
-        let machine = self.spawn(shape, &start).await?;
+        let machine = self.spawn(shape, &start, groups).await?;
         Ok(QemuMachine { memory, ..machine })
     }
 
     /// Starts a machine from a snapshot, of whose memory it sees a copy.
-    pub(crate) async fn restore(&self, shape: &Shape, snapshot: &Snapshot) -> Result<QemuMachine> {
+    pub(crate) async fn restore(
+        &self,
+        shape: &Shape,
+        snapshot: &Snapshot,
+        groups: &Entrances,
+    ) -> Result<QemuMachine> {
         let start = Start::Restore {
             memory: snapshot.memory.as_fd(),
         };
-        let mut machine = self.spawn(shape, &start).await?;
+        let mut machine = self.spawn(shape, &start, groups).await?;
         machine.load(&snapshot.state).await?;
         Ok(machine)
     }
 
-    async fn spawn(&self, shape: &Shape, start: &Start<'_>) -> Result<QemuMachine> {
+    async fn spawn(
+        &self,
+        shape: &Shape,
+        start: &Start<'_>,
+        groups: &Entrances,
+    ) -> Result<QemuMachine> {
         let disks: Vec<File> = shape
             .disks
             .iter()
@@ -96,7 +111,7 @@ impl Qemu {
             mapping: plan.identity.mapping(),
             host_network: false,
             ports: shape.ports.as_deref(),
-            groups: &Entrances::default(),
+            groups,
         };
         let started = jail::start(&surroundings, |control| jail::enter(&plan, control))?;
         // With these goes our end of its lines: when it ends, they are at their end.

@@ -74,8 +74,8 @@ impl Bench {
     }
 
     /// Whether a program always has a home directory.
-    pub fn adds_home(&self) -> bool {
-        self.fixtures.adds_home()
+    pub fn adds(&self) -> &'static [&'static str] {
+        self.fixtures.adds()
     }
 
     /// Whether what a program writes to a volume is seen on the host.
