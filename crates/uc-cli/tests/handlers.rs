@@ -240,9 +240,10 @@ fn end(host: &Host, id: &str) -> String {
 #[test]
 fn the_same_pod_answers_alike_in_process_and_in_a_microvm() {
     let Some(host) = Host::new() else { return };
-    let mut runtimes = vec!["auto", "wasm"];
-    // The second time it comes from the snapshot.
-    runtimes.extend(uc(&host).iter().flat_map(|_| ["fused", "fused"]));
+    let mut runtimes = vec![("auto", 8080), ("wasm", 80)];
+    // The second time it comes from the snapshot. Ports below 1024 are no different.
+    let fused = [8080, 8080, 80, 80].map(|port| ("fused", port));
+    runtimes.extend(uc(&host).iter().flat_map(|_| fused));
     let requests = [
         ("/", ""),
         ("/echo", "what comes"),
@@ -252,13 +253,13 @@ fn the_same_pod_answers_alike_in_process_and_in_a_microvm() {
         ("/", ""),
     ];
     let mut seen: Option<Vec<String>> = None;
-    for runtime in runtimes {
+    for (runtime, container_port) in runtimes {
         let port = free_port();
         host.file(
             "pod.yaml",
             &pod(
                 "user",
-                &format!("{{containerPort: 8080, hostPort: {port}}}"),
+                &format!("{{containerPort: {container_port}, hostPort: {port}}}"),
             ),
         );
         let mut starting = uc(&host).unwrap_or_else(|| host.uc());
@@ -289,6 +290,31 @@ fn the_same_pod_answers_alike_in_process_and_in_a_microvm() {
             assert!(logs.contains(words), "{runtime}: {logs}");
         }
     }
+}
+
+#[test]
+fn an_init_container_of_another_kind_leaves_the_port_to_the_handler() {
+    let Some(host) = Host::new() else { return };
+    let doctor = host.run(&["doctor", "--format", "json"]);
+    if !doctor.stdout.contains("pasta") {
+        println!("skipped: pasta is missing (apt install passt)");
+        return;
+    }
+    let port = free_port();
+    let ports = format!("{{containerPort: 8080, hostPort: {port}, hostIP: 0.0.0.0}}");
+    let init = "  initContainers:
+    - {name: first, image: 'oci:busybox:latest', command: [echo, made]}
+  containers:
+";
+    host.file(
+        "pod.yaml",
+        &pod("user", &ports).replace("  containers:\n", init),
+    );
+    let started = host.run(&["run", "-d", "pod.yaml"]);
+    assert_eq!(started.code, 0, "{started}");
+    assert!(ask(port, "/", "").contains("request 1 of "));
+    let logs = end(&host, started.stdout.trim());
+    assert!(logs.contains("made"), "{logs}");
 }
 
 #[test]

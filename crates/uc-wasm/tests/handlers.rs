@@ -278,6 +278,30 @@ async fn its_port_can_be_probed_while_it_runs_and_used_again_afterwards() {
 }
 
 #[tokio::test]
+async fn one_that_listens_everywhere_is_probed_on_the_loopback() {
+    let home = Home::new();
+    for unspecified in ["0.0.0.0", "::"] {
+        let ip = unspecified.parse().expect("an address");
+        let Ok(listener) = TcpListener::bind(SocketAddr::new(ip, 0)) else {
+            println!("skipped: this host has no {unspecified}");
+            continue;
+        };
+        let address = listener.local_addr().expect("an address");
+        drop(listener);
+        let prepared = home.sandbox().await;
+        let running = prepared
+            .start("main", program("handler.wat", Some(address)))
+            .await;
+        connect(&prepared, CONTAINER_PORT).await.expect("answers");
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()));
+        assert_first(&ask(loopback, "/").await);
+        prepared.stop("main").await;
+        running.finish();
+        prepared.destroy().await;
+    }
+}
+
+#[tokio::test]
 async fn a_processor_limit_holds_for_all_instances_together() {
     let home = Home::new();
     let prepared = home.sandbox().await;
