@@ -24,6 +24,7 @@ mod rehearsal;
 mod removal;
 pub mod resolve;
 pub mod sbom;
+mod seccomp_profile;
 mod stop_signal;
 mod stopper;
 mod supervise;

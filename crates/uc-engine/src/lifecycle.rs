@@ -41,9 +41,6 @@ use crate::{
     volumes,
 };
 
-/// Largest seccomp profile that is read, in bytes.
-const MAX_SECCOMP_PROFILE: u64 = 1 << 20;
-
 /// Called once all containers run, with the workload's id.
 pub type OnStarted = Box<dyn FnOnce(&str) + Send>;
 
@@ -409,29 +406,6 @@ impl Pod {
     pub(crate) fn warn(&self, text: &str) {
         use std::io::Write as _;
         let _ = writeln!(std::io::stderr(), "warning: {text}");
-    }
-
-    pub(crate) fn seccomp_profile(&self, container: &Container) -> Result<Option<Vec<u8>>> {
-        let Some(path) = &container.security.seccomp_profile else {
-            return Ok(None);
-        };
-        let unreadable = |found: String| {
-            Problem::not_found("cannot read the seccomp profile")
-                .at(path.display())
-                .found(found)
-        };
-        let size = fs::metadata(path)
-            .map_err(|error| unreadable(error.to_string()))?
-            .len();
-        if size > MAX_SECCOMP_PROFILE {
-            return Err(Problem::refused("the seccomp profile is too large")
-                .at(path.display())
-                .limit("1 MiB")
-                .found(size));
-        }
-        fs::read(path)
-            .map(Some)
-            .map_err(|error| unreadable(error.to_string()))
     }
 
     async fn run(

@@ -21,7 +21,7 @@ use crate::{
     pausing::attempt_name,
     probes, process,
     resolve::Content,
-    stop_signal,
+    seccomp_profile, stop_signal,
     stopper::StopLevel,
     volumes,
 };
@@ -116,7 +116,7 @@ impl Pod {
                     .pids_limit
                     .or((is_rootfs && self.can_limit_pids).then_some(DEFAULT_PIDS_LIMIT)),
             },
-            seccomp_profile: self.seccomp_profile(container)?,
+            seccomp_profile: seccomp_profile::read(container)?,
             call_listener: self
                 .tracing
                 .as_ref()
