@@ -5,6 +5,7 @@
 //! workload's owner is whoever holds the lock in its directory, and nobody believes a record without asking for it.
 
 pub mod decide;
+mod describe;
 mod environment;
 mod expected;
 pub mod footprints;

@@ -26,6 +26,7 @@ use uc_select::Footprint;
 use crate::{
     Engine,
     decide::{all_containers, check_together},
+    describe::describe,
     expected::expected,
     home::make_private,
     network,
@@ -93,7 +94,7 @@ pub struct Outcome {
 pub(crate) struct Pod {
     pub(crate) workload: Workload,
     contents: Vec<ResolvedContainer>,
-    runtimes: Vec<RuntimeKind>,
+    pub(crate) runtimes: Vec<RuntimeKind>,
     sandboxes: BTreeMap<RuntimeKind, Arc<dyn Sandbox>>,
     pub(crate) owned: Owned,
     /// Where its volumes are.
@@ -554,24 +555,5 @@ impl Pod {
             result = result.and(destroyed);
         }
         result
-    }
-}
-
-/// More to say about an end than its code.
-fn describe(exit: &Exit) -> Option<String> {
-    use uc_sandbox::ExitReason;
-    match &exit.reason {
-        ExitReason::Exited => None,
-        ExitReason::ExitedBeyond { code } => Some(format!(
-            "the program's own exit code was {code}; 0 to 255 can be passed on"
-        )),
-        ExitReason::Signalled { signal } => Some(format!("ended by signal {signal}")),
-        ExitReason::OutOfMemory => {
-            Some("out of memory: it needed more than limits.memory".to_owned())
-        }
-        ExitReason::Deadline => Some("it ran longer than allowed".to_owned()),
-        ExitReason::Trapped { message } => Some(format!("trapped: {message}")),
-        ExitReason::Stopped => Some("stopped on request".to_owned()),
-        ExitReason::Unhealthy { message } => Some(format!("stopped, since its {message}")),
     }
 }

@@ -1,10 +1,10 @@
 //! Pausing a workload: its containers are held, and what the engine does for them waits.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::{RwLock, RwLockReadGuard, watch};
-use uc_model::{Problem, Result};
-use uc_sandbox::{PauseRequest, ResumeRequest, Sandbox};
+use uc_model::{Problem, Result, RuntimeKind};
+use uc_sandbox::Sandbox;
 
 use crate::{lifecycle::Pod, record::Phase, stopper::StopLevel};
 
@@ -60,20 +60,16 @@ impl Pod {
         self.require_pausable()?;
         // Probes first: what they find from now on says nothing.
         self.pausing.paused.send_replace(true);
-        let mut held: Vec<(Arc<dyn Sandbox>, String)> = Vec::new();
-        for (name, sandbox, container) in self.running() {
-            let request = PauseRequest {
-                container: container.clone(),
-            };
-            if let Err(problem) = sandbox.pause(request).await {
-                for (sandbox, container) in held {
-                    // One that has ended meanwhile is none to let go.
-                    let _ = sandbox.resume(ResumeRequest { container }).await;
+        let mut held: Vec<(Arc<dyn Sandbox>, Vec<String>)> = Vec::new();
+        for (sandbox, containers) in self.running().into_values() {
+            if let Err(problem) = sandbox.pause_all(containers.clone()).await {
+                for (sandbox, containers) in held {
+                    let _ = sandbox.resume_all(containers).await;
                 }
                 self.pausing.paused.send_replace(false);
-                return Err(problem.within(format!("container {name}")));
+                return Err(problem.within(&self.owned.record().id));
             }
-            held.push((sandbox, container));
+            held.push((sandbox, containers));
         }
         self.owned.change(|record| record.phase = Phase::Paused);
         self.save();
@@ -90,11 +86,11 @@ impl Pod {
             return Err(Problem::invalid("the workload is not paused").at(self.owned.record().id));
         }
         let mut result = Ok(());
-        for (name, sandbox, container) in self.running() {
-            let resumed = sandbox.resume(ResumeRequest { container }).await;
+        for (sandbox, containers) in self.running().into_values() {
+            let resumed = sandbox.resume_all(containers).await;
             result = result.and(resumed.map_err(|problem| {
                 problem
-                    .within(format!("container {name}"))
+                    .within(&self.owned.record().id)
                     .remedy("uc stop --now ends it")
             }));
         }
@@ -126,21 +122,25 @@ impl Pod {
         Err(refused.at(record.id))
     }
 
-    /// The containers that run: the name of each, its sandbox, and its name there.
-    fn running(&self) -> Vec<(String, Arc<dyn Sandbox>, String)> {
+    /// The sandboxes, each with the names that the containers which run have in it.
+    fn running(&self) -> BTreeMap<RuntimeKind, (Arc<dyn Sandbox>, Vec<String>)> {
         let record = self.owned.record();
-        (0..self.container_count())
-            .filter_map(|index| {
-                let (container, _) = self.container(index).ok()?;
-                let runs = record.containers.get(&container.name)?.running;
-                let found = (
-                    container.name.clone(),
-                    self.sandbox(index).ok()?,
-                    self.name_inside(index)?,
-                );
-                runs.then_some(found)
-            })
-            .collect()
+        let mut running = BTreeMap::new();
+        for (index, kind) in self.runtimes.iter().enumerate() {
+            let Ok((container, _)) = self.container(index) else {
+                continue;
+            };
+            let runs = record.containers.get(&container.name);
+            if let (true, Ok(sandbox), Some(name)) = (
+                runs.is_some_and(|record| record.running),
+                self.sandbox(index),
+                self.name_inside(index),
+            ) {
+                let (_, names) = running.entry(*kind).or_insert((sandbox, Vec::new()));
+                names.push(name);
+            }
+        }
+        running
     }
 
     /// The name that a container has in its sandbox now: that of the manifest, with a number behind it after a restart.

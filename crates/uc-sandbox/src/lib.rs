@@ -68,6 +68,37 @@ pub trait Sandbox: Send + Sync {
     /// Lets a paused program go on. A container that is not paused is a problem.
     fn resume(&self, request: ResumeRequest) -> Pending<'_, ()>;
 
+    /// Holds containers, all or none. A driver that can only hold all that run may be able to do this, and refuse
+    /// [`Sandbox::pause`].
+    fn pause_all(&self, containers: Vec<String>) -> Pending<'_, ()> {
+        Box::pin(async move {
+            for (index, container) in containers.iter().enumerate() {
+                let request = PauseRequest {
+                    container: container.clone(),
+                };
+                if let Err(problem) = self.pause(request).await {
+                    let held = containers.into_iter().take(index).collect();
+                    // One that has ended meanwhile is none to let go.
+                    let _ = self.resume_all(held).await;
+                    return Err(problem);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Lets containers go on; a problem with one is told after the others.
+    fn resume_all(&self, containers: Vec<String>) -> Pending<'_, ()> {
+        Box::pin(async move {
+            let mut result = Ok(());
+            for container in containers {
+                let resumed = self.resume(ResumeRequest { container }).await;
+                result = result.and(resumed);
+            }
+            result
+        })
+    }
+
     /// Asks the program to end, waits for `grace`, then kills it; returns how it ended. A paused one goes on for that.
     fn stop(&self, request: StopRequest) -> Pending<'_, Exit>;
 

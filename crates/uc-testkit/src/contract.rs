@@ -141,6 +141,7 @@ macro_rules! driver_contract {
             pause_holds_a_busy_program
             pause_holds_a_program_that_waits
             pause_spares_the_other_containers
+            pause_all_holds_the_containers_of_a_sandbox
             what_is_paused_twice_or_does_not_run_is_a_problem
             stats_are_had_and_nothing_is_executed_while_it_is_paused
             stop_ends_a_paused_program

@@ -18,8 +18,8 @@ use std::{
 
 use uc_model::{Bytes, MilliCpu, Problem, workload::Network};
 use uc_sandbox::{
-    Exit, ExitReason, HandlerPort, HostUser, HttpGrant, Payload, Stats, StatsRequest, StopRequest,
-    TcpConnectRequest,
+    Exit, ExitReason, HandlerPort, HostUser, HttpGrant, PauseRequest, Payload, ResumeRequest,
+    Stats, StatsRequest, StopRequest, TcpConnectRequest,
 };
 use uc_testkit::contract::{Plan, Prepared, Program};
 use uc_wasm::WasmDriver;
@@ -183,6 +183,46 @@ async fn each_request_has_an_instance_of_its_own() {
     ] {
         assert!(stderr.contains(words), "{stderr}");
     }
+    prepared.destroy().await;
+}
+
+#[tokio::test]
+async fn a_paused_server_answers_nobody_until_it_is_resumed() {
+    let home = Home::new();
+    let prepared = home.sandbox().await;
+    let (plan, address) = handler();
+    let running = prepared.start("main", plan).await;
+    // One that computes, and one that waits for its client.
+    let _busy = send(address, "/loop", 0);
+    let mut slow = send(address, "/echo", 5);
+    assert_first(&ask(address, "/").await);
+    let container = || "main".to_owned();
+    for _ in 0..2 {
+        let request = PauseRequest {
+            container: container(),
+        };
+        prepared.sandbox.pause(request).await.expect("paused");
+        let mut waiting = send(address, "/", 0);
+        let silence = Some(Duration::from_millis(300));
+        waiting.set_read_timeout(silence).expect("set");
+        let heard = waiting.read(&mut [0; 1]).map_err(|error| error.kind());
+        assert_eq!(heard, Err(std::io::ErrorKind::WouldBlock), "it answers");
+        waiting.set_read_timeout(None).expect("set");
+        let request = ResumeRequest {
+            container: container(),
+        };
+        prepared.sandbox.resume(request).await.expect("resumed");
+        assert_first(&rest(waiting).await);
+    }
+    slow.write_all(b"whole").expect("sent");
+    assert!(rest(slow).await.contains("whole"));
+    let pause = PauseRequest {
+        container: container(),
+    };
+    prepared.sandbox.pause(pause).await.expect("paused");
+    // It goes on for its last answers, of which one never comes.
+    assert_eq!(stop(&prepared, Duration::from_millis(50)).await, stopped());
+    running.finish();
     prepared.destroy().await;
 }
 

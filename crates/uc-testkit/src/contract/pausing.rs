@@ -64,6 +64,38 @@ pub async fn pause_spares_the_other_containers(bench: &Bench) {
     prepared.destroy().await;
 }
 
+/// Containers are held together, whatever the sandbox can do with a single one of them, and go on together.
+pub async fn pause_all_holds_the_containers_of_a_sandbox(bench: &Bench) {
+    let prepared = bench.prepare().await;
+    let first = prepared
+        .start("first", bench.plan(Task::Count))
+        .await
+        .count();
+    let second = prepared
+        .start("second", bench.plan(Task::Tick))
+        .await
+        .count();
+    let both = || vec!["first".to_owned(), "second".to_owned()];
+    for _ in 0..2 {
+        goes_on(&first).await;
+        goes_on(&second).await;
+        prepared.sandbox.pause_all(both()).await.expect("paused");
+        stands_still(&first).await;
+        stands_still(&second).await;
+        prepared.sandbox.resume_all(both()).await.expect("resumed");
+    }
+    // All or none.
+    let unknown = vec!["first".to_owned(), "nobody".to_owned()];
+    prepared
+        .sandbox
+        .pause_all(unknown)
+        .await
+        .expect_err("unknown");
+    goes_on(&first).await;
+    goes_on(&second).await;
+    prepared.destroy().await;
+}
+
 /// A container that does not run cannot be paused, one that is paused cannot be paused again, and one that is not cannot be
 /// resumed.
 pub async fn what_is_paused_twice_or_does_not_run_is_a_problem(bench: &Bench) {
