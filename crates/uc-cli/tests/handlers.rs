@@ -275,9 +275,10 @@ fn end(host: &Host, id: &str) -> String {
 #[test]
 fn the_same_pod_answers_alike_in_process_and_in_a_microvm() {
     let Some(host) = Host::new() else { return };
-    let mut runtimes = vec!["auto", "wasm"];
-    // The second time it comes from the snapshot.
-    runtimes.extend(uc(&host).iter().flat_map(|_| ["fused", "fused"]));
+    let mut runtimes = vec![("auto", 8080), ("wasm", 80)];
+    // The second time it comes from the snapshot. Ports below 1024 are no different.
+    let fused = [8080, 8080, 80, 80].map(|port| ("fused", port));
+    runtimes.extend(uc(&host).iter().flat_map(|_| fused));
     let requests = [
         ("/", ""),
         ("/echo", "what comes"),
@@ -287,13 +288,13 @@ fn the_same_pod_answers_alike_in_process_and_in_a_microvm() {
         ("/", ""),
     ];
     let mut seen: Option<Vec<String>> = None;
-    for runtime in runtimes {
+    for (runtime, container_port) in runtimes {
         let port = free_port();
         host.file(
             "pod.yaml",
             &pod(
                 "user",
-                &format!("{{containerPort: 8080, hostPort: {port}}}"),
+                &format!("{{containerPort: {container_port}, hostPort: {port}}}"),
             ),
         );
         let mut starting = uc(&host).unwrap_or_else(|| host.uc());

@@ -15,6 +15,7 @@ mod models;
 mod network;
 pub mod output;
 pub mod owner;
+mod pausing;
 mod probe_memory;
 mod probes;
 mod process;

@@ -31,6 +31,7 @@ use crate::{
     network,
     output::Output,
     owner,
+    pausing::Pausing,
     record::{ContainerRecord, Owned, Phase, Record, new_id},
     removal::{VOLUMES, sandbox_directory},
     resolve::{Resolved, ResolvedContainer},
@@ -109,6 +110,7 @@ pub(crate) struct Pod {
     /// When the first container ended.
     pub(crate) first_end: OnceLock<Instant>,
     pub(crate) stopper: Stopper,
+    pub(crate) pausing: Pausing,
     pub(crate) tracing: Option<Arc<Tracing>>,
     announced: AtomicBool,
     own_directories: Vec<PathBuf>,
@@ -248,6 +250,7 @@ impl Engine {
             first_output: Arc::new(OnceLock::new()),
             first_end: OnceLock::new(),
             stopper: request.stopper,
+            pausing: Pausing::default(),
             tracing: request.trace.then(Arc::default),
             announced: AtomicBool::new(false),
             own_directories: vec![

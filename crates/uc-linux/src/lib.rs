@@ -15,6 +15,7 @@ pub mod isolation;
 pub mod mount_points;
 pub mod namespaces;
 pub mod network;
+pub mod pausing;
 pub mod processes;
 pub mod scratch;
 pub mod seccomp;

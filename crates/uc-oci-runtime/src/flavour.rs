@@ -99,7 +99,7 @@ impl Flavour {
         self == Self::Youki
     }
 
-    /// Whether the program is no process of the host, so that only the runtime can signal it.
+    /// Whether the program is no process of the host, so that only the runtime can signal and hold it.
     pub(crate) fn has_own_kernel(self) -> bool {
         self == Self::Runsc
     }

@@ -152,6 +152,11 @@ impl Supervisor {
                 self.report(&Report::Started);
             }
             Request::Signal { signal } => self.runtime.signal(signal)?,
+            Request::Pause { number, hold } => {
+                let result = self.runtime.pause(hold, &mut self.processes);
+                let result = result.map_err(|problem| Telling::of(&problem));
+                self.report(&Report::Done { number, result });
+            }
             Request::Exec {
                 number,
                 mut process,

@@ -297,6 +297,20 @@ pub struct StopRequest {
     pub signal: i32,
 }
 
+/// Holds a running container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PauseRequest {
+    /// Its name.
+    pub container: String,
+}
+
+/// Lets a paused container go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResumeRequest {
+    /// Its name.
+    pub container: String,
+}
+
 /// Forgets an ended container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoveRequest {

@@ -103,6 +103,11 @@ impl<K: Send + Sync> Fixtures for BusyboxFixtures<K> {
             Task::Exit(code) => self.shell(&format!("exit {code}")),
             Task::Spin => self.shell("echo ready; while :; do :; done"),
             Task::Sleep => self.shell("echo ready; exec sleep 1000000"),
+            Task::Count => self.shell(
+                "while :; do i=0; while [ $i -lt 200 ]; do i=$((i+1)); done; echo counted; done",
+            ),
+            // A process for each line.
+            Task::Tick => self.shell("while :; do busybox sleep 0.01; echo ticked; done"),
             Task::Eat => self.shell("x=0123456789abcdef; while :; do x=$x$x; done"),
             Task::Echo => self.argv(&["cat"]),
             Task::WriteMount => self.shell("echo written > /data/out || exit 1"),

@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering},
     },
     thread::JoinHandle,
@@ -17,6 +17,7 @@ use uc_sandbox::{Exit, ExitReason, Stats};
 
 use crate::{
     ending,
+    gate::Gate,
     job::{Job, Prepared, cannot_make_thread},
     meter::Usage,
     throttle::thread_cpu,
@@ -33,6 +34,8 @@ pub(crate) struct Control {
     pub(crate) stop: AtomicBool,
     /// Wakes a program that waits in a host function.
     pub(crate) stopping: Notify,
+    /// Closed while the program is paused.
+    pub(crate) gate: Gate,
     /// When a server is to have ended, once it was asked to.
     pub(crate) deadline: watch::Sender<Option<Instant>>,
     /// What it uses.
@@ -104,7 +107,7 @@ impl Container {
             .name(format!("wasm-{}", self.name))
             .spawn(move || live(prepared, &ending))
             .map_err(cannot_make_thread)?;
-        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        *self.thread() = Some(thread);
         Ok(())
     }
 
@@ -119,10 +122,40 @@ impl Container {
             .ok_or_else(|| Problem::internal("a WebAssembly program was lost"))
     }
 
+    /// Holds the program: it stands still when this returns.
+    pub(crate) async fn pause(&self) -> Result<()> {
+        self.require_running()?;
+        self.control.gate.close(&self.ticker).await?;
+        // It may have ended while it was waited for.
+        self.require_running()
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) -> Result<()> {
+        self.require_running()?;
+        self.control.gate.open()
+    }
+
+    fn require_running(&self) -> Result<()> {
+        let started = self.thread().is_some();
+        let asked =
+            self.control.stop.load(Ordering::SeqCst) || self.control.deadline.borrow().is_some();
+        match started && !asked && !self.has_ended() {
+            true => Ok(()),
+            false => Err(Problem::invalid("the container is not running")),
+        }
+    }
+
+    fn thread(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Ends the program, and waits until it has: a command at once, wherever it is, since it cannot be told. A server has
     /// `grace` for the answers in progress.
     pub(crate) async fn stop(&self, grace: Duration) -> Result<Exit> {
         if self.served.is_some() && !grace.is_zero() && self.is_running() {
+            // It goes on for its last answers.
+            let _ = self.control.gate.open();
             let latest = Instant::now() + grace.min(GRACE_MAX);
             self.control.deadline.send_modify(|deadline| {
                 *deadline = Some(deadline.map_or(latest, |earlier| earlier.min(latest)));
@@ -152,16 +185,14 @@ impl Container {
             self.control.announce(ending::stopped());
         }
         self.control.stopping.notify_one();
+        // A thread that is held as a whole hears of it then.
+        let _ = self.control.gate.open();
         self.ticker.hold()
     }
 
     /// Removes what it left on the host. It must have ended.
     pub(crate) fn remove(&self) -> Result<()> {
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let thread = self.thread().take();
         if let Some(thread) = thread {
             // A panic was reported as the program's end.
             let _ = thread.join();

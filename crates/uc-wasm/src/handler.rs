@@ -91,6 +91,7 @@ impl Handler {
             tokio::select! {
                 biased;
                 () = control.stopping.notified() => Ok(false),
+                never = control.gate.hold_thread() => match never {},
                 served = serving => served,
             }
         });

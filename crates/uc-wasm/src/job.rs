@@ -212,7 +212,7 @@ impl Command {
             tokio::select! {
                 biased;
                 () = control.stopping.notified() => None,
-                result = execute(&program, &mut store) => Some(result),
+                result = control.gate.pass(execute(&program, &mut store)) => Some(result),
             }
         });
         match result.flatten() {
@@ -232,7 +232,7 @@ fn no_network_of_its_own() -> Problem {
         )
 }
 
-/// Makes the program look up whenever the epoch advances: for a stop, and for its CPU limit.
+/// Makes the program look up whenever the epoch advances: for a stop, a pause, and its CPU limit.
 fn look_up(
     store: &mut Store<Host>,
     control: &Arc<Control>,
@@ -247,6 +247,9 @@ fn look_up(
     store.epoch_deadline_callback(move |_| {
         if control.stop.load(Ordering::SeqCst) {
             return Ok(UpdateDeadline::Interrupt);
+        }
+        if control.gate.is_closed() {
+            return Ok(UpdateDeadline::Yield(1));
         }
         let pause = throttle
             .as_mut()

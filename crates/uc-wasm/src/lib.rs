@@ -32,6 +32,8 @@ mod ending;
 mod engine;
 mod function;
 #[cfg(feature = "compiler")]
+mod gate;
+#[cfg(feature = "compiler")]
 mod handler;
 mod host;
 #[cfg(feature = "compiler")]

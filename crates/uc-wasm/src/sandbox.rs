@@ -10,9 +10,9 @@ use std::{
 use tokio::sync::oneshot;
 use uc_model::{Problem, Result, workload::Network};
 use uc_sandbox::{
-    CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, HttpGrant, Payload, Pending,
-    RemoveRequest, Sandbox, StartRequest, StartResponse, Stats, StatsRequest, StopRequest,
-    TcpConnectRequest, WaitRequest,
+    CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, HttpGrant, PauseRequest,
+    Payload, Pending, RemoveRequest, ResumeRequest, Sandbox, StartRequest, StartResponse, Stats,
+    StatsRequest, StopRequest, TcpConnectRequest, WaitRequest,
 };
 
 use crate::{
@@ -246,6 +246,20 @@ impl Sandbox for WasmSandbox {
 
     fn wait(&self, request: WaitRequest) -> Pending<'_, Exit> {
         Box::pin(async move { self.find(&request.container)?.wait().await })
+    }
+
+    fn pause(&self, request: PauseRequest) -> Pending<'_, ()> {
+        Box::pin(async move {
+            let paused = self.find(&request.container)?.pause().await;
+            paused.map_err(|problem| problem.at(format!("container {}", request.container)))
+        })
+    }
+
+    fn resume(&self, request: ResumeRequest) -> Pending<'_, ()> {
+        Box::pin(async move {
+            let resumed = self.find(&request.container)?.resume();
+            resumed.map_err(|problem| problem.at(format!("container {}", request.container)))
+        })
     }
 
     /// A WebAssembly program cannot be signalled, so the grace would only be waited out: it is stopped at once. One that

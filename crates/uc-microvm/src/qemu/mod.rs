@@ -114,8 +114,13 @@ impl Qemu {
         let lines = [qmp_far.as_fd(), agent_far.as_fd(), console_far.as_fd()];
         let disks: Vec<_> = disks.iter().map(AsFd::as_fd).collect();
         let (argv, descriptors) = command::command(self, shape, start, lines, &disks);
-        let (plan, names) =
-            confinement::plan(self, shape.ports.is_some(), &argv, descriptors, monitor_far)?;
+        let (plan, names) = confinement::plan(
+            self,
+            shape.ports.as_deref(),
+            &argv,
+            descriptors,
+            monitor_far,
+        )?;
         let surroundings = Surroundings {
             mapping: plan.identity.mapping(),
             host_network: false,

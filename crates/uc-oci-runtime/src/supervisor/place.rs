@@ -27,6 +27,8 @@ const PLACE_OPTIONS: &std::ffi::CStr = c"mode=711,size=32m";
 /// Builds everything: mounts of one's own, the root file system, volumes, network.
 pub(super) fn build(order: &Order) -> Result<()> {
     let step = |what: &'static str| move |errno: Errno| failed(what, errno);
+    // The caller's directory may be about to be hidden, and youki returns to the one that it was started in.
+    rustix::process::chdir("/").map_err(step("leaving the caller's directory"))?;
     rustix::mount::mount_change(
         "/",
         MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,

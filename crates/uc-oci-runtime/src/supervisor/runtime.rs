@@ -165,6 +165,12 @@ impl Runtime {
         Ok(())
     }
 
+    /// Holds the container's program, or lets it go on.
+    pub(super) fn pause(&self, hold: bool, processes: &mut Processes) -> Result<()> {
+        let what = if hold { "pause" } else { "resume" };
+        self.complete(what, &mut self.command(&[what, &self.id]), processes)
+    }
+
     /// Starts one more program: the process that ends with it, and the file that will hold its process id inside.
     pub(super) fn exec(
         &self,
