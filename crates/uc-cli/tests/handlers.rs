@@ -140,6 +140,41 @@ fn a_handler_that_nobody_could_reach_is_refused() {
 }
 
 #[test]
+fn one_that_reaches_out_is_served_in_process_with_the_hosts_network_alone() {
+    let Some(host) = Host::new() else { return };
+    let text = std::fs::read_to_string(handler()).expect("a fixture");
+    let import = "(component\n  (import \"wasi:sockets/instance-network@0.2.0\" (instance))";
+    host.file("sockets.wat", &text.replacen("(component", import, 1));
+    let port = free_port();
+    let forwarded = format!("{{containerPort: 8080, hostPort: {port}}}");
+    let direct = format!("{{containerPort: {port}}}");
+    for (network, ports, code) in [("user", &forwarded, 77), ("host", &direct, 0)] {
+        let pod = pod(network, ports);
+        let pod = pod.replace(&handler().display().to_string(), "./sockets.wat");
+        host.file("pod.yaml", &pod);
+        let explained = host.run(&["explain", "--runtime", "wasm", "pod.yaml"]);
+        assert_eq!(explained.code, code, "{explained}");
+        let told = explained.stdout.contains("import no sockets");
+        assert_eq!(told, code != 0, "{explained}");
+    }
+}
+
+#[test]
+fn one_that_others_wait_for_is_refused() {
+    let Some(host) = Host::new() else { return };
+    let port = free_port();
+    let pod = pod("host", &format!("{{containerPort: {port}}}"));
+    let last = "  containers: [{name: last, image: 'oci:busybox:latest', command: ['true']}]\n";
+    host.file(
+        "pod.yaml",
+        &(pod.replace("  containers:\n", "  initContainers:\n") + last),
+    );
+    host.run(&["run", "pod.yaml"])
+        .refuses(77, &["does not end", "containers"]);
+    host.assert_nothing_left();
+}
+
+#[test]
 fn a_port_that_cannot_be_had_is_refused() {
     let Some(host) = Host::new() else { return };
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

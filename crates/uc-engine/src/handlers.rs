@@ -69,13 +69,25 @@ pub(crate) fn only_answers(container: &Container, content: &ResolvedContainer) -
 /// Refused, with what is missing.
 pub(crate) fn check(workload: &Workload, contents: &[ResolvedContainer]) -> Result<()> {
     let mut taken = HashSet::new();
-    for (container, content) in all_containers(workload).zip(contents) {
+    let init_containers = workload.init_containers.len();
+    for (index, (container, content)) in all_containers(workload).zip(contents).enumerate() {
         if is_handler(content) {
             check_one(workload.network, first(container), &mut taken)
+                .and_then(|()| check_place(index < init_containers))
                 .map_err(|problem| problem.at(format!("container {}", container.name)))?;
         }
     }
     Ok(())
+}
+
+fn check_place(is_init: bool) -> Result<()> {
+    match is_init {
+        false => Ok(()),
+        true => Err(Problem::refused(
+            "the component handles HTTP requests and does not end, so no container after it would start",
+        )
+        .remedy("list it under containers instead of initContainers")),
+    }
 }
 
 fn check_one(network: Network, port: Option<&Port>, taken: &mut HashSet<u16>) -> Result<()> {
