@@ -55,6 +55,7 @@ fn offer(layout: &Layout, user_mode_network: bool) -> Offer {
         isolation: Isolation::SharedKernel,
         isolation_bits: isolation::of_allow_list(),
         shared_loopback: true,
+        serves_handlers: false,
         exec: true,
         start_ms: Figure::assumed(
             8.0,

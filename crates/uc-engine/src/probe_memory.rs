@@ -1,7 +1,8 @@
 //! Probes, remembered until the host starts anew.
 //!
 //! A probe tries things, which takes longer than starting a container. What it finds changes with the kernel, the user,
-//! the control group, the programs on PATH, the device of user-mode networks and the variables that choose drivers, so these are the key; `uc doctor` and `uc explain` always try anew.
+//! the control group, the programs on PATH, the device of user-mode networks, the variables that choose drivers and the programs
+//! that they name, so these are the key; `uc doctor` and `uc explain` always try anew.
 
 use std::{env, fs, sync::OnceLock};
 
@@ -18,12 +19,18 @@ struct Memory {
 
 /// Tries now, and remembers the result.
 pub(crate) fn fresh(home: &Home, driver: &dyn Driver) -> Probe {
+    try_now(home, driver, None)
+}
+
+/// Tries now, and writes down what is not known already.
+fn try_now(home: &Home, driver: &dyn Driver, known: Option<&[u8]>) -> Probe {
     let probe = driver.probe();
     // Memory is a convenience: if it cannot be written, the next run tries again.
     if let Ok(text) = serde_json::to_vec(&Memory {
         key: key().to_owned(),
         probe: probe.clone(),
-    }) && make_private(&home.probes()).is_ok()
+    }) && known != Some(&text[..])
+        && make_private(&home.probes()).is_ok()
     {
         let file = home.probes().join(driver.kind().name());
         let temporary =
@@ -40,14 +47,16 @@ pub(crate) fn fresh(home: &Home, driver: &dyn Driver) -> Probe {
 /// The remembered result where it is still good and says that all is well, else a trial now.
 pub(crate) fn remembered(home: &Home, driver: &dyn Driver) -> Probe {
     let file = home.probes().join(driver.kind().name());
-    let memory = fs::read(file)
-        .ok()
-        .and_then(|bytes| serde_json::from_slice::<Memory>(&bytes).ok());
+    let known = fs::read(file).ok();
+    let memory = known
+        .as_deref()
+        .and_then(|bytes| serde_json::from_slice::<Memory>(bytes).ok());
     match memory {
         Some(memory) if memory.key == key() && memory.probe.availability == Availability::Ready => {
             memory.probe
         }
-        _ => fresh(home, driver),
+        // What was missing may have come.
+        _ => try_now(home, driver, known.as_deref()),
     }
 }
 
@@ -71,8 +80,14 @@ fn read_key() -> String {
         .filter(|(name, _)| name.starts_with("UC_") && name != "UC_HOME")
         .collect();
     chosen.sort();
+    // A program that is named by its path may be another one tomorrow.
+    let named: Vec<i64> = chosen
+        .iter()
+        .filter(|(_, value)| value.contains('/'))
+        .filter_map(|(_, value)| Some(fs::metadata(value).ok()?.mtime()))
+        .collect();
     format!(
-        "{} {} {} {} {} {tun:o} {installed:?} {chosen:?}",
+        "{} {} {} {} {} {tun:o} {installed:?} {chosen:?} {named:?}",
         env!("CARGO_PKG_VERSION"),
         read("/proc/sys/kernel/random/boot_id").trim(),
         rustix::process::geteuid().as_raw(),

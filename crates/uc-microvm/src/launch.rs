@@ -103,9 +103,11 @@ impl Launcher {
     ) -> Result<Running> {
         if let Some(snapshots) = &self.snapshots {
             for key in keys {
-                let Some(snapshot) = snapshots.find(key) else {
+                let Some(mut snapshot) = snapshots.find(key) else {
                     continue;
                 };
+                // There is none of the kind that is wanted most: this machine may become that one.
+                snapshot.keeps_memory = keys.first() != Some(key);
                 let restored = self.restore(&shape, hostname, key, snapshot, &bounds);
                 match restored.await {
                     Ok(running) => return Ok(running.within(bounds)),

@@ -153,6 +153,14 @@ impl Machine {
         }
     }
 
+    /// Whether it can be saved: its memory is not only a copy that it alone sees.
+    pub(crate) fn keeps_memory(&self) -> bool {
+        match self {
+            Self::Qemu(machine) => machine.keeps_memory(),
+            Self::Firecracker(_) => true,
+        }
+    }
+
     fn ending(&self) -> &Ending {
         match self {
             Self::Qemu(machine) => &machine.jailed.ending,

@@ -14,21 +14,25 @@ use tokio::{
     task::JoinHandle,
 };
 use uc_guest_protocol::{
-    Answer, Call, Content, Create, Descriptor, GuestProcess, StreamReader, StreamWriter, Streams,
+    Answer, Call, Content, Create, Descriptor, StreamReader, StreamWriter, Streams,
 };
 use uc_model::{Problem, Result, RuntimeKind, workload::Network};
 use uc_sandbox::{
-    CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason, Limits, Payload,
-    Pending, PrepareRequest, Process, RemoveRequest, Sandbox, StartRequest, StartResponse, Stats,
-    StatsRequest, Stdio, StopRequest, TcpConnectRequest, WaitRequest,
+    CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason, Limits,
+    PauseRequest, Payload, Pending, PrepareRequest, Process, RemoveRequest, ResumeRequest, Sandbox,
+    StartRequest, StartResponse, Stats, StatsRequest, Stdio, StopRequest, TcpConnectRequest,
+    WaitRequest,
 };
 
 mod further;
 mod housing;
 mod mounts;
+mod pausing;
+mod process;
 mod removal;
 
 use housing::Housing;
+use process::{anonymous_process, guest_process};
 
 use crate::{
     host::Host, images::Images, launch::Running, machine::DiskImage, snapshot::ReadyFunction,
@@ -318,8 +322,8 @@ impl MicrovmSandbox {
     async fn keep_function(&self, running: &Running, inside: &[u8], ready: ReadyFunction) {
         let kept = async {
             let launcher = self.host.launcher()?;
-            // The memory of a machine that was restored is not ours to save.
-            if running.started.restored {
+            // What only the machine sees of its memory cannot be saved.
+            if !running.machine.lock().await.keeps_memory() {
                 return Ok(());
             }
             let key = launcher.key(&running.shape, inside);
@@ -498,25 +502,6 @@ impl Container {
     }
 }
 
-fn guest_process(process: &Process) -> GuestProcess {
-    GuestProcess {
-        argv: process.argv.clone(),
-        env: process.env.clone(),
-        cwd: process.cwd.clone(),
-        user: process.user.clone(),
-    }
-}
-
-/// A process of which nothing is known yet but who it runs as.
-fn anonymous_process(process: &Process) -> GuestProcess {
-    GuestProcess {
-        argv: Vec::new(),
-        env: Vec::new(),
-        cwd: "/".to_owned(),
-        user: process.user.clone(),
-    }
-}
-
 impl Sandbox for MicrovmSandbox {
     fn create(&self, request: CreateRequest) -> Pending<'_, CreateResponse> {
         Box::pin(self.create_container(request))
@@ -528,6 +513,14 @@ impl Sandbox for MicrovmSandbox {
 
     fn wait(&self, request: WaitRequest) -> Pending<'_, Exit> {
         Box::pin(async move { self.wait_container(&request.container).await })
+    }
+
+    fn pause(&self, request: PauseRequest) -> Pending<'_, ()> {
+        Box::pin(async move { self.hold(request.container, true).await })
+    }
+
+    fn resume(&self, request: ResumeRequest) -> Pending<'_, ()> {
+        Box::pin(async move { self.hold(request.container, false).await })
     }
 
     fn stop(&self, request: StopRequest) -> Pending<'_, Exit> {

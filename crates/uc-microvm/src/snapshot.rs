@@ -63,6 +63,8 @@ pub(crate) struct Snapshot {
     pub(crate) state: File,
     pub(crate) memory: File,
     pub(crate) note: Note,
+    /// Whether the machine that starts from it may be saved itself.
+    pub(crate) keeps_memory: bool,
 }
 
 /// A snapshot that is being read to its end.
@@ -242,6 +244,7 @@ fn open(place: &Path) -> std::io::Result<Snapshot> {
         state,
         memory,
         note: parsed,
+        keeps_memory: false,
     })
 }
 

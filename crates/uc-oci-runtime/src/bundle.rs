@@ -16,6 +16,9 @@ const VERSION: &str = "1.0.2";
 /// Largest seccomp profile taken, in bytes.
 const MAX_PROFILE: usize = 1 << 20;
 
+/// The group that a runtime joins which always joins one; the supervisor puts files in its place.
+pub(crate) const STAND_IN: &str = "undercurrent";
+
 /// A configuration, and the volumes that it expects in place.
 pub(crate) struct Bundle {
     pub(crate) config: Value,
@@ -25,7 +28,7 @@ pub(crate) struct Bundle {
 /// The bundle of a container.
 ///
 /// # Errors
-/// Invalid, where the seccomp profile is no JSON.
+/// Invalid or refused, where the seccomp profile is no good.
 pub(crate) fn bundle(
     request: &CreateRequest,
     hostname: &str,
@@ -70,6 +73,9 @@ pub(crate) fn bundle(
         "maskedPaths": MASKED,
         "readonlyPaths": READ_ONLY,
     });
+    if flavour == Flavour::Youki {
+        linux["cgroupsPath"] = format!("/{STAND_IN}").into();
+    }
     if let Some(profile) = seccomp(request.seccomp_profile.as_deref(), flavour)? {
         linux["seccomp"] = profile;
     }
@@ -147,16 +153,15 @@ const READ_ONLY: [&str; 5] = [
     "/proc/sysrq-trigger",
 ];
 
-/// The system-call filter: the user's own within gVisor, whose kernel is no filter's business; the allow-list elsewhere.
+/// The system-call filter: the user's own within gVisor, whose kernel is no filter's business; the allow-list elsewhere, with the
+/// user's own on top.
 fn seccomp(own: Option<&[u8]>, flavour: Flavour) -> Result<Option<Value>> {
     match (own, flavour) {
         (None, Flavour::Runsc) => Ok(None),
         (Some(own), Flavour::Runsc) => read_profile(own).map(Some),
-        (None, _) => seccomp::profile().map(Some),
-        (Some(_), _) => Err(Problem::refused(format!(
-            "{flavour} takes one seccomp profile, and the allow-list is one already"
-        ))
-        .remedy("leave the runtime to `uc`, which applies both: unset UC_CONTAINER_RUNTIME")),
+        (own, Flavour::Crun | Flavour::Runc | Flavour::Youki) => {
+            seccomp::profile(own, flavour).map(Some)
+        }
     }
 }
 

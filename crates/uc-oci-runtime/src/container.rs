@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     os::fd::{AsFd, OwnedFd},
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -16,7 +17,7 @@ use tokio::{
     sync::{oneshot, watch},
     task::JoinHandle,
 };
-use uc_linux::{cgroup::Cgroup, exit::Ending, sys};
+use uc_linux::{cgroup::Cgroup, exit::Ending, pausing::Pausing, sys};
 use uc_model::{Problem, Result, Telling};
 use uc_sandbox::{Exit, ExitReason, Process};
 
@@ -44,14 +45,15 @@ enum Progress {
     Gone,
 }
 
-type Execs = Arc<Mutex<BTreeMap<u32, oneshot::Sender<std::result::Result<u8, Telling>>>>>;
+/// What was asked under a number, and who waits for its answer: the code of a program, 0 for all else.
+type Asked = Arc<Mutex<BTreeMap<u32, oneshot::Sender<std::result::Result<u8, Telling>>>>>;
 
 /// A supervisor and the task that hears it.
 pub(crate) struct Supervised {
     ending: Ending,
     control: Arc<AsyncFd<OwnedFd>>,
     progress: watch::Receiver<Progress>,
-    execs: Execs,
+    asked: Asked,
     listener: JoinHandle<()>,
     process: Process,
 }
@@ -72,18 +74,18 @@ impl Supervised {
             .map_err(|error| Problem::internal("cannot listen to a supervisor").caused_by(error))?;
         let control = Arc::new(control);
         let (sender, progress) = watch::channel(Progress::Preparing);
-        let execs = Execs::default();
+        let asked = Asked::default();
         let listener = tokio::spawn(listen(
             Arc::clone(&control),
             sender,
-            Arc::clone(&execs),
+            Arc::clone(&asked),
             names,
         ));
         Ok(Self {
             ending: Ending::new(spawned.pidfd)?,
             control,
             progress,
-            execs,
+            asked,
             listener,
             process,
         })
@@ -134,7 +136,7 @@ fn died() -> Problem {
 async fn listen(
     control: Arc<AsyncFd<OwnedFd>>,
     progress: watch::Sender<Progress>,
-    execs: Execs,
+    asked: Asked,
     names: Names,
 ) {
     loop {
@@ -169,19 +171,12 @@ async fn listen(
             Ok(Report::Exited { code, signal }) => {
                 progress.send_replace(Progress::Exited { code, signal });
             }
-            Ok(Report::ExecEnded { number, result }) => {
-                let waiting = execs
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .remove(&number);
-                if let Some(waiting) = waiting {
-                    let _ = waiting.send(result);
-                }
-            }
+            Ok(Report::ExecEnded { number, result }) => answer(&asked, number, result),
+            Ok(Report::Done { number, result }) => answer(&asked, number, result.map(|()| 0)),
             Err(_) => break,
         }
     }
-    execs.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    asked.lock().unwrap_or_else(PoisonError::into_inner).clear();
     progress.send_if_modified(|now| {
         let unfinished = !matches!(now, Progress::Exited { .. } | Progress::Failed(_));
         if unfinished {
@@ -191,23 +186,46 @@ async fn listen(
     });
 }
 
+fn answer(asked: &Asked, number: u32, result: std::result::Result<u8, Telling>) {
+    let waiting = asked
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .remove(&number);
+    if let Some(waiting) = waiting {
+        let _ = waiting.send(result);
+    }
+}
+
 /// A created container.
 pub(crate) struct Container {
     supervised: Supervised,
     pub(crate) cgroup: Cgroup,
     started: AtomicBool,
     stopping: AtomicBool,
-    next_exec: AtomicU32,
+    pausing: Pausing,
+    /// Whether only the runtime can hold the program.
+    has_own_kernel: bool,
+    next_number: AtomicU32,
+}
+
+impl Drop for Container {
+    /// A freezer of version 1 holds even what has been killed, and the end is waited for.
+    fn drop(&mut self) {
+        self.kill();
+        let _ = self.cgroup.thaw();
+    }
 }
 
 impl Container {
-    pub(crate) fn new(supervised: Supervised, cgroup: Cgroup) -> Self {
+    pub(crate) fn new(supervised: Supervised, cgroup: Cgroup, has_own_kernel: bool) -> Self {
         Self {
             supervised,
             cgroup,
             started: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
-            next_exec: AtomicU32::new(0),
+            pausing: Pausing::default(),
+            has_own_kernel,
+            next_number: AtomicU32::new(0),
         }
     }
 
@@ -288,14 +306,78 @@ impl Container {
         if self.supervised.ending.known().is_none() {
             self.stopping.store(true, Ordering::Release);
             if self.started.load(Ordering::Acquire) && !grace.is_zero() {
+                self.end_pause().await;
                 let _ = self.supervised.send(&Request::Signal { signal }, &[]);
                 let _ = tokio::time::timeout(grace, self.supervised.ending.wait()).await;
             }
             if self.supervised.ending.known().is_none() {
                 self.kill();
+                self.end_pause().await;
             }
         }
         self.wait().await
+    }
+
+    /// Holds the program. `directory` is the sandbox's.
+    pub(crate) async fn pause(&self, directory: &Path) -> Result<()> {
+        self.require_running()?;
+        let hold = async {
+            match self.has_own_kernel {
+                true => self.ask_to_pause(true).await,
+                false => self.cgroup.freeze(directory).await,
+            }
+        };
+        self.pausing.pause(hold).await
+    }
+
+    /// Lets it go on.
+    pub(crate) async fn resume(&self) -> Result<()> {
+        self.pausing.resume(self.let_go()).await
+    }
+
+    /// Lets it go for good: a freezer of version 1 holds even what has been killed.
+    pub(crate) async fn end_pause(&self) {
+        self.pausing.end(self.let_go()).await;
+    }
+
+    async fn let_go(&self) -> Result<()> {
+        match self.has_own_kernel {
+            true => self.ask_to_pause(false).await,
+            false => self.cgroup.thaw(),
+        }
+    }
+
+    async fn ask_to_pause(&self, hold: bool) -> Result<()> {
+        let (number, done) = self.next();
+        self.supervised
+            .send(&Request::Pause { number, hold }, &[])?;
+        match tokio::time::timeout(PATIENCE, done).await {
+            Ok(Ok(Ok(_))) => Ok(()),
+            Ok(Ok(Err(telling))) => Err(telling.into_problem()),
+            Ok(Err(_)) => Err(Problem::invalid("the container has ended")),
+            Err(_) => Err(Problem::host("the runtime takes too long")
+                .limit(format!("{} s", PATIENCE.as_secs()))),
+        }
+    }
+
+    /// A number to ask under, and its answer.
+    fn next(&self) -> (u32, oneshot::Receiver<std::result::Result<u8, Telling>>) {
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        let (sender, answer) = oneshot::channel();
+        self.supervised
+            .asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(number, sender);
+        (number, answer)
+    }
+
+    fn require_running(&self) -> Result<()> {
+        let runs = self.started.load(Ordering::Acquire) && self.known().is_none();
+        match runs {
+            true => Ok(()),
+            false => Err(Problem::invalid("the container is not running")),
+        }
     }
 
     /// Ends the supervisor, and with it everything it started.
@@ -310,16 +392,9 @@ impl Container {
         streams: [OwnedFd; 3],
         timeout: Duration,
     ) -> Result<Exit> {
-        if !self.started.load(Ordering::Acquire) || self.known().is_some() {
-            return Err(Problem::invalid("the container is not running"));
-        }
-        let number = self.next_exec.fetch_add(1, Ordering::Relaxed);
-        let (sender, ended) = oneshot::channel();
-        self.supervised
-            .execs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(number, sender);
+        self.require_running()?;
+        self.pausing.require_running().await?;
+        let (number, ended) = self.next();
         let request = Request::Exec {
             number,
             process: process.clone(),

@@ -82,6 +82,8 @@ pub(crate) enum Request {
     Start,
     /// Send its program a signal.
     Signal { signal: i32 },
+    /// Hold its program, or let it go on, by the runtime's own command.
+    Pause { number: u32, hold: bool },
     /// Run one more program; three descriptors come along.
     Exec { number: u32, process: Value },
     /// End it.
@@ -99,6 +101,11 @@ pub(crate) enum Report {
     Exited {
         code: u8,
         signal: Option<i32>,
+    },
+    /// What was asked under a number is done.
+    Done {
+        number: u32,
+        result: Result<(), Telling>,
     },
     /// A further program has ended, or could not be started.
     ExecEnded {

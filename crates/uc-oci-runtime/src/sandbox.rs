@@ -20,8 +20,8 @@ use uc_linux::{
 use uc_model::{Problem, Result, workload::Network};
 use uc_sandbox::{
     CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, HostMount, MountSource,
-    Payload, Pending, PrepareRequest, Process, RemoveRequest, Sandbox, StartRequest, StartResponse,
-    Stats, StatsRequest, StopRequest, TcpConnectRequest, WaitRequest,
+    PauseRequest, Payload, Pending, PrepareRequest, Process, RemoveRequest, ResumeRequest, Sandbox,
+    StartRequest, StartResponse, Stats, StatsRequest, StopRequest, TcpConnectRequest, WaitRequest,
 };
 
 use crate::{
@@ -131,7 +131,8 @@ impl OciSandbox {
         scratch::make(&self.mapping, &scratch)?;
         match self.launch(request, &scratch, &cgroup).await {
             Ok((pid, container)) => {
-                let container = Container::new(container, cgroup);
+                let has_own_kernel = self.tools.flavour.has_own_kernel();
+                let container = Container::new(container, cgroup, has_own_kernel);
                 self.containers().insert(name, Arc::new(container));
                 Ok(CreateResponse {
                     pid: Some(pid),
@@ -315,6 +316,7 @@ impl OciSandbox {
         let containers = std::mem::take(&mut *self.containers());
         for container in containers.values() {
             container.kill();
+            container.end_pause().await;
         }
         for container in containers.values() {
             container.wait().await?;
@@ -356,6 +358,17 @@ impl Sandbox for OciSandbox {
 
     fn wait(&self, request: WaitRequest) -> Pending<'_, Exit> {
         Box::pin(async move { self.find(&request.container)?.wait().await })
+    }
+
+    fn pause(&self, request: PauseRequest) -> Pending<'_, ()> {
+        Box::pin(async move {
+            let container = self.find(&request.container)?;
+            container.pause(&self.request.directory).await
+        })
+    }
+
+    fn resume(&self, request: ResumeRequest) -> Pending<'_, ()> {
+        Box::pin(async move { self.find(&request.container)?.resume().await })
     }
 
     fn stop(&self, request: StopRequest) -> Pending<'_, Exit> {

@@ -4,6 +4,8 @@
 //! It has one thread and is told what to do over a socket; when that closes, it ends, and the kernel ends everything that
 //! it started.
 
+mod barriers;
+mod cgroups;
 mod place;
 mod processes;
 mod program;
@@ -78,6 +80,9 @@ impl Supervisor {
         // SAFETY: as above.
         let control = unsafe { OwnedFd::from_raw_fd(order.descriptors.control) };
         close_on_exec(&order);
+        if order.flavour.has_own_kernel() {
+            barriers::spare();
+        }
         Ok(Self {
             runtime: Runtime::new(&order),
             processes: Processes::new()?,
@@ -123,7 +128,11 @@ impl Supervisor {
             Request::Create => {
                 place::build(&self.order)?;
                 let covers = self.order.covers();
-                program::find(&mut self.order.config["process"], &covers)?;
+                program::find(
+                    &mut self.order.config["process"],
+                    &covers,
+                    self.order.flavour,
+                )?;
                 place::write_config(&self.order)?;
                 // A second process of runsc would cost a fifth of the start; what it needs has been tried by the probe.
                 if !self.order.flavour.has_own_kernel() {
@@ -143,6 +152,11 @@ impl Supervisor {
                 self.report(&Report::Started);
             }
             Request::Signal { signal } => self.runtime.signal(signal)?,
+            Request::Pause { number, hold } => {
+                let result = self.runtime.pause(hold, &mut self.processes);
+                let result = result.map_err(|problem| Telling::of(&problem));
+                self.report(&Report::Done { number, result });
+            }
             Request::Exec {
                 number,
                 mut process,
@@ -174,7 +188,7 @@ impl Supervisor {
                 .limit(MAX_EXECS)
                 .remedy("probe less often"));
         }
-        program::find(process, &self.order.covers())?;
+        program::find(process, &self.order.covers(), self.order.flavour)?;
         let streams = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
         let (pid, pid_file) = self.runtime.exec(number, process, streams)?;
         self.execs.insert(number, Exec { pid, pid_file });

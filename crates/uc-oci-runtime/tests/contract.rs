@@ -15,10 +15,21 @@ fn fixtures(flavour: Flavour) -> Made {
     Ok(Box::new(BusyboxFixtures {
         driver: Box::new(driver(flavour, &busybox)?),
         layer: busybox.layer.clone(),
-        adds_home: true,
+        adds: added(flavour),
         writes_reach_host: true,
         kept: busybox,
     }))
+}
+
+/// youki takes no process without a PATH.
+fn added(flavour: Flavour) -> &'static [&'static str] {
+    match flavour {
+        Flavour::Youki => &[
+            "HOME=/",
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        ],
+        Flavour::Runsc | Flavour::Crun | Flavour::Runc => &["HOME=/"],
+    }
 }
 
 mod runsc {
@@ -31,4 +42,8 @@ mod crun {
 
 mod runc {
     uc_testkit::driver_contract!(|| super::fixtures(super::Flavour::Runc));
+}
+
+mod youki {
+    uc_testkit::driver_contract!(|| super::fixtures(super::Flavour::Youki));
 }

@@ -25,6 +25,8 @@ pub struct Candidate {
     pub isolation_bits: Figure,
     /// Whether containers of a workload share a loopback.
     pub shared_loopback: bool,
+    /// Whether it listens at ports of the host for a program that only answers HTTP requests.
+    pub serves_handlers: bool,
     /// Whether it can run a second program in a running container.
     pub exec: bool,
     /// Whether it gives access to a GPU.
@@ -69,11 +71,20 @@ impl fmt::Display for LimitKind {
 impl Candidate {
     /// A kind for which this version has no driver.
     pub fn without_driver(kind: RuntimeKind) -> Self {
-        let unknown = |unit: &str| Figure::assumed(0.0, unit, "no driver, so nothing is known");
+        Self::unknown(kind, "no driver in this version")
+    }
+
+    /// A kind that nobody looked for, since the workload asks for another.
+    pub fn not_tried(kind: RuntimeKind) -> Self {
+        Self::unknown(kind, "not tried, since another is asked for")
+    }
+
+    fn unknown(kind: RuntimeKind, why: &str) -> Self {
+        let unknown = |unit: &str| Figure::assumed(0.0, unit, why);
         Self {
             kind,
             unavailable: Some(Unavailable {
-                what: "no driver in this version".into(),
+                what: why.into(),
                 // Nothing the user could install would help.
                 remedy: String::new(),
             }),
@@ -83,6 +94,7 @@ impl Candidate {
             isolation: kind.isolation(),
             isolation_bits: unknown("bit"),
             shared_loopback: false,
+            serves_handlers: false,
             exec: false,
             gpu: false,
             start_ms: unknown("ms"),

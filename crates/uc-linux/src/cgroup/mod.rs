@@ -1,5 +1,6 @@
 //! Control groups of one container: limits, membership, usage, removal. Version 1, version 2 and hybrid.
 
+mod freezer;
 mod layout;
 
 use std::{
@@ -8,9 +9,11 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
+use freezer::Freezer;
 pub use layout::{Controller, Layout, Place, Version};
 use rustix::{
     fs::{Mode, OFlags},
@@ -91,6 +94,8 @@ pub struct Cgroup {
     limits: Limits,
     directories: Vec<PathBuf>,
     by_controller: BTreeMap<Controller, (Version, PathBuf)>,
+    /// Found when its processes are first held.
+    freezer: OnceLock<Freezer>,
 }
 
 impl Cgroup {
@@ -184,17 +189,7 @@ impl Cgroup {
 
     /// Records the groups in a sandbox's directory, where [`reclaim`] finds them.
     pub fn record(&self, directory: &Path) -> Result<()> {
-        let mut text = fs::read_to_string(directory.join(LEDGER)).unwrap_or_default();
-        for cgroup in &self.directories {
-            text.push_str(&format!("{}\n", cgroup.display()));
-        }
-        let written =
-            fs::create_dir_all(directory).and_then(|()| fs::write(directory.join(LEDGER), text));
-        written.map_err(|error| {
-            Problem::storage("cannot record the control groups")
-                .at(directory.display())
-                .caused_by(error)
-        })
+        record(directory, &self.directories)
     }
 
     fn make_directories(&self) -> Result<()> {
@@ -262,13 +257,82 @@ impl Cgroup {
         stats
     }
 
+    /// Holds every process of the container where it is. `directory` is the sandbox's, where another group that is needed
+    /// for it is recorded.
+    ///
+    /// # Errors
+    /// Host, where nothing here can hold them, or they do not stand still in time.
+    pub async fn freeze(&self, directory: &Path) -> Result<()> {
+        let freezer = match self.freezer.get() {
+            Some(freezer) => freezer,
+            None => {
+                let found = self.find_freezer(directory)?;
+                self.freezer.get_or_init(|| found)
+            }
+        };
+        freezer.freeze().await
+    }
+
+    /// Lets the processes go on, where they are held.
+    ///
+    /// # Errors
+    /// Host, where the kernel refuses.
+    pub fn thaw(&self) -> Result<()> {
+        self.freezer.get().map_or(Ok(()), Freezer::thaw)
+    }
+
+    fn find_freezer(&self, directory: &Path) -> Result<Freezer> {
+        let unified = self
+            .by_controller
+            .values()
+            .find(|(version, _)| *version == Version::V2);
+        if let Some((_, group)) = unified {
+            return Ok(Freezer::of_group(group.clone()));
+        }
+        let unfreezable = || {
+            Problem::host("the container cannot be paused")
+                .limit("a control group that you may use, with the freezer of version 2 or 1")
+                .found("none")
+                .remedy(
+                    "run it as root, or under a delegated group: systemd-run --user --scope uc run …",
+                )
+        };
+        let members = self.directories.first().ok_or_else(unfreezable)?;
+        let name = members.file_name().ok_or_else(unfreezable)?;
+        let name = name.to_string_lossy();
+        for place in Layout::freezer_places_of_this_host() {
+            record(directory, &[Freezer::place(&place, &name)])?;
+            if let Some(freezer) = Freezer::make(&place, &name, members.clone()) {
+                return Ok(freezer);
+            }
+        }
+        Err(unfreezable())
+    }
+
     /// Removes the groups, killing what is left in them.
     pub fn remove(&self) {
-        for directory in &self.directories {
+        let _ = self.thaw();
+        let freezer = self.freezer.get().map(|freezer| &freezer.directory);
+        for directory in self.directories.iter().chain(freezer) {
             // What cannot be removed stays in the ledger, for `reclaim`.
             let _ = remove_group(directory);
         }
     }
+}
+
+/// Writes down groups before they are made, in the sandbox's directory.
+fn record(directory: &Path, groups: &[PathBuf]) -> Result<()> {
+    let mut text = fs::read_to_string(directory.join(LEDGER)).unwrap_or_default();
+    for group in groups {
+        text.push_str(&format!("{}\n", group.display()));
+    }
+    let written =
+        fs::create_dir_all(directory).and_then(|()| fs::write(directory.join(LEDGER), text));
+    written.map_err(|error| {
+        Problem::storage("cannot record the control groups")
+            .at(directory.display())
+            .caused_by(error)
+    })
 }
 
 fn wanted_limits(limits: &Limits) -> [(Limit, bool); 3] {
@@ -413,6 +477,7 @@ fn kill_members(directory: &Path) {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
     }
+    freezer::let_end(directory);
 }
 
 /// Removes the groups that a sandbox's ledger lists; they belong to an owner that died.
@@ -421,10 +486,15 @@ pub fn reclaim(directory: &Path) -> Result<()> {
     let Ok(text) = fs::read_to_string(&ledger) else {
         return Ok(());
     };
-    for line in text
-        .lines()
-        .filter(|line| line.starts_with('/') && line.contains("undercurrent-"))
-    {
+    let groups = || {
+        text.lines()
+            .filter(|line| line.starts_with('/') && line.contains("undercurrent-"))
+    };
+    // First in all of them: what one holds keeps others from being removed.
+    for line in groups() {
+        kill_members(Path::new(line));
+    }
+    for line in groups() {
         remove_group(Path::new(line)).map_err(|error| {
             Problem::host("a control group of a dead workload cannot be removed")
                 .at(line)
@@ -461,6 +531,7 @@ mod tests {
                 limits: Limits::default(),
                 directories: vec![directory],
                 by_controller,
+                freezer: OnceLock::new(),
             },
         )
     }

@@ -72,19 +72,28 @@ impl Qemu {
         Ok(QemuMachine { memory, ..machine })
     }
 
-    /// Starts a machine from a snapshot, of whose memory it sees a copy.
+    /// Starts a machine from a snapshot, of whose memory it sees a copy: its own, or one that is shared with us where it may
+    /// be saved later.
     pub(crate) async fn restore(
         &self,
         shape: &Shape,
         snapshot: &Snapshot,
         groups: &Entrances,
     ) -> Result<QemuMachine> {
+        let copy = snapshot
+            .keeps_memory
+            .then(|| copy_of(shape, &snapshot.memory))
+            .transpose()?;
         let start = Start::Restore {
-            memory: snapshot.memory.as_fd(),
+            memory: copy.as_ref().unwrap_or(&snapshot.memory).as_fd(),
+            shared: copy.is_some(),
         };
         let mut machine = self.spawn(shape, &start, groups).await?;
         machine.load(&snapshot.state).await?;
-        Ok(machine)
+        Ok(QemuMachine {
+            memory: copy,
+            ..machine
+        })
     }
 
     async fn spawn(
@@ -147,7 +156,21 @@ fn memory(shape: &Shape) -> Result<File> {
     Ok(file)
 }
 
+/// Memory that a monitor and we share, filled from a snapshot's.
+fn copy_of(shape: &Shape, saved: &File) -> Result<File> {
+    let copy = memory(shape)?;
+    copy_data(saved, &copy).map_err(|error| {
+        Problem::storage("cannot read the memory of a microVM's snapshot").caused_by(error)
+    })?;
+    Ok(copy)
+}
+
 impl QemuMachine {
+    /// Whether its memory is shared with us.
+    pub(crate) fn keeps_memory(&self) -> bool {
+        self.memory.is_some()
+    }
+
     /// The line to the agent, which the machine has from its start.
     pub(crate) fn agent(&mut self) -> Result<Descriptor> {
         self.agent

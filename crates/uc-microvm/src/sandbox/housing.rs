@@ -30,7 +30,7 @@ pub(super) struct Housing {
 /// Where a function that handles HTTP requests answers.
 pub(super) fn port(payload: &Payload) -> Option<u16> {
     match payload {
-        Payload::Wasm { port, .. } => *port,
+        Payload::Wasm { port, .. } => port.map(|port| port.container_port),
         Payload::Rootfs { .. } => None,
     }
 }

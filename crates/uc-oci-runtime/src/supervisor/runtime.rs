@@ -165,6 +165,12 @@ impl Runtime {
         Ok(())
     }
 
+    /// Holds the container's program, or lets it go on.
+    pub(super) fn pause(&self, hold: bool, processes: &mut Processes) -> Result<()> {
+        let what = if hold { "pause" } else { "resume" };
+        self.complete(what, &mut self.command(&[what, &self.id]), processes)
+    }
+
     /// Starts one more program: the process that ends with it, and the file that will hold its process id inside.
     pub(super) fn exec(
         &self,
@@ -220,12 +226,18 @@ fn last_words() -> Option<String> {
     text.lines().rev().find_map(words)
 }
 
-/// The words of a line: runsc writes JSON, runc `… msg="words"`, crun a date, a level in brackets and the words.
+/// How each of youki's complaints begins.
+const YOUKI_SAYS: &str = "error in executing command: ";
+
+/// The words of a line: runsc and youki write JSON, runc `… msg="words"`, crun a date, a level in brackets and the words.
 fn words(line: &str) -> Option<String> {
     let line = line.trim();
-    let of_json = serde_json::from_str::<Value>(line)
-        .ok()
-        .and_then(|json| Some(json["msg"].as_str()?.to_owned()));
+    let of_json = serde_json::from_str::<Value>(line).ok().and_then(|json| {
+        let words = json["msg"].as_str().or(json["message"].as_str())?;
+        // A trace of the stack follows on further lines.
+        let first = words.lines().next().unwrap_or_default();
+        Some(first.trim_start_matches(YOUKI_SAYS).to_owned())
+    });
     let words = of_json.unwrap_or_else(|| {
         let quoted = line
             .split_once("msg=")
@@ -246,6 +258,10 @@ mod tests {
             (
                 r#"{"msg":"no such file","level":"error","time":"2026-11-25T22:14:46Z"}"#,
                 "no such file",
+            ),
+            (
+                r#"{"level":"ERROR","message":"error in executing command: it failed\n\nStack backtrace:","target":"youki"}"#,
+                "it failed",
             ),
             (
                 r#"time="2026-11-25T22:14:46Z" level=error msg="it failed""#,
