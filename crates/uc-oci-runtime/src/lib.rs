@@ -18,6 +18,9 @@ mod container;
 mod control;
 mod driver;
 mod flavour;
+mod kernel;
+mod launch;
+mod limits;
 mod order;
 mod probe;
 mod sandbox;
@@ -25,6 +28,7 @@ mod seccomp;
 mod spawn;
 mod streams;
 mod stub;
+mod supervised;
 mod supervisor;
 
 pub use driver::OciRuntimeDriver;

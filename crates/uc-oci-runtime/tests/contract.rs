@@ -10,25 +10,32 @@ use uc_testkit::{
     contract::Made,
 };
 
-fn fixtures(flavour: Flavour) -> Made {
+fn fixtures(flavour: Flavour, announces_one: bool) -> Made {
     let busybox = Busybox::new()?;
     Ok(Box::new(BusyboxFixtures {
         driver: Box::new(driver(flavour, &busybox)?),
         layer: busybox.layer.clone(),
         adds_home: true,
         writes_reach_host: true,
+        announces_one,
         kept: busybox,
     }))
 }
 
-mod runsc {
-    uc_testkit::driver_contract!(|| super::fixtures(super::Flavour::Runsc));
+/// A container that is known to stay alone has a kernel for itself.
+mod runsc_alone {
+    uc_testkit::driver_contract!(|| super::fixtures(super::Flavour::Runsc, true));
+}
+
+/// Others share one.
+mod runsc_shared {
+    uc_testkit::driver_contract!(|| super::fixtures(super::Flavour::Runsc, false));
 }
 
 mod crun {
-    uc_testkit::driver_contract!(|| super::fixtures(super::Flavour::Crun));
+    uc_testkit::driver_contract!(|| super::fixtures(super::Flavour::Crun, false));
 }
 
 mod runc {
-    uc_testkit::driver_contract!(|| super::fixtures(super::Flavour::Runc));
+    uc_testkit::driver_contract!(|| super::fixtures(super::Flavour::Runc, false));
 }

@@ -3,13 +3,13 @@
 use std::{
     ffi::CString,
     fs,
-    os::fd::{AsFd, OwnedFd, RawFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd},
 };
 
 use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
-    mount::{MountFlags, MountPropagationFlags},
+    mount::{MountFlags, MountPropagationFlags, UnmountFlags},
 };
 use uc_linux::sys;
 use uc_model::{Problem, Result, workload::Network};
@@ -70,6 +70,30 @@ pub(super) fn build(order: &Order) -> Result<()> {
     Ok(())
 }
 
+/// What has been built, as one detached mount tree.
+pub(super) fn detach() -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(PLACE, flags, Mode::empty())
+        .and_then(|place| sys::clone_mount_tree(place.as_fd()))
+        .map_err(|errno| failed("copying mounts", errno))
+}
+
+/// Attaches what another supervisor has built and detached.
+pub(super) fn attach(tree: BorrowedFd<'_>, place: &str) -> Result<()> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::mkdir(place, Mode::from_raw_mode(0o711))
+        .and_then(|()| rustix::fs::open(place, flags, Mode::empty()))
+        .and_then(|target| sys::attach_mount_tree(tree, target.as_fd()))
+        .map_err(|errno| failed("attaching mounts", errno))
+}
+
+/// Takes it away again.
+pub(super) fn remove(place: &str) {
+    // Nothing in it is used any more; what is left is for the end of the namespace.
+    let _ = rustix::mount::unmount(place, UnmountFlags::DETACH);
+    let _ = fs::remove_dir(place);
+}
+
 /// Puts the bundle's configuration where the runtime looks for it.
 pub(super) fn write_config(order: &Order) -> Result<()> {
     let text = serde_json::to_vec(&order.config).unwrap_or_default();
@@ -119,7 +143,7 @@ fn overlay_options(order: &Order) -> Result<CString> {
 }
 
 /// Makes a file or directory of the host appear at a place.
-fn bind(source: std::os::fd::BorrowedFd<'_>, place: &str) -> std::result::Result<(), Errno> {
+fn bind(source: BorrowedFd<'_>, place: &str) -> std::result::Result<(), Errno> {
     let is_directory = rustix::fs::fstat(source)
         .map(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir())?;
     let path = OFlags::PATH | OFlags::CLOEXEC;

@@ -12,8 +12,6 @@ use rustix::{
 use serde_json::Value;
 use uc_model::{Problem, ProblemKind, Result};
 
-use crate::order::PLACE;
-
 /// Where programs are looked for when the environment does not say.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -25,7 +23,7 @@ const MAX_LINKS: usize = 40;
 ///
 /// # Errors
 /// Command not found, or not executable.
-pub(super) fn find(process: &mut Value, covers: &[String]) -> Result<()> {
+pub(super) fn find(process: &mut Value, root: &Path, covers: &[String]) -> Result<()> {
     let name = process["args"][0].as_str().unwrap_or_default().to_owned();
     let cwd = process["cwd"].as_str().unwrap_or("/").to_owned();
     let path = process["env"]
@@ -46,12 +44,12 @@ pub(super) fn find(process: &mut Value, covers: &[String]) -> Result<()> {
             .collect()
     };
     // What a volume covers is not in the image: there the runtime itself must look.
-    let found = first_executable(&name, &candidates, &cwd);
+    let found = first_executable(root, &name, &candidates, &cwd);
     let found = match found {
         Err(_)
             if candidates
                 .iter()
-                .any(|candidate| is_covered(candidate, &cwd, covers)) =>
+                .any(|candidate| is_covered(root, candidate, &cwd, covers)) =>
         {
             return Ok(());
         }
@@ -63,16 +61,13 @@ pub(super) fn find(process: &mut Value, covers: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn first_executable(name: &str, candidates: &[String], cwd: &str) -> Result<String> {
+fn first_executable(root: &Path, name: &str, candidates: &[String], cwd: &str) -> Result<String> {
     let path = OFlags::PATH | OFlags::CLOEXEC;
-    let root = rustix::fs::open(
-        format!("{PLACE}/root"),
-        path | OFlags::DIRECTORY,
-        Mode::empty(),
-    )
-    .map_err(|errno| {
-        Problem::internal("cannot open the root file system").caused_by(std::io::Error::from(errno))
-    })?;
+    let root =
+        rustix::fs::open(root, path | OFlags::DIRECTORY, Mode::empty()).map_err(|errno| {
+            Problem::internal("cannot open the root file system")
+                .caused_by(std::io::Error::from(errno))
+        })?;
     let mut worst = Errno::NOENT;
     for candidate in candidates {
         let absolute = match candidate.starts_with('/') {
@@ -97,11 +92,8 @@ fn first_executable(name: &str, candidates: &[String], cwd: &str) -> Result<Stri
 }
 
 /// Whether a path lies on a volume, once links of the image on the way to it are followed.
-fn is_covered(candidate: &str, cwd: &str, covers: &[String]) -> bool {
-    let path = follow_links(
-        &Path::new(PLACE).join("root"),
-        &Path::new(cwd).join(candidate),
-    );
+fn is_covered(root: &Path, candidate: &str, cwd: &str, covers: &[String]) -> bool {
+    let path = follow_links(root, &Path::new(cwd).join(candidate));
     covers.iter().any(|cover| path.starts_with(cover))
 }
 
