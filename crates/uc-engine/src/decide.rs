@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use uc_model::{
-    Digest, Problem, Result, RuntimeKind,
+    Digest, Problem, Result, RuntimeChoice, RuntimeKind,
     workload::{Container, Network, ProbeAction, Workload},
 };
 use uc_redline::{Facts, Verdict};
@@ -54,31 +54,43 @@ impl ContainerChoice {
 
 impl Engine {
     /// Judges the red lines and chooses a runtime for each container, without starting anything. Drivers are tried
-    /// anew if `fresh`, else what they offered since the host started counts.
+    /// anew if `fresh`, else what they offered since the host started counts, and a workload that asks for one of them
+    /// does not wait for the others.
     pub fn choose(&self, resolved: &Resolved, fresh: bool) -> Vec<ContainerChoice> {
-        let probes = if fresh {
-            self.probe_all()
-        } else {
-            self.remembered_probes()
-        };
-        choose(resolved, &probes)
+        match resolved.workload.runtime {
+            _ if fresh => choose(resolved, &self.probe_all()),
+            RuntimeChoice::Auto => choose(resolved, &self.remembered_probes()),
+            RuntimeChoice::Fixed(asked) => {
+                let probe = self.remembered_probe(asked);
+                let candidates = RuntimeKind::ALL.map(|kind| match kind == asked {
+                    true => candidate_of(kind, probe.as_ref()),
+                    false => Candidate::not_tried(kind),
+                });
+                among(resolved, &candidates)
+            }
+        }
     }
 }
 
 /// The choice for each container, given what the drivers offer.
 pub fn choose(resolved: &Resolved, probes: &[Probe]) -> Vec<ContainerChoice> {
-    let candidates: Vec<Candidate> = RuntimeKind::ALL
-        .into_iter()
-        .map(|kind| {
-            let probe = probes.iter().find(|probe| probe.kind == kind);
-            probe.map_or_else(|| Candidate::without_driver(kind), candidate)
-        })
-        .collect();
+    let candidates = RuntimeKind::ALL.map(|kind| {
+        let probe = probes.iter().find(|probe| probe.kind == kind);
+        candidate_of(kind, probe)
+    });
+    among(resolved, &candidates)
+}
+
+fn candidate_of(kind: RuntimeKind, probe: Option<&Probe>) -> Candidate {
+    probe.map_or_else(|| Candidate::without_driver(kind), candidate)
+}
+
+fn among(resolved: &Resolved, candidates: &[Candidate]) -> Vec<ContainerChoice> {
     all_containers(&resolved.workload)
         .zip(&resolved.containers)
         .map(|(container, content)| {
             let needs = needs(&resolved.workload, container, content);
-            let decision = uc_select::choose(&needs, &candidates);
+            let decision = uc_select::choose(&needs, candidates);
             let facts = facts(
                 &resolved.workload,
                 container,

@@ -90,6 +90,12 @@ impl Engine {
             .collect()
     }
 
+    /// What one driver offered at the last trial since the host started, or at a trial now.
+    pub(crate) fn remembered_probe(&self, kind: RuntimeKind) -> Option<Probe> {
+        self.driver(kind)
+            .map(|driver| probe_memory::remembered(&self.home, &**driver))
+    }
+
     /// What the drivers offered at the last trial since the host started, or at a trial now.
     pub(crate) fn remembered_probes(&self) -> Vec<Probe> {
         self.drivers

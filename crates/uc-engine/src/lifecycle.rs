@@ -228,9 +228,9 @@ impl Engine {
             }
         }
         let can_limit_pids = request.runtimes.contains(&RuntimeKind::Container)
-            && self.remembered_probes().iter().any(|probe| {
-                probe.kind == RuntimeKind::Container && probe.offer.limits.contains(&Limit::Pids)
-            });
+            && self
+                .remembered_probe(RuntimeKind::Container)
+                .is_some_and(|probe| probe.offer.limits.contains(&Limit::Pids));
         Ok(Pod {
             workload,
             contents,

@@ -18,12 +18,18 @@ struct Memory {
 
 /// Tries now, and remembers the result.
 pub(crate) fn fresh(home: &Home, driver: &dyn Driver) -> Probe {
+    try_now(home, driver, None)
+}
+
+/// Tries now, and writes down what is not known already.
+fn try_now(home: &Home, driver: &dyn Driver, known: Option<&[u8]>) -> Probe {
     let probe = driver.probe();
     // Memory is a convenience: if it cannot be written, the next run tries again.
     if let Ok(text) = serde_json::to_vec(&Memory {
         key: key().to_owned(),
         probe: probe.clone(),
-    }) && make_private(&home.probes()).is_ok()
+    }) && known != Some(&text[..])
+        && make_private(&home.probes()).is_ok()
     {
         let file = home.probes().join(driver.kind().name());
         let temporary =
@@ -40,14 +46,16 @@ pub(crate) fn fresh(home: &Home, driver: &dyn Driver) -> Probe {
 /// The remembered result where it is still good and says that all is well, else a trial now.
 pub(crate) fn remembered(home: &Home, driver: &dyn Driver) -> Probe {
     let file = home.probes().join(driver.kind().name());
-    let memory = fs::read(file)
-        .ok()
-        .and_then(|bytes| serde_json::from_slice::<Memory>(&bytes).ok());
+    let known = fs::read(file).ok();
+    let memory = known
+        .as_deref()
+        .and_then(|bytes| serde_json::from_slice::<Memory>(bytes).ok());
     match memory {
         Some(memory) if memory.key == key() && memory.probe.availability == Availability::Ready => {
             memory.probe
         }
-        _ => fresh(home, driver),
+        // What was missing may have come.
+        _ => try_now(home, driver, known.as_deref()),
     }
 }
 

@@ -18,6 +18,7 @@ pub mod network;
 pub mod processes;
 pub mod scratch;
 pub mod seccomp;
+pub mod seccomp_profile;
 pub mod sources;
 pub mod sys;
 pub mod syscall_policy;

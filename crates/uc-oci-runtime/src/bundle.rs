@@ -29,7 +29,7 @@ pub(crate) struct Bundle {
 /// The bundle of a container, whose parts lie below `place` when the runtime reads it.
 ///
 /// # Errors
-/// Invalid, where the seccomp profile is no JSON.
+/// Invalid or refused, where the seccomp profile is no good.
 pub(crate) fn bundle(
     request: &CreateRequest,
     hostname: &str,
@@ -185,16 +185,13 @@ const READ_ONLY: [&str; 5] = [
     "/proc/sysrq-trigger",
 ];
 
-/// The system-call filter: the user's own within gVisor, whose kernel is no filter's business; the allow-list elsewhere.
+/// The system-call filter: the user's own within gVisor, whose kernel is no filter's business; the allow-list elsewhere, with the
+/// user's own on top.
 fn seccomp(own: Option<&[u8]>, flavour: Flavour) -> Result<Option<Value>> {
     match (own, flavour) {
         (None, Flavour::Runsc) => Ok(None),
         (Some(own), Flavour::Runsc) => read_profile(own).map(Some),
-        (None, _) => seccomp::profile().map(Some),
-        (Some(_), _) => Err(Problem::refused(format!(
-            "{flavour} takes one seccomp profile, and the allow-list is one already"
-        ))
-        .remedy("leave the runtime to `uc`, which applies both: unset UC_CONTAINER_RUNTIME")),
+        (own, Flavour::Crun | Flavour::Runc | Flavour::Youki) => seccomp::profile(own).map(Some),
     }
 }
 

@@ -5,6 +5,7 @@
 //! It has one thread and is told what to do over a socket; when that closes, it ends, and the kernel ends everything that
 //! it started.
 
+mod barriers;
 mod errands;
 mod kernel;
 mod place;
@@ -89,6 +90,9 @@ impl Supervisor {
         // SAFETY: as above.
         let control = unsafe { OwnedFd::from_raw_fd(order.descriptors.control) };
         close_on_exec(&order);
+        if order.flavour.has_own_kernel() {
+            barriers::spare();
+        }
         let work = match order.role {
             Role::Container => Work::Container(Sole::default()),
             Role::Kernel => Work::Kernel(Kernel::default()),

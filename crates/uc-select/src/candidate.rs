@@ -69,11 +69,20 @@ impl fmt::Display for LimitKind {
 impl Candidate {
     /// A kind for which this version has no driver.
     pub fn without_driver(kind: RuntimeKind) -> Self {
-        let unknown = |unit: &str| Figure::assumed(0.0, unit, "no driver, so nothing is known");
+        Self::unknown(kind, "no driver in this version")
+    }
+
+    /// A kind that nobody looked for, since the workload asks for another.
+    pub fn not_tried(kind: RuntimeKind) -> Self {
+        Self::unknown(kind, "not tried, since another is asked for")
+    }
+
+    fn unknown(kind: RuntimeKind, why: &str) -> Self {
+        let unknown = |unit: &str| Figure::assumed(0.0, unit, why);
         Self {
             kind,
             unavailable: Some(Unavailable {
-                what: "no driver in this version".into(),
+                what: why.into(),
                 // Nothing the user could install would help.
                 remedy: String::new(),
             }),

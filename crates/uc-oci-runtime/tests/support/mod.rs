@@ -1,12 +1,23 @@
 //! Drivers for the runtimes found on this host.
-#![allow(dead_code, reason = "not every test uses everything")]
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    reason = "not every test uses everything, and each says what it expects"
+)]
 
 use std::{
     env,
+    io::Read as _,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
 
+use uc_model::workload::Network;
 use uc_oci_runtime::{Flavour, OciRuntimeDriver};
+use uc_sandbox::{
+    CreateRequest, DestroyRequest, Driver as _, Exit, Limits, Payload, PrepareRequest, Process,
+    StartRequest, Stdio, User, WaitRequest,
+};
 use uc_testkit::busybox::Busybox;
 
 /// The driver of a runtime, or why there is none.
@@ -19,6 +30,72 @@ pub(crate) fn driver(flavour: Flavour, busybox: &Busybox) -> Result<OciRuntimeDr
         busybox.directory.path().join("mount-points"),
     )
     .with_program(program))
+}
+
+/// Runs a program of a layer to its end, under a name that no other case has: how it ended, and what it said.
+pub(crate) fn run(
+    driver: &OciRuntimeDriver,
+    busybox: &Busybox,
+    case: &str,
+    argv: Vec<String>,
+    seccomp_profile: Option<&str>,
+) -> (Exit, String) {
+    let name = || "main".to_owned();
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let writer = OwnedFd::from(writer);
+    let request = CreateRequest {
+        container: name(),
+        payload: Payload::Rootfs {
+            layers: vec![busybox.layer.clone()],
+        },
+        process: Process {
+            argv,
+            env: vec![("PATH".to_owned(), "/bin".to_owned())],
+            cwd: "/".into(),
+            user: User::default(),
+        },
+        stdio: Stdio {
+            stdin: None,
+            stdout: writer.try_clone().expect("a copy"),
+            stderr: writer,
+            owned: true,
+        },
+        mounts: Vec::new(),
+        read_only_root: false,
+        limits: Limits::default(),
+        seccomp_profile: seccomp_profile.map(|profile| profile.as_bytes().to_vec()),
+        call_listener: None,
+    };
+    let output = std::thread::spawn(move || {
+        let mut text = String::new();
+        reader.read_to_string(&mut text).map(|_| text)
+    });
+    let ran = async {
+        let prepare = PrepareRequest {
+            id: format!("uc-{case}-{}-{}", driver.flavour(), std::process::id()),
+            hostname: name(),
+            network: Network::None,
+            ports: Vec::new(),
+            directory: busybox.directory.path().join("sandbox"),
+            storage: busybox.directory.path().join("storage"),
+            ignore_unenforceable_limits: true,
+            containers: Vec::new(),
+        };
+        let sandbox = driver.prepare(prepare).await.expect("prepared");
+        sandbox.create(request).await.expect("created");
+        let start = StartRequest { container: name() };
+        sandbox.start(start).await.expect("started");
+        let wait = WaitRequest { container: name() };
+        let exit = sandbox.wait(wait).await.expect("ended");
+        sandbox.destroy(DestroyRequest {}).await.expect("removed");
+        exit
+    };
+    let exit = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(ran);
+    (exit, output.join().expect("read").expect("text"))
 }
 
 fn find(program: &str) -> Option<PathBuf> {
