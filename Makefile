@@ -21,7 +21,7 @@ run: setup ## Build, and run the examples with the choice explained and timings
 	$(UC) run $(HELLO)/hello.yaml --timings
 
 test: setup-tests lint guest ## Check formatting, lints and rules, then run every test
-	PATH="$(CURDIR)/target/peers:$$PATH" UC_GUEST_PROGRAMS="$(GUEST)" $(CARGO) test --workspace
+	PATH="$(CURDIR)/target/peers:$$PATH" UC_GUEST_PROGRAMS="$(GUEST)" $(CARGO) test --workspace --no-fail-fast
 
 lint: setup ## Check formatting, lints and the repository's rules
 	$(CARGO) fmt --all --check

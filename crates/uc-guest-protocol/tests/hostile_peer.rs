@@ -9,10 +9,14 @@ use std::{
 };
 
 use proptest::prelude::*;
+use tokio::sync::RwLock;
 use uc_guest_protocol::{
     Bounds, Descriptor, Event, Frame, Incoming, Kind, Link, MAX_DATA_BYTES, StreamReader,
     WINDOW_BYTES, encode, encode_json, read_all_for_fuzzing,
 };
+
+/// Held by a test that measures the memory of this process, which is that of all its tests.
+static MEMORY: RwLock<()> = RwLock::const_new(());
 
 /// Longer than anything here takes on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -67,6 +71,7 @@ fn events(count: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_sender_does_not_wait_for_a_peer_that_takes_nothing_and_speaks_nonsense() {
+    let _beside_others = MEMORY.read().await;
     let (link, mut incoming, mut peer) = host();
     let writer = link.writer(1).expect("opened");
     let sending = tokio::spawn(async move { writer.write_all(&vec![7; 100 << 20]).await });
@@ -91,6 +96,7 @@ async fn a_sender_does_not_wait_for_a_peer_that_takes_nothing_and_speaks_nonsens
 
 #[tokio::test]
 async fn nobody_waits_for_a_link_whose_messages_are_not_taken_any_more() {
+    let _beside_others = MEMORY.read().await;
     let (link, incoming, _peer) = host();
     let mut reader = link.reader(1).expect("opened");
     let writer = link.writer(2).expect("opened");
@@ -108,6 +114,7 @@ async fn nobody_waits_for_a_link_whose_messages_are_not_taken_any_more() {
 
 #[tokio::test]
 async fn empty_and_tiny_frames_of_a_stream_that_nobody_reads_cost_little() {
+    let _alone = MEMORY.write().await;
     let (link, mut incoming, mut peer) = host();
     let reader = link.reader(1).expect("opened");
     let before = resident_mib();
@@ -141,6 +148,7 @@ async fn take_a_window(mut reader: StreamReader) {
 
 #[tokio::test]
 async fn a_flood_of_messages_that_nobody_takes_is_held_up() {
+    let _alone = MEMORY.write().await;
     let (link, mut incoming, peer) = host();
     let before = resident_mib();
     let sender = flood(peer, events(1000));
@@ -156,6 +164,7 @@ async fn a_flood_of_messages_that_nobody_takes_is_held_up() {
 
 #[tokio::test]
 async fn a_flood_leaves_other_tasks_their_turn() {
+    let _beside_others = MEMORY.read().await;
     let (link, mut incoming, peer) = host();
     // For no stream: nothing holds it up.
     let sender = flood(
@@ -176,6 +185,7 @@ async fn a_flood_leaves_other_tasks_their_turn() {
 
 #[tokio::test]
 async fn credit_that_was_not_due_and_lengths_beyond_all_bounds_end_a_link() {
+    let _beside_others = MEMORY.read().await;
     let credit = |bytes: u32| encode(Kind::Credit, 1, &bytes.to_le_bytes());
     let length = |bytes: u32, kind: u8| {
         let [a, b, c, d] = bytes.to_le_bytes();
@@ -204,6 +214,7 @@ async fn credit_that_was_not_due_and_lengths_beyond_all_bounds_end_a_link() {
 
 #[tokio::test]
 async fn what_belongs_to_no_stream_is_dropped() {
+    let _beside_others = MEMORY.read().await;
     let (link, mut incoming, mut peer) = host();
     let mut mine = link.reader(9).expect("opened");
     let strays = (100..200).flat_map(|stream| {

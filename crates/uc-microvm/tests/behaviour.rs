@@ -427,7 +427,7 @@ fn a_full_disk_is_an_error_of_the_program_and_not_the_machines_end() {
         let script = "yes > /fill; echo code $?; echo more > /more || echo still full; echo fine; exec sleep 1000000";
         let spec = Spec::shell(busybox, script);
         let outputs = world.start(spec).await;
-        let until = Instant::now() + Duration::from_secs(90);
+        let until = Instant::now() + Duration::from_secs(240);
         loop {
             let (_, size, _) =
                 exec(&world, "ls -s /fill /more", Duration::from_secs(30), None).await;

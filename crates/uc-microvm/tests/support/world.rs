@@ -21,7 +21,7 @@ use uc_sandbox::{
 use super::Busybox;
 
 /// Longer than any test takes on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs a test, or says why it cannot run here.
 pub(crate) fn test(case: impl AsyncFnOnce(MicrovmDriver, &'static Busybox)) {
