@@ -26,6 +26,8 @@ pub(crate) struct Kernel {
     name: String,
     /// What its containers may use together.
     limits: Limits,
+    /// What has been said of that.
+    told: Option<String>,
 }
 
 impl OciSandbox {
@@ -50,7 +52,12 @@ impl OciSandbox {
             .as_mut()
             .ok_or_else(|| Problem::internal("a sandbox without its kernel"))?;
         kernel.raise(&together)?;
-        warnings.extend(limits::warning(&request.limits, &kernel.limits));
+        if let Some(warning) = limits::warning(&request.limits, &kernel.limits)
+            && kernel.told.as_ref() != Some(&warning)
+        {
+            warnings.push(warning.clone());
+            kernel.told = Some(warning);
+        }
         let (pid, supervised) = (kernel.pid, Arc::clone(&kernel.supervised));
         let process = request.process.clone();
         let limits = request.limits;
@@ -133,6 +140,7 @@ impl OciSandbox {
                     pid,
                     name,
                     limits: *limits,
+                    told: None,
                 });
                 Ok(shared)
             }

@@ -128,13 +128,13 @@ pub(crate) fn warning(own: &Limits, together: &Limits) -> Option<String> {
         .filter(|(own, sum)| own != sum);
     let cpu = own.cpu.zip(together.cpu).filter(|(own, sum)| own != sum);
     let told: Vec<String> = memory
-        .map(|(_, sum)| format!("memory ({sum})"))
+        .map(|(_, sum)| format!("{sum} of memory"))
         .into_iter()
-        .chain(cpu.map(|(_, sum)| format!("CPU ({sum})")))
+        .chain(cpu.map(|(_, sum)| format!("{sum} CPU")))
         .collect();
     (!told.is_empty()).then(|| {
         format!(
-            "the containers of a Pod share gVisor's kernel: limited is what all of them use together of {}",
+            "the containers of this Pod share gVisor's kernel, so none is held to its own limit, and all of them together to {}",
             told.join(" and ")
         )
     })
@@ -238,6 +238,6 @@ mod tests {
         let own = limits(Some(64), None);
         assert_eq!(warning(&own, &own), None);
         let text = warning(&own, &limits(Some(96), None)).expect("a warning");
-        assert!(text.contains("memory (96 MiB)"), "{text}");
+        assert!(text.contains("96 MiB of memory"), "{text}");
     }
 }
