@@ -112,13 +112,15 @@ fn a_container_restarts_while_another_runs() {
         return;
     };
     let steady = "echo up; until [ -e /shared/third ]; do sleep 0.1; done; echo steady";
+    // A probe that failed once would start it again.
+    let probe = "      livenessProbe: {exec: {command: [test, -d, /shared]}, periodSeconds: 1, failureThreshold: 1}\n";
     let flaky = "[ -e /shared/second ] && { touch /shared/third; exit 0; }; \
                  [ -e /shared/first ] && { touch /shared/second; kill -9 $$; }; touch /shared/first; exit 5";
     host.file(
         "pod.yaml",
         &pod(&format!(
             "  restartPolicy: OnFailure\n  containers:\n{}{}",
-            container("steady", steady, ""),
+            container("steady", steady, probe),
             container("flaky", flaky, ""),
         )),
     );
@@ -130,6 +132,26 @@ fn a_container_restarts_while_another_runs() {
         1,
         "{ended}"
     );
+    host.assert_nothing_left();
+}
+
+/// Each container gets the signal that asks it to end, and its own end.
+#[test]
+fn containers_of_a_pod_are_asked_to_end() {
+    let Some((host, uc)) = set_up() else {
+        return;
+    };
+    let (mut child, mut output) = start_two(
+        &host,
+        uc,
+        "trap \"echo bye; exit 0\" TERM; echo up; while :; do sleep 0.1; done",
+    );
+    until_running(&host);
+    kill(child.id(), Signal::TERM);
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).expect("its end");
+    child.wait().expect("reaped");
+    assert_eq!(rest.matches("| bye\n").count(), 2, "{rest}");
     host.assert_nothing_left();
 }
 
@@ -184,13 +206,13 @@ fn ports_are_probed_within_gvisor() {
 }
 
 /// A Pod of two that has said `up` twice.
-fn start_two(host: &Host, mut uc: Command) -> (Child, BufReader<ChildStdout>) {
+fn start_two(host: &Host, mut uc: Command, script: &str) -> (Child, BufReader<ChildStdout>) {
     host.file(
         "pod.yaml",
         &pod(&format!(
             "  restartPolicy: Never\n  containers:\n{}{}",
-            container("one", "echo up; exec sleep 1000000", ""),
-            container("other", "echo up; exec sleep 1000000", ""),
+            container("one", script, ""),
+            container("other", script, ""),
         )),
     );
     let mut child = uc
@@ -268,7 +290,7 @@ fn id_of(host: &Host) -> String {
 fn nothing_outlives_what_was_killed() {
     for victim in ["uc", "uc-supervisor", "runsc-sandbox"] {
         let Some((host, uc)) = set_up() else { return };
-        let (mut child, mut output) = start_two(&host, uc);
+        let (mut child, mut output) = start_two(&host, uc, "echo up; exec sleep 1000000");
         until_running(&host);
         let id = id_of(&host);
         let mut family = descendants(child.id());
@@ -298,6 +320,27 @@ fn nothing_outlives_what_was_killed() {
         assert_gone(&family, &id);
         host.assert_nothing_left();
     }
+}
+
+/// What would listen and lead nowhere is refused.
+#[test]
+fn a_port_of_the_loopback_is_refused() {
+    let Some((host, mut uc)) = set_up() else {
+        return;
+    };
+    if uc_linux::network::link_program().is_none() {
+        return println!("skipped: no program links networks (apt install passt)");
+    }
+    let ports = "      ports: [{containerPort: 8080, hostPort: 18080}]\n";
+    host.file(
+        "pod.yaml",
+        &pod(&format!(
+            "  restartPolicy: Never\n  containers:\n{}",
+            container("server", "true", ports),
+        )),
+    );
+    run(&mut uc).refuses(77, &["hostPort 18080", "loopback", "hostIP"]);
+    host.assert_nothing_left();
 }
 
 /// A kernel that dies takes the addresses of its network along; the next one has a network again.

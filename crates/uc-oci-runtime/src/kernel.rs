@@ -12,7 +12,7 @@ use crate::{
     container::Container,
     launch::{Launched, Shared, Start},
     limits,
-    order::{Role, covers, place_of},
+    order::{Role, place_of},
     sandbox::OciSandbox,
     streams, stub,
     supervised::Supervised,
@@ -165,7 +165,6 @@ impl OciSandbox {
         let number = kernel.next_container();
         let mut bundle = self.bundle(&request, &place_of(number))?;
         bundle::join(&mut bundle.config, &self.id_of(kernel_name));
-        let covers = covers(&bundle.config);
         let (sources, names) = self.sources(&self.layers(&request)?, &request, scratch)?;
         let id = format!("{}-{}", self.request.id, request.container);
         let streams = streams::of(request.stdio, &self.mapping, &request.process.user)?;
@@ -187,7 +186,7 @@ impl OciSandbox {
             .await?
             .ok_or_else(|| Problem::internal("a container was staged without its parts"))?;
         drop(stage);
-        kernel.join(number, id, covers, &parts, streams).await
+        kernel.join(number, id, &parts, streams).await
     }
 
     /// A name for the runtime.

@@ -113,7 +113,7 @@ pub(crate) enum Request {
     /// Ids and network are in place: create the container, boot the kernel, or build the parts.
     Create,
     /// Take a container into the kernel; its parts, as a detached mount tree, and its three streams come along.
-    Join { id: String, covers: Vec<String> },
+    Join { id: String },
     /// Start its program.
     Start,
     /// Send its program a signal.

@@ -152,7 +152,6 @@ impl Supervised {
         &self,
         number: u32,
         id: String,
-        covers: Vec<String>,
         parts: &OwnedFd,
         streams: [OwnedFd; 3],
     ) -> Result<u32> {
@@ -166,7 +165,7 @@ impl Supervised {
         }
         let [stdin, stdout, stderr] = &streams;
         let descriptors = [parts, stdin, stdout, stderr].map(AsFd::as_fd);
-        let asked = self.send(number, Request::Join { id, covers }, &descriptors);
+        let asked = self.send(number, Request::Join { id }, &descriptors);
         drop(streams);
         match self.created(number, asked).await {
             Ok(_) => Ok(number),

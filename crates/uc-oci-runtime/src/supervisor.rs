@@ -159,12 +159,7 @@ impl Supervisor {
             request => match &mut self.work {
                 Work::Container(sole) => sole.handle(core, &request),
                 Work::Kernel(kernel) if container == FIRST => kernel.boot(core),
-                Work::Kernel(kernel) => {
-                    if let Err(problem) = kernel.handle(core, container, request, descriptors) {
-                        core.report(container, Report::Failed(Telling::of(&problem)));
-                    }
-                    Ok(())
-                }
+                Work::Kernel(kernel) => kernel.handle(core, container, request, descriptors),
                 Work::Stage => core.stage(),
             },
         }

@@ -17,7 +17,7 @@ use uc_model::{Problem, Result, Telling};
 
 use super::{Core, Running, place, processes::Status, sacrifice};
 use crate::{
-    order::{FIRST, PLACE, Report, Request, place_of},
+    order::{FIRST, PLACE, Report, Request, covers, place_of},
     stub,
 };
 
@@ -87,38 +87,44 @@ impl Kernel {
         Ok(())
     }
 
-    /// Does what is asked of one container; an error is its end, and not that of the others.
+    /// Does what is asked of one container, and reports what fails: that is its end, and not that of the others.
+    ///
+    /// # Errors
+    /// A container that cannot be ended: then all of them must be.
     pub(super) fn handle(
         &mut self,
-        core: &mut Core,
+        core: &Core,
         number: u32,
         request: Request,
         descriptors: Vec<OwnedFd>,
     ) -> Result<()> {
+        let failed = |problem: &Problem| core.report(number, Report::Failed(Telling::of(problem)));
         match request {
-            Request::Join { id, covers } => {
-                self.join(number, id, covers, descriptors)?;
-                core.report(number, Report::Created);
-                Ok(())
-            }
-            Request::Start => self.find(number)?.start(core, number),
-            Request::Signal { signal } => {
-                let joined = self.find(number)?;
-                match joined.state {
-                    State::Running { .. } => core.runtime.signal(&joined.id, signal),
-                    // There is no program yet, or none any more.
-                    _ => Ok(()),
+            Request::Join { id } => match self.join(number, id, descriptors) {
+                Ok(()) => core.report(number, Report::Created),
+                Err(problem) => failed(&problem),
+            },
+            Request::Start => {
+                if let Err(problem) = self.find(number)?.start(core, number) {
+                    failed(&problem);
                 }
             }
-            Request::End => self.find(number)?.end(core, number),
+            Request::Signal { signal } => {
+                let joined = self.find(number)?;
+                // Before its start there is no program, and who does not hear of a signal is ended after a while.
+                if matches!(joined.state, State::Running { .. }) {
+                    let _ = core.runtime.signal(&joined.id, signal);
+                }
+            }
+            Request::End => self.find(number)?.end(core, number)?,
             Request::Remove { errand } => {
                 if self.find(number)?.is_removable(errand) {
                     self.remove(core, number, errand);
                 }
-                Ok(())
             }
-            _ => Err(Problem::internal("no request to a container in a kernel")),
+            _ => return Err(Problem::internal("no request to a container in a kernel")),
         }
+        Ok(())
     }
 
     fn find(&mut self, number: u32) -> Result<&mut Joined> {
@@ -127,20 +133,16 @@ impl Kernel {
             .ok_or_else(|| Problem::internal("no such container in this kernel").found(number))
     }
 
-    fn join(
-        &mut self,
-        number: u32,
-        id: String,
-        covers: Vec<String>,
-        descriptors: Vec<OwnedFd>,
-    ) -> Result<()> {
+    fn join(&mut self, number: u32, id: String, descriptors: Vec<OwnedFd>) -> Result<()> {
         let [parts, streams @ ..]: [OwnedFd; 4] = descriptors
             .try_into()
             .map_err(|_| Problem::internal("a container joins with four descriptors"))?;
         if self.containers.len() >= MAX_CONTAINERS {
             return Err(Problem::refused("too many containers in one Pod").limit(MAX_CONTAINERS));
         }
-        place::attach(parts.as_fd(), &place_of(number))?;
+        let place = place_of(number);
+        place::attach(parts.as_fd(), &place)?;
+        let covers = covers(&place::read_config(&place)?);
         let state = State::Created { streams };
         let joined = Joined { id, covers, state };
         self.containers.insert(number, joined);

@@ -3,6 +3,7 @@
 use std::{
     ffi::CString,
     fs,
+    io::Read as _,
     os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd},
 };
 
@@ -11,12 +12,13 @@ use rustix::{
     io::Errno,
     mount::{MountFlags, MountPropagationFlags, UnmountFlags},
 };
+use serde_json::Value;
 use uc_linux::sys;
 use uc_model::{Problem, Result, workload::Network};
 
 use crate::{
     flavour::Flavour,
-    order::{Order, PLACE},
+    order::{MAX_ORDER, Order, PLACE},
     supervisor::inherited,
 };
 
@@ -99,6 +101,15 @@ pub(super) fn write_config(order: &Order) -> Result<()> {
     let text = serde_json::to_vec(&order.config).unwrap_or_default();
     fs::write(format!("{PLACE}/bundle/config.json"), text)
         .map_err(|error| Problem::host("cannot write the bundle's configuration").caused_by(error))
+}
+
+/// Reads the configuration of a bundle whose parts lie at a place.
+pub(super) fn read_config(place: &str) -> Result<Value> {
+    let mut text = Vec::new();
+    fs::File::open(format!("{place}/bundle/config.json"))
+        .and_then(|file| file.take(MAX_ORDER).read_to_end(&mut text))
+        .and_then(|_| Ok(serde_json::from_slice(&text)?))
+        .map_err(|error| Problem::host("cannot read the bundle's configuration").caused_by(error))
 }
 
 fn failed(what: &str, errno: Errno) -> Problem {
