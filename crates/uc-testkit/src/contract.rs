@@ -2,11 +2,13 @@
 
 mod bench;
 mod cases;
+mod ports;
 
 use std::{sync::RwLock, time::Duration};
 
 pub use bench::{Bench, Plan, Prepared, Running};
 pub use cases::*;
+pub use ports::*;
 use uc_sandbox::{Driver, Payload};
 
 /// What a case needs a program to do.
