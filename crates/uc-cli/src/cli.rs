@@ -88,6 +88,8 @@ pub(crate) enum Command {
     Ps(commands::ps::PsArgs),
     Logs(commands::logs::LogsArgs),
     Stats(commands::stats::StatsArgs),
+    Pause(commands::pause::PauseArgs),
+    Resume(commands::resume::ResumeArgs),
     Stop(commands::stop::StopArgs),
     Rm(commands::rm::RmArgs),
     Bench(commands::bench::BenchArgs),

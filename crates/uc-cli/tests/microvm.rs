@@ -206,6 +206,50 @@ fn calls_of_a_function_draw_other_random_numbers_and_leave_no_secret_in_its_snap
     host.assert_nothing_left();
 }
 
+#[test]
+fn a_function_leaves_its_snapshot_though_its_machine_came_from_one() {
+    let Some(host) = MicrovmHost::new() else {
+        return;
+    };
+    host.file("function.wat", FUNCTION);
+    let marker = |purpose: &str| format!("m4rker-{}-{purpose}", std::process::id());
+    let call = |name: &str| {
+        let pod = function_pod(&marker("argument"), &marker("variable"));
+        host.file(
+            "pod.yaml",
+            &pod.replace("name: function", &format!("name: {name}")),
+        );
+        host.run(&["run", "--runtime", "fused", "--timings", "pod.yaml"])
+    };
+    let mut seen = BTreeSet::new();
+    // Under another name it needs a function snapshot of its own, but not another machine.
+    for (name, snapshots, source, container) in [
+        ("first", 2, "booted", "made in the guest"),
+        ("second", 3, "restored", "made in the guest"),
+        ("second", 3, "restored", "in the snapshot"),
+        ("second", 3, "restored", "in the snapshot"),
+        ("first", 3, "restored", "in the snapshot"),
+    ] {
+        let ended = call(name);
+        assert_eq!(ended.code, 7, "{ended}");
+        let random = ended.stdout.get(..32).expect("32 letters").to_owned();
+        assert!(seen.insert(random), "{ended}");
+        for words in [source, container] {
+            assert!(ended.stderr.contains(words), "{name}, {words}: {ended}");
+        }
+        let files = files_below(&host.path().join("home/cache"), "memory");
+        assert_eq!(files.len(), snapshots, "{name}: {ended}");
+    }
+    for file in files_below(&host.path().join("home/cache"), "") {
+        let bytes = fs::read(&file).expect("read");
+        for purpose in ["argument", "variable"] {
+            let found = memchr::memmem::find(&bytes, marker(purpose).as_bytes());
+            assert!(found.is_none(), "{purpose} in {}", file.display());
+        }
+    }
+    host.assert_nothing_left();
+}
+
 /// Files of a name (or of any, where it is empty) in a directory and below.
 fn files_below(directory: &Path, name: &str) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();

@@ -1,5 +1,5 @@
 //! Monitors of machines, `uc` itself and the monitors of detached workloads are killed at any moment, a hundred times in all:
-//! no process, mount, network interface or file is left.
+//! no process, namespace, mount, control group, network interface, socket or file is left.
 #![allow(
     clippy::expect_used,
     clippy::print_stdout,
@@ -13,7 +13,7 @@ mod support;
 use std::{
     collections::BTreeSet,
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant, SystemTime},
 };
@@ -59,6 +59,10 @@ fn kill(pid: u32) {
 #[derive(Debug, PartialEq, Eq)]
 struct Traces {
     mounts: usize,
+    /// Names given to namespaces, which would outlive their processes.
+    kept_namespaces: usize,
+    groups: BTreeSet<PathBuf>,
+    sockets: BTreeSet<PathBuf>,
     interfaces: BTreeSet<String>,
     temporary: BTreeSet<PathBuf>,
 }
@@ -73,6 +77,18 @@ impl Traces {
         };
         Self {
             mounts: mounts.lines().filter(|line| line.contains(&home)).count(),
+            kept_namespaces: mounts
+                .lines()
+                .filter(|line| line.contains(" - nsfs "))
+                .count(),
+            groups: found(Path::new("/sys/fs/cgroup"), |path| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                name.contains(&victim())
+            }),
+            sockets: found(host.path(), |path| {
+                use std::os::unix::fs::FileTypeExt as _;
+                fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
+            }),
             interfaces: names("/sys/class/net")
                 .iter()
                 .map(|path| path.to_string_lossy().into_owned())
@@ -91,6 +107,78 @@ impl Traces {
     }
 }
 
+/// The name of the workloads of this process: other tests run beside it, and one for each thread of it.
+fn victim() -> String {
+    let thread = format!("{:?}", std::thread::current().id());
+    let number: String = thread.chars().filter(char::is_ascii_digit).collect();
+    format!("victim-{}-{number}", std::process::id())
+}
+
+/// What of a kind is below a directory.
+fn found(directory: &Path, is_one: impl Fn(&Path) -> bool + Copy) -> BTreeSet<PathBuf> {
+    let mut all = BTreeSet::new();
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if is_one(&path) {
+            all.insert(path.clone());
+        }
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            all.extend(found(&path, is_one));
+        }
+    }
+    all
+}
+
+/// Namespaces, as the kernel calls them.
+type Namespaces = BTreeSet<PathBuf>;
+
+/// The namespaces that a process is in, other than this one's.
+fn namespaces_of(pid: &str) -> Namespaces {
+    let of = |process: &str| -> Namespaces {
+        let entries = fs::read_dir(format!("/proc/{process}/ns"));
+        let links = entries.into_iter().flatten().flatten();
+        links
+            .filter_map(|link| fs::read_link(link.path()).ok())
+            .collect()
+    };
+    of(pid).difference(&of("self")).cloned().collect()
+}
+
+fn all_processes() -> Vec<String> {
+    let entries = fs::read_dir("/proc").expect("there").flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+        .collect()
+}
+
+/// The namespaces of a process and of all that it started.
+fn namespaces_below(pid: u32) -> Namespaces {
+    let parent = |pid: &String| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+        Some((pid.clone(), parent.trim().to_owned()))
+    };
+    let parents: Vec<(String, String)> = all_processes().iter().filter_map(parent).collect();
+    let mut family = BTreeSet::from([pid.to_string()]);
+    loop {
+        let children = parents.iter().filter(|(_, parent)| family.contains(parent));
+        let children: Vec<String> = children.map(|(pid, _)| pid.clone()).collect();
+        let before = family.len();
+        family.extend(children);
+        if family.len() == before {
+            return family.iter().flat_map(|pid| namespaces_of(pid)).collect();
+        }
+    }
+}
+
+/// Processes in one of these namespaces.
+fn members(namespaces: &Namespaces) -> Vec<String> {
+    let mut all = all_processes();
+    all.retain(|pid| !namespaces.is_disjoint(&namespaces_of(pid)));
+    all
+}
+
 /// Processes whose command line or environment names this home.
 fn processes(host: &MicrovmHost) -> Vec<String> {
     let home = host.path().to_string_lossy().into_owned();
@@ -107,11 +195,11 @@ fn processes(host: &MicrovmHost) -> Vec<String> {
         .collect()
 }
 
-fn assert_all_ends(host: &MicrovmHost, moment: Duration) {
+fn assert_all_ends(host: &MicrovmHost, namespaces: &Namespaces, moment: Duration) {
     let until = Instant::now() + Duration::from_secs(10);
     loop {
-        let left = (host.monitors(), processes(host));
-        if left.0.is_empty() && left.1.is_empty() {
+        let left = (host.monitors(), processes(host), members(namespaces));
+        if left.0.is_empty() && left.1.is_empty() && left.2.is_empty() {
             return;
         }
         assert!(Instant::now() < until, "after {moment:?}: {left:?}");
@@ -123,8 +211,9 @@ fn start(host: &MicrovmHost, network: &str) -> Child {
     host.file(
         "start.yaml",
         &format!(
-            "apiVersion: v1\nkind: Pod\nmetadata: {{name: victim, annotations: {{undercurrent.dev/network: {network}}}}}\nspec:\n  containers:\n    - name: main\n      \
-             image: oci:busybox:latest\n      command: [sleep, \"1000\"]\n"
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {}, annotations: {{undercurrent.dev/network: {network}}}}}\nspec:\n  containers:\n    - name: main\n      \
+             image: oci:busybox:latest\n      command: [sleep, \"1000\"]\n",
+            victim()
         ),
     );
     host.uc()
@@ -187,7 +276,7 @@ fn assert_nothing_is_left(host: &MicrovmHost, before: &Traces) {
         "fine",
     ];
     host.run(&run).expect(0, "fine\n");
-    assert_all_ends(host, Duration::ZERO);
+    assert_all_ends(host, &Namespaces::new(), Duration::ZERO);
 }
 
 #[test]
@@ -198,6 +287,7 @@ fn uc_killed_at_any_moment_takes_its_machine_along() {
     let has_network = ["/usr/bin/pasta", "/usr/local/bin/pasta"]
         .iter()
         .any(|file| fs::exists(file).is_ok_and(|there| there));
+    let mut seen = Namespaces::new();
     for round in 0..ROUNDS[0] {
         let network = match round % 3 {
             0 if has_network => "user",
@@ -206,10 +296,13 @@ fn uc_killed_at_any_moment_takes_its_machine_along() {
         let moment = moments.next();
         let mut child = start(&host, network);
         std::thread::sleep(moment);
+        let namespaces = namespaces_below(child.id());
         child.kill().expect("killed");
         child.wait().expect("killed");
-        assert_all_ends(&host, moment);
+        assert_all_ends(&host, &namespaces, moment);
+        seen.extend(namespaces);
     }
+    assert!(!seen.is_empty(), "no kill met a machine");
     assert_all_are_lost(&host);
     assert_nothing_is_left(&host, &before);
 }
@@ -231,6 +324,7 @@ fn a_machine_killed_at_any_moment_ends_its_run_with_an_explanation() {
             std::thread::sleep(Duration::from_millis(1));
         };
         std::thread::sleep(moment);
+        let namespaces = namespaces_below(child.id());
         kill(monitor);
         // A start from a snapshot that fails is followed by a cold one, which is killed as well.
         let ended = loop {
@@ -242,7 +336,7 @@ fn a_machine_killed_at_any_moment_ends_its_run_with_an_explanation() {
             std::thread::sleep(Duration::from_millis(20));
         };
         assert_eq!(ended.code(), Some(78), "after {moment:?}");
-        assert_all_ends(&host, moment);
+        assert_all_ends(&host, &namespaces, moment);
     }
     assert_eq!(list(&host), Vec::<Value>::new());
     assert_nothing_is_left(&host, &before);
@@ -254,8 +348,11 @@ fn a_killed_owner_of_a_detached_machine_shows_as_lost() {
     let before = Traces::now(&host);
     host.file(
         "pod.yaml",
-        "apiVersion: v1\nkind: Pod\nmetadata: {name: victim}\nspec:\n  containers:\n    - name: main\n      image: oci:busybox:latest\n      \
-         command: [sleep, \"1000\"]\n",
+        &format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {}}}\nspec:\n  containers:\n    - name: main\n      \
+             image: oci:busybox:latest\n      command: [sleep, \"1000\"]\n",
+            victim()
+        ),
     );
     let mut moments = Moments::new();
     for _ in 0..ROUNDS[2] {
@@ -266,10 +363,12 @@ fn a_killed_owner_of_a_detached_machine_shows_as_lost() {
         let owner = list(&host)[0]["workload"]["owner"]
             .as_u64()
             .expect("a process id");
+        let namespaces = namespaces_below(owner as u32);
+        assert!(!namespaces.is_empty(), "it runs");
         kill(owner as u32);
-        assert_all_ends(&host, moment);
+        assert_all_ends(&host, &namespaces, moment);
         assert_all_are_lost(&host);
-        let removed = host.run(&["rm", "victim"]);
+        let removed = host.run(&["rm", &victim()]);
         assert_eq!(removed.code, 0, "{removed}");
     }
     assert_nothing_is_left(&host, &before);

@@ -29,6 +29,8 @@ fn help() {
         &["ps"],
         &["logs"],
         &["stats"],
+        &["pause"],
+        &["resume"],
         &["stop"],
         &["rm"],
         &["image"],

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use uc_linux::{
     cgroup::{Layout, Version, controller_of},
     idmap::{IdMapping, MapWriter},
-    isolation, network,
-    userns::Worker,
+    isolation, network, worker,
 };
 use uc_model::{Facility, Figure, Isolation, PayloadFormat, RuntimeKind, workload::Network};
 use uc_sandbox::{Availability, Limit, Offer, Probe};
@@ -56,6 +55,7 @@ fn offer(layout: &Layout, user_mode_network: bool) -> Offer {
         isolation: Isolation::SharedKernel,
         isolation_bits: isolation::of_allow_list(),
         shared_loopback: true,
+        serves_handlers: false,
         exec: true,
         start_ms: Figure::assumed(
             8.0,
@@ -82,11 +82,14 @@ fn user_namespaces(mapping: Option<&IdMapping>) -> Facility {
             "add a line root:100000:65536 to /etc/subuid and /etc/subgid",
         );
     };
-    match Worker::fork(mapping, std::path::Path::new("/"), try_overlay).and_then(Worker::finish) {
-        Ok(answer) if answer == b"ok" => Facility::found(NAME, kernel_release(), ENABLES),
-        Ok(answer) => Facility::missing(
+    let tried = worker::run(mapping, std::path::Path::new("/"), || {
+        Ok(try_overlay().map_err(|error| error.to_string()))
+    });
+    match tried {
+        Ok(Ok(())) => Facility::found(NAME, kernel_release(), ENABLES),
+        Ok(Err(refusal)) => Facility::missing(
             NAME,
-            format!("overlayfs: {}", String::from_utf8_lossy(&answer)),
+            format!("overlayfs: {refusal}"),
             ENABLES,
             "Linux 5.11 or newer with overlayfs is needed",
         ),
@@ -102,13 +105,13 @@ fn user_namespaces(mapping: Option<&IdMapping>) -> Facility {
 }
 
 /// In a worker: can this namespace mount an overlay on a tmpfs?
-fn try_overlay() -> Vec<u8> {
+fn try_overlay() -> std::io::Result<()> {
     use rustix::mount::{MountFlags, MountPropagationFlags};
     // SAFETY: the worker has one thread.
     if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
-        return std::io::Error::last_os_error().to_string().into_bytes();
+        return Err(std::io::Error::last_os_error());
     }
-    let tried = (|| {
+    let tried = || {
         rustix::mount::mount_change(
             "/",
             MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
@@ -131,11 +134,8 @@ fn try_overlay() -> Vec<u8> {
             MountFlags::empty(),
             options,
         )
-    })();
-    match tried {
-        Ok(()) => b"ok".to_vec(),
-        Err(errno) => std::io::Error::from(errno).to_string().into_bytes(),
-    }
+    };
+    tried().map_err(|errno: rustix::io::Errno| errno.into())
 }
 
 fn kernel_release() -> String {

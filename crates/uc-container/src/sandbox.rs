@@ -18,13 +18,15 @@ use uc_linux::{
     idmap::IdMapping,
     namespaces::Namespaces,
     network::{self, Link},
+    pausing::Pausing,
     scratch, sys, userns,
 };
 use uc_model::{Problem, Result, workload::Network};
 use uc_sandbox::{
     CallListener, CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason,
-    MountSource, Payload, Pending, PrepareRequest, Process, RemoveRequest, Sandbox, StartRequest,
-    StartResponse, Stats, StatsRequest, StopRequest, TcpConnectRequest, WaitRequest,
+    MountSource, PauseRequest, Payload, Pending, PrepareRequest, Process, RemoveRequest,
+    ResumeRequest, Sandbox, StartRequest, StartResponse, Stats, StatsRequest, StopRequest,
+    TcpConnectRequest, WaitRequest,
 };
 
 use crate::{
@@ -59,6 +61,7 @@ struct Container {
     control: AsyncMutex<Option<Control>>,
     started: AtomicBool,
     stopping: AtomicBool,
+    pausing: Pausing,
     cgroup: Cgroup,
     process: Process,
     filters: Vec<BpfProgram>,
@@ -152,6 +155,7 @@ impl ContainerSandbox {
                     control: AsyncMutex::new(Some(launched.control)),
                     started: AtomicBool::new(false),
                     stopping: AtomicBool::new(false),
+                    pausing: Pausing::default(),
                     cgroup,
                     process: parts.process,
                     filters: parts.filters,
@@ -301,17 +305,32 @@ impl ContainerSandbox {
         Ok(container.explain(exit))
     }
 
+    async fn pause_container(&self, name: &str) -> Result<()> {
+        let container = self.find(name)?;
+        container.require_running(name)?;
+        let hold = container.cgroup.freeze(&self.request.directory);
+        container.pausing.pause(hold).await
+    }
+
+    async fn resume_container(&self, name: &str) -> Result<()> {
+        let container = self.find(name)?;
+        let let_go = async { container.cgroup.thaw() };
+        container.pausing.resume(let_go).await
+    }
+
     async fn stop_container(&self, request: StopRequest) -> Result<Exit> {
         let container = self.find(&request.container)?;
         let grace = request.grace;
         if container.ending.known().is_none() {
             container.stopping.store(true, Ordering::Release);
+            let let_go = async { container.cgroup.thaw() };
+            container.pausing.end(let_go).await;
             if container.started.load(Ordering::Acquire) && !grace.is_zero() {
                 let _ = sys::pidfd_signal(container.ending.pidfd().as_fd(), request.signal);
                 let _ = tokio::time::timeout(grace, container.ending.wait()).await;
             }
             if container.ending.known().is_none() {
-                let _ = sys::pidfd_signal(container.ending.pidfd().as_fd(), libc::SIGKILL);
+                container.kill();
             }
         }
         let exit = container.ending.wait().await?;
@@ -320,9 +339,8 @@ impl ContainerSandbox {
 
     async fn exec_in_container(&self, request: ExecRequest) -> Result<Exit> {
         let container = self.find(&request.container)?;
-        if !container.started.load(Ordering::Acquire) || container.ending.known().is_some() {
-            return Err(Problem::invalid("the container is not running").found(&request.container));
-        }
+        container.require_running(&request.container)?;
+        container.pausing.require_running().await?;
         let process = Process {
             argv: request.command,
             ..container.process.clone()
@@ -380,7 +398,9 @@ impl ContainerSandbox {
         let containers = std::mem::take(&mut *self.containers());
         for container in containers.values() {
             container.stopping.store(true, Ordering::Release);
-            let _ = sys::pidfd_signal(container.ending.pidfd().as_fd(), libc::SIGKILL);
+            container.kill();
+            let let_go = async { container.cgroup.thaw() };
+            container.pausing.end(let_go).await;
         }
         for container in containers.values() {
             container.ending.wait().await?;
@@ -400,7 +420,27 @@ struct Parts {
     subjects: Subjects,
 }
 
+impl Drop for Container {
+    /// A freezer of version 1 holds even what has been killed, and the end is waited for.
+    fn drop(&mut self) {
+        self.kill();
+        let _ = self.cgroup.thaw();
+    }
+}
+
 impl Container {
+    fn kill(&self) {
+        let _ = sys::pidfd_signal(self.ending.pidfd().as_fd(), libc::SIGKILL);
+    }
+
+    fn require_running(&self, name: &str) -> Result<()> {
+        let runs = self.started.load(Ordering::Acquire) && self.ending.known().is_none();
+        match runs {
+            true => Ok(()),
+            false => Err(Problem::invalid("the container is not running").found(name)),
+        }
+    }
+
     /// Puts the reason to a bare exit: a kill may have been ours, or the kernel's for want of memory.
     fn explain(&self, exit: Exit) -> Exit {
         if !matches!(exit.reason, ExitReason::Signalled { .. })
@@ -441,6 +481,14 @@ impl Sandbox for ContainerSandbox {
 
     fn wait(&self, request: WaitRequest) -> Pending<'_, Exit> {
         Box::pin(async move { self.wait_container(&request.container).await })
+    }
+
+    fn pause(&self, request: PauseRequest) -> Pending<'_, ()> {
+        Box::pin(async move { self.pause_container(&request.container).await })
+    }
+
+    fn resume(&self, request: ResumeRequest) -> Pending<'_, ()> {
+        Box::pin(async move { self.resume_container(&request.container).await })
     }
 
     fn stop(&self, request: StopRequest) -> Pending<'_, Exit> {

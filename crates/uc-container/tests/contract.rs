@@ -13,7 +13,7 @@ fn fixtures() -> Made {
             busybox.directory.path().join("mount-points"),
         )),
         layer: busybox.layer.clone(),
-        adds_home: false,
+        adds: &[],
         writes_reach_host: true,
         announces_one: false,
         kept: busybox,

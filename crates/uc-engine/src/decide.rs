@@ -1,5 +1,7 @@
 //! Checks before a start, and the choice of a runtime for each container.
 
+use std::net::SocketAddr;
+
 use serde::Serialize;
 use uc_model::{
     Digest, Problem, Result, RuntimeChoice, RuntimeKind,
@@ -24,6 +26,9 @@ pub struct ContainerChoice {
     /// The digest of the image's manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
+    /// The address of this host at which it answers HTTP requests, if it is a component that does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answers_at: Option<SocketAddr>,
     /// The red lines that were looked at.
     pub red_lines: Vec<Verdict>,
     /// The choice with its reasons.
@@ -86,10 +91,16 @@ fn candidate_of(kind: RuntimeKind, probe: Option<&Probe>) -> Candidate {
 }
 
 fn among(resolved: &Resolved, candidates: &[Candidate]) -> Vec<ContainerChoice> {
-    all_containers(&resolved.workload)
-        .zip(&resolved.containers)
+    let containers = || all_containers(&resolved.workload).zip(&resolved.containers);
+    // Whoever reaches nothing misses no loopback.
+    let meet = resolved.workload.containers.len() > 1
+        && containers().any(|(container, content)| !handlers::only_answers(container, content));
+    containers()
         .map(|(container, content)| {
-            let needs = needs(&resolved.workload, container, content);
+            let needs = Needs {
+                shared_loopback: meet,
+                ..needs(&resolved.workload, container, content)
+            };
             let decision = uc_select::choose(&needs, candidates);
             let facts = facts(
                 &resolved.workload,
@@ -101,6 +112,7 @@ fn among(resolved: &Resolved, candidates: &[Candidate]) -> Vec<ContainerChoice> 
                 container: container.name.clone(),
                 image: container.image.to_string(),
                 digest: content.digest.clone(),
+                answers_at: handlers::address(&resolved.workload, container, content),
                 red_lines: uc_redline::judge(&facts),
                 decision,
             }
@@ -158,16 +170,16 @@ fn needs(workload: &Workload, container: &Container, content: &ResolvedContainer
     Needs {
         formats: [content.content.format()].into(),
         network: workload.network,
+        only_answers: handlers::only_answers(container, content),
         memory_limit: container.resources.memory_limit,
         cpu_limit: container.resources.cpu_limit,
         pids_limit: container.resources.pids_limit,
         ignore_unenforceable_limits: workload.ignore_unenforceable_limits,
         isolation: workload.isolation,
         runtime: workload.runtime,
-        shared_loopback: workload.containers.len() > 1,
         exec_probes: probes.into_iter().flatten().any(is_exec),
         footprint: content.footprint.clone(),
-        gpu: false,
+        ..Needs::default()
     }
 }
 
@@ -193,6 +205,7 @@ fn candidate(probe: &Probe) -> Candidate {
         isolation: offer.isolation,
         isolation_bits: offer.isolation_bits.clone(),
         shared_loopback: offer.shared_loopback,
+        serves_handlers: offer.serves_handlers,
         exec: offer.exec,
         gpu: false,
         start_ms: offer.start_ms.clone(),
@@ -211,7 +224,7 @@ fn limit_kind(limit: Limit) -> LimitKind {
 /// What cannot be known to fail before a driver is asked, but is known to make no sense.
 pub(crate) fn check_together(resolved: &Resolved, kinds: &[RuntimeKind]) -> Result<()> {
     let workload = &resolved.workload;
-    handlers::check(workload, &resolved.containers, kinds)?;
+    handlers::check(workload, &resolved.containers)?;
     let wasm = kinds.contains(&RuntimeKind::Wasm);
     if wasm
         && kinds.iter().any(|kind| *kind != RuntimeKind::Wasm)

@@ -5,6 +5,7 @@
 //! workload's owner is whoever holds the lock in its directory, and nobody believes a record without asking for it.
 
 pub mod decide;
+mod describe;
 mod environment;
 mod expected;
 pub mod footprints;
@@ -15,6 +16,7 @@ mod models;
 mod network;
 pub mod output;
 pub mod owner;
+mod pausing;
 mod probe_memory;
 mod probes;
 mod process;
@@ -23,6 +25,7 @@ mod rehearsal;
 mod removal;
 pub mod resolve;
 pub mod sbom;
+mod seccomp_profile;
 mod stop_signal;
 mod stopper;
 mod supervise;

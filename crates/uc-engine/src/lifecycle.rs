@@ -18,18 +18,21 @@ use uc_model::{
     workload::{Container, Network, RestartPolicy, Workload},
 };
 use uc_sandbox::{
-    DestroyRequest, Exit, ExpectedContainer, HttpGrant, Limit, Mount, Part, PrepareRequest, Sandbox,
+    DestroyRequest, Exit, ExpectedContainer, HttpGrant, Limit, Mount, Part, PortForward,
+    PrepareRequest, Sandbox,
 };
 use uc_select::Footprint;
 
 use crate::{
     Engine,
     decide::{all_containers, check_together},
+    describe::describe,
     expected::expected,
     home::make_private,
     network,
     output::Output,
     owner,
+    pausing::Pausing,
     record::{ContainerRecord, Owned, Phase, Record, new_id},
     removal::{VOLUMES, sandbox_directory},
     resolve::{Resolved, ResolvedContainer},
@@ -38,9 +41,6 @@ use crate::{
     tracing::Tracing,
     volumes,
 };
-
-/// Largest seccomp profile that is read, in bytes.
-const MAX_SECCOMP_PROFILE: u64 = 1 << 20;
 
 /// Called once all containers run, with the workload's id.
 pub type OnStarted = Box<dyn FnOnce(&str) + Send>;
@@ -94,7 +94,7 @@ pub struct Outcome {
 pub(crate) struct Pod {
     pub(crate) workload: Workload,
     contents: Vec<ResolvedContainer>,
-    runtimes: Vec<RuntimeKind>,
+    pub(crate) runtimes: Vec<RuntimeKind>,
     sandboxes: BTreeMap<RuntimeKind, Arc<dyn Sandbox>>,
     pub(crate) owned: Owned,
     /// Where its volumes are.
@@ -108,6 +108,7 @@ pub(crate) struct Pod {
     /// When the first container ended.
     pub(crate) first_end: OnceLock<Instant>,
     pub(crate) stopper: Stopper,
+    pub(crate) pausing: Pausing,
     pub(crate) tracing: Option<Arc<Tracing>>,
     announced: AtomicBool,
     own_directories: Vec<PathBuf>,
@@ -223,7 +224,8 @@ impl Engine {
         for kind in &request.runtimes {
             if !sandboxes.contains_key(kind) {
                 let expected = expected(*kind, &workload, &contents, &request.runtimes);
-                let sandbox = self.prepare_sandbox(*kind, &workload, &owned, expected);
+                let ports = network::forwards_of(*kind, &workload, &request.runtimes);
+                let sandbox = self.prepare_sandbox(*kind, &workload, &owned, expected, ports);
                 sandboxes.insert(*kind, sandbox.await?);
             }
         }
@@ -246,6 +248,7 @@ impl Engine {
             first_output: Arc::new(OnceLock::new()),
             first_end: OnceLock::new(),
             stopper: request.stopper,
+            pausing: Pausing::default(),
             tracing: request.trace.then(Arc::default),
             announced: AtomicBool::new(false),
             own_directories: vec![
@@ -263,6 +266,7 @@ impl Engine {
         workload: &Workload,
         owned: &Owned,
         containers: Vec<ExpectedContainer>,
+        ports: Vec<PortForward>,
     ) -> Result<Arc<dyn Sandbox>> {
         let driver = self.driver(kind).ok_or_else(|| {
             Problem::internal("a runtime without a driver was chosen").found(kind)
@@ -273,7 +277,7 @@ impl Engine {
             id,
             hostname: workload.hostname.clone(),
             network: workload.network,
-            ports: network::forwards(workload),
+            ports,
             directory: sandbox_directory(owned.directory(), kind),
             ignore_unenforceable_limits: workload.ignore_unenforceable_limits,
             containers,
@@ -403,29 +407,6 @@ impl Pod {
     pub(crate) fn warn(&self, text: &str) {
         use std::io::Write as _;
         let _ = writeln!(std::io::stderr(), "warning: {text}");
-    }
-
-    pub(crate) fn seccomp_profile(&self, container: &Container) -> Result<Option<Vec<u8>>> {
-        let Some(path) = &container.security.seccomp_profile else {
-            return Ok(None);
-        };
-        let unreadable = |found: String| {
-            Problem::not_found("cannot read the seccomp profile")
-                .at(path.display())
-                .found(found)
-        };
-        let size = fs::metadata(path)
-            .map_err(|error| unreadable(error.to_string()))?
-            .len();
-        if size > MAX_SECCOMP_PROFILE {
-            return Err(Problem::refused("the seccomp profile is too large")
-                .at(path.display())
-                .limit("1 MiB")
-                .found(size));
-        }
-        fs::read(path)
-            .map(Some)
-            .map_err(|error| unreadable(error.to_string()))
     }
 
     async fn run(
@@ -574,24 +555,5 @@ impl Pod {
             result = result.and(destroyed);
         }
         result
-    }
-}
-
-/// More to say about an end than its code.
-fn describe(exit: &Exit) -> Option<String> {
-    use uc_sandbox::ExitReason;
-    match &exit.reason {
-        ExitReason::Exited => None,
-        ExitReason::ExitedBeyond { code } => Some(format!(
-            "the program's own exit code was {code}; 0 to 255 can be passed on"
-        )),
-        ExitReason::Signalled { signal } => Some(format!("ended by signal {signal}")),
-        ExitReason::OutOfMemory => {
-            Some("out of memory: it needed more than limits.memory".to_owned())
-        }
-        ExitReason::Deadline => Some("it ran longer than allowed".to_owned()),
-        ExitReason::Trapped { message } => Some(format!("trapped: {message}")),
-        ExitReason::Stopped => Some("stopped on request".to_owned()),
-        ExitReason::Unhealthy { message } => Some(format!("stopped, since its {message}")),
     }
 }

@@ -6,26 +6,40 @@ use std::{
 };
 
 use uc_model::{
-    Problem, Result,
-    workload::{Network, Protocol, Workload},
+    Problem, Result, RuntimeKind,
+    workload::{Container, Network, Protocol, Workload},
 };
 use uc_sandbox::PortForward;
 
 use crate::{decide::all_containers, home::Home, record};
 
-/// The host ports that lead into the sandbox.
+/// The host ports that lead into a workload.
 pub(crate) fn forwards(workload: &Workload) -> Vec<PortForward> {
+    all_containers(workload).flat_map(forwards_to).collect()
+}
+
+/// The host ports that lead to its containers of one kind: each sandbox takes those of its own.
+pub(crate) fn forwards_of(
+    kind: RuntimeKind,
+    workload: &Workload,
+    runtimes: &[RuntimeKind],
+) -> Vec<PortForward> {
     all_containers(workload)
-        .flat_map(|container| &container.ports)
-        .filter_map(|port| {
-            Some(PortForward {
-                host_ip: port.host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-                host_port: port.host_port?,
-                container_port: port.container_port,
-                protocol: port.protocol,
-            })
-        })
+        .zip(runtimes)
+        .filter(|(_, runtime)| **runtime == kind)
+        .flat_map(|(container, _)| forwards_to(container))
         .collect()
+}
+
+fn forwards_to(container: &Container) -> impl Iterator<Item = PortForward> {
+    container.ports.iter().filter_map(|port| {
+        Some(PortForward {
+            host_ip: port.host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            host_port: port.host_port?,
+            container_port: port.container_port,
+            protocol: port.protocol,
+        })
+    })
 }
 
 /// Checks that the host ports can be listened on, before anything is made. The program that links the network would find

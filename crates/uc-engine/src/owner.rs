@@ -5,7 +5,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::net::UnixStream as StdUnixStream,
     path::Path,
-    sync::Weak,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,7 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _},
     net::{UnixListener, UnixStream},
 };
-use uc_model::{Problem, Result};
+use uc_model::{Problem, Result, Telling};
 use uc_sandbox::{Stats, StatsRequest};
 
 use crate::{home::cannot_write, lifecycle::Pod, record::Status, stopper::StopLevel};
@@ -24,14 +24,27 @@ const LONGEST_LINE: u64 = 64 << 10;
 /// How long an owner may take to answer a question.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The same for one whose runtime is asked in turn, once for each container.
+const LONG_PATIENCE: Duration = Duration::from_secs(120);
+
 /// What can be asked of an owner.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case")]
 enum Request {
     /// End the workload, at once or with grace.
     Stop { now: bool },
+    /// Hold it.
+    Pause,
+    /// Let it go on.
+    Resume,
     /// What its containers use.
     Stats,
+}
+
+/// What became of a request to hold it or to let it go on.
+#[derive(Debug, Serialize, Deserialize)]
+struct Done {
+    problem: Option<Telling>,
 }
 
 type Usage = BTreeMap<String, Stats>;
@@ -61,7 +74,7 @@ pub(crate) async fn answer_all(listener: &UnixListener, pod: &Weak<Pod>) {
     }
 }
 
-async fn answer(pod: &Pod, stream: UnixStream) -> std::io::Result<()> {
+async fn answer(pod: &Arc<Pod>, stream: UnixStream) -> std::io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
     tokio::io::BufReader::new(reader.take(LONGEST_LINE))
@@ -76,30 +89,41 @@ async fn answer(pod: &Pod, stream: UnixStream) -> std::io::Result<()> {
             });
             writer.write_all(b"{}\n").await
         }
-        Ok(Request::Stats) => {
-            let text = serde_json::to_string(&usage(pod).await).unwrap_or_default();
-            writer.write_all(format!("{text}\n").as_bytes()).await
+        Ok(request @ (Request::Pause | Request::Resume)) => {
+            let pod = Arc::clone(pod);
+            // It is done to its end, whoever waits for it, and others may ask meanwhile.
+            tokio::spawn(async move {
+                let done = match request {
+                    Request::Pause => pod.pause().await,
+                    _ => pod.resume().await,
+                };
+                let problem = done.err().map(|problem| Telling::of(&problem));
+                let _ = reply(&mut writer, &Done { problem }).await;
+            });
+            Ok(())
         }
+        Ok(Request::Stats) => reply(&mut writer, &usage(pod).await).await,
         Err(_) => Ok(()),
     }
+}
+
+async fn reply(
+    writer: &mut (impl tokio::io::AsyncWrite + Unpin),
+    answer: &impl Serialize,
+) -> std::io::Result<()> {
+    let text = serde_json::to_string(answer).unwrap_or_default();
+    writer.write_all(format!("{text}\n").as_bytes()).await
 }
 
 async fn usage(pod: &Pod) -> Usage {
     let mut usage = Usage::new();
     for index in 0.. {
-        let (Ok((container, _)), Ok(sandbox)) = (pod.container(index), pod.sandbox(index)) else {
+        let (Ok((container, _)), Ok(sandbox), Some(name)) = (
+            pod.container(index),
+            pod.sandbox(index),
+            pod.name_inside(index),
+        ) else {
             break;
-        };
-        let restarts = pod
-            .owned
-            .record()
-            .containers
-            .get(&container.name)
-            .map_or(0, |record| record.restarts);
-        let name = if restarts == 0 {
-            container.name.clone()
-        } else {
-            format!("{}-r{restarts}", container.name)
         };
         // A container that has not been created yet, or is between two lives, uses nothing.
         if let Ok(stats) = sandbox.stats(StatsRequest { container: name }).await {
@@ -126,7 +150,7 @@ fn connect(directory: &Path) -> std::io::Result<StdUnixStream> {
     }
 }
 
-fn ask(status: &Status, request: &Request) -> Result<String> {
+fn ask(status: &Status, request: &Request, patience: Duration) -> Result<String> {
     let lost = |error: std::io::Error| {
         Problem::unavailable("the workload's owner does not answer")
             .at(&status.record.id)
@@ -134,7 +158,7 @@ fn ask(status: &Status, request: &Request) -> Result<String> {
             .caused_by(error)
     };
     let mut stream = connect(&status.directory).map_err(lost)?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(lost)?;
+    stream.set_read_timeout(Some(patience)).map_err(lost)?;
     let text = serde_json::to_string(request)
         .map_err(|error| Problem::internal("cannot write a request").caused_by(error))?;
     stream
@@ -152,7 +176,38 @@ fn ask(status: &Status, request: &Request) -> Result<String> {
 /// # Errors
 /// Unavailable, where the owner does not answer.
 pub fn stop(status: &Status, now: bool) -> Result<()> {
-    ask(status, &Request::Stop { now }).map(drop)
+    ask(status, &Request::Stop { now }, PATIENCE).map(drop)
+}
+
+/// Asks a workload's owner to hold it, and waits until it does nothing more.
+///
+/// # Errors
+/// Unavailable, where the owner does not answer; what it says is in the way.
+pub fn pause(status: &Status) -> Result<()> {
+    ask_and_hear(status, &Request::Pause)
+}
+
+/// Asks a workload's owner to let it go on.
+///
+/// # Errors
+/// As [`pause`].
+pub fn resume(status: &Status) -> Result<()> {
+    ask_and_hear(status, &Request::Resume)
+}
+
+fn ask_and_hear(status: &Status, request: &Request) -> Result<()> {
+    let line = ask(status, request, LONG_PATIENCE)?;
+    let done: Done = serde_json::from_str(&line).map_err(|error| nonsense(status, error))?;
+    match done.problem {
+        None => Ok(()),
+        Some(telling) => Err(telling.into_problem()),
+    }
+}
+
+fn nonsense(status: &Status, error: serde_json::Error) -> Problem {
+    Problem::unavailable("the workload's owner answered nonsense")
+        .at(&status.record.id)
+        .caused_by(error)
 }
 
 /// What the containers of a workload use, by name.
@@ -160,10 +215,6 @@ pub fn stop(status: &Status, now: bool) -> Result<()> {
 /// # Errors
 /// Unavailable, where the owner does not answer.
 pub fn stats(status: &Status) -> Result<BTreeMap<String, Stats>> {
-    let line = ask(status, &Request::Stats)?;
-    serde_json::from_str(&line).map_err(|error| {
-        Problem::unavailable("the workload's owner answered nonsense")
-            .at(&status.record.id)
-            .caused_by(error)
-    })
+    let line = ask(status, &Request::Stats, PATIENCE)?;
+    serde_json::from_str(&line).map_err(|error| nonsense(status, error))
 }

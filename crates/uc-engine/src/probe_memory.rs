@@ -1,7 +1,8 @@
 //! Probes, remembered until the host starts anew.
 //!
 //! A probe tries things, which takes longer than starting a container. What it finds changes with the kernel, the user,
-//! the control group, the programs on PATH, the device of user-mode networks and the variables that choose drivers, so these are the key; `uc doctor` and `uc explain` always try anew.
+//! the control group, the programs on PATH, the device of user-mode networks, the variables that choose drivers and the programs
+//! that they name, so these are the key; `uc doctor` and `uc explain` always try anew.
 
 use std::{env, fs, sync::OnceLock};
 
@@ -79,8 +80,14 @@ fn read_key() -> String {
         .filter(|(name, _)| name.starts_with("UC_") && name != "UC_HOME")
         .collect();
     chosen.sort();
+    // A program that is named by its path may be another one tomorrow.
+    let named: Vec<i64> = chosen
+        .iter()
+        .filter(|(_, value)| value.contains('/'))
+        .filter_map(|(_, value)| Some(fs::metadata(value).ok()?.mtime()))
+        .collect();
     format!(
-        "{} {} {} {} {} {tun:o} {installed:?} {chosen:?}",
+        "{} {} {} {} {} {tun:o} {installed:?} {chosen:?} {named:?}",
         env!("CARGO_PKG_VERSION"),
         read("/proc/sys/kernel/random/boot_id").trim(),
         rustix::process::geteuid().as_raw(),

@@ -95,6 +95,8 @@ pub enum Phase {
     Creating,
     /// It runs.
     Running,
+    /// It runs, and is held where it is.
+    Paused,
     /// It is being ended.
     Stopping,
     /// It has ended.
@@ -115,7 +117,7 @@ pub struct Status {
 }
 
 impl Status {
-    /// One word: `creating`, `running`, `stopping`, `exited`, or `lost` where the owner died before the end; its
+    /// One word: `creating`, `running`, `paused`, `stopping`, `exited`, or `lost` where the owner died before the end; its
     /// containers died with it.
     pub fn word(&self) -> &'static str {
         match (self.alive, self.record.phase) {
@@ -123,6 +125,7 @@ impl Status {
             (false, _) => "lost",
             (true, Phase::Creating) => "creating",
             (true, Phase::Running) => "running",
+            (true, Phase::Paused) => "paused",
             (true, Phase::Stopping) => "stopping",
         }
     }

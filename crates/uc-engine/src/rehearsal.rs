@@ -13,7 +13,8 @@ use crate::{
 
 impl Engine {
     /// Makes the volumes, sandboxes and containers of a workload, starts no program, and removes everything again. A network
-    /// that is linked to the host's is left out: its ports may well be in use, by the very workload that is asked about.
+    /// that is linked to the host's is left out, and so are ports: they may well be in use, by the very workload that is asked
+    /// about.
     ///
     /// # Errors
     /// Those that a run would end with before its first program starts.
@@ -23,10 +24,10 @@ impl Engine {
         let workload = &mut request.resolved.workload;
         if workload.network == Network::User {
             workload.network = Network::None;
-            let containers = workload.init_containers.iter_mut();
-            for container in containers.chain(&mut workload.containers) {
-                container.ports.clear();
-            }
+        }
+        let containers = workload.init_containers.iter_mut();
+        for container in containers.chain(&mut workload.containers) {
+            container.ports.clear();
         }
         let owned = Owned::create(self.home(), new_record(&request))?;
         let (id, directory) = (owned.record().id, owned.directory().to_owned());

@@ -18,14 +18,17 @@ impl Engine {
     /// # Errors
     /// Storage and host, naming what could not be removed; calling it again goes on where it stopped.
     pub fn erase(&self, id: &str, directory: &Path) -> Result<()> {
-        for (pid, began) in record::processes(directory) {
-            process::kill_if_same(pid, began)?;
-        }
+        // Their groups first: a freezer may hold a process of a paused one, and that could not be killed.
         for driver in &self.drivers {
             let sandbox = sandbox_directory(directory, driver.kind());
             if sandbox.exists() {
                 driver.reclaim(&sandbox)?;
             }
+        }
+        for (pid, began) in record::processes(directory) {
+            process::kill_if_same(pid, began)?;
+        }
+        for driver in &self.drivers {
             remove_tree(&self.home().storage_of(id, driver.kind().name()))?;
         }
         remove_tree(&self.home().storage_of(id, VOLUMES))?;

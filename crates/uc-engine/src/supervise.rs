@@ -18,9 +18,10 @@ use crate::{
     environment, handlers,
     lifecycle::Pod,
     output::{Sink, Stream},
+    pausing::attempt_name,
     probes, process,
     resolve::Content,
-    stop_signal,
+    seccomp_profile, stop_signal,
     stopper::StopLevel,
     volumes,
 };
@@ -70,11 +71,7 @@ impl Pod {
     pub(crate) async fn create(&self, index: usize, attempt: u32) -> Result<Created> {
         let (container, resolved) = self.container(index)?;
         let sandbox = self.sandbox(index)?;
-        let name = if attempt == 0 {
-            container.name.clone()
-        } else {
-            format!("{}-r{attempt}", container.name)
-        };
+        let name = attempt_name(&container.name, attempt);
         let mut mounts = volumes::mounts(&self.workload, container, &self.volumes)?;
         let process = environment::process(&self.workload, container, resolved)?;
         let payload = match &resolved.content {
@@ -85,7 +82,7 @@ impl Pod {
                     file: file.clone(),
                     http: self.http_grant(),
                     act_as: environment::host_user(&process.user, &mapping)?,
-                    port: handlers::port(container),
+                    port: handlers::port(container, self.workload.network),
                 }
             }
             Content::Rootfs { layers } => {
@@ -119,7 +116,7 @@ impl Pod {
                     .pids_limit
                     .or((is_rootfs && self.can_limit_pids).then_some(DEFAULT_PIDS_LIMIT)),
             },
-            seccomp_profile: self.seccomp_profile(container)?,
+            seccomp_profile: seccomp_profile::read(container)?,
             call_listener: self
                 .tracing
                 .as_ref()
@@ -241,8 +238,11 @@ impl Pod {
         };
         let exit = tokio::select! {
             exit = sandbox.wait(WaitRequest { container: name.clone() }) => exit?,
-            () = self.stopper.reached(StopLevel::Graceful) => stop().await?,
-            reason = probes::until_failure(&*sandbox, &name, container, ready) => {
+            () = self.stopper.reached(StopLevel::Graceful) => {
+                self.is_paused_no_more();
+                stop().await?
+            }
+            reason = probes::until_failure(&*sandbox, &name, container, self.pausing.watch(), ready) => {
                 self.warn(&format!("container {}: {reason}", container.name));
                 let exit = stop().await?;
                 // Unhealthy counts as failed, whatever the program made of the signal.
@@ -306,10 +306,15 @@ impl Pod {
                 back_off = FIRST_BACK_OFF;
             }
             self.save();
-            tokio::select! {
-                () = tokio::time::sleep(back_off) => {}
+            let pause_is_over = async {
+                tokio::time::sleep(back_off).await;
+                self.pausing.unpaused().await
+            };
+            let _unpaused = tokio::select! {
+                biased;
                 () = self.stopper.reached(StopLevel::Graceful) => return Ok(exit),
-            }
+                unpaused = pause_is_over => unpaused,
+            };
             back_off = (back_off * 2).min(LONGEST_BACK_OFF);
             attempt += 1;
             self.note(index, |record| record.restarts = attempt);

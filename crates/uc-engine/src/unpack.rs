@@ -5,12 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
 use uc_image::unpack::{
     LayerUnpacker, Limits, Options, Ownership, UnpackJob, Unpacked, disk_bytes, graft, unpack_layer,
 };
-use uc_linux::{IdMapping, MapWriter, userns};
-use uc_model::{Problem, Result, Telling};
+use uc_linux::{IdMapping, MapWriter, userns, worker};
+use uc_model::{Problem, Result};
 
 /// Unpacks in a forked worker that is user 0 of the containers' user namespace: a layer that got past every check
 /// would still write with ids that own nothing on the host.
@@ -44,33 +43,13 @@ impl MappedUnpacker<'_> {
                 .caused_by(error)
         })
     }
-
-    fn work<T>(&self, directory: &Path, work: impl FnOnce() -> Result<T>) -> Result<T>
-    where
-        T: Serialize + for<'de> Deserialize<'de>,
-    {
-        let worker = userns::Worker::fork(self.mapping, directory, || {
-            let answer = match work() {
-                Ok(value) => Answer::Done(value),
-                Err(problem) => Answer::Failed(Telling::of(&problem)),
-            };
-            serde_json::to_vec(&answer).unwrap_or_default()
-        })?;
-        match serde_json::from_slice(&worker.finish()?) {
-            Ok(Answer::Done(value)) => Ok(value),
-            Ok(Answer::Failed(telling)) => Err(telling.into_problem()),
-            Err(error) => {
-                Err(Problem::internal("the unpacking worker sent nonsense").caused_by(error))
-            }
-        }
-    }
 }
 
 impl LayerUnpacker for MappedUnpacker<'_> {
     fn unpack(&self, job: UnpackJob<'_>) -> Result<Unpacked> {
         self.hand_over(job.target)?;
         let options = self.options();
-        self.work(job.target, || {
+        worker::run(self.mapping, job.target, || {
             let here = open_here()?;
             unpack_layer(job.stream, here.as_fd(), Some(job.compression), &options)
         })
@@ -81,7 +60,7 @@ impl LayerUnpacker for MappedUnpacker<'_> {
             .iter()
             .map(|lower| open(lower))
             .collect::<Result<_>>()?;
-        self.work(layer, || {
+        worker::run(self.mapping, layer, || {
             let here = open_here()?;
             let lowers: Vec<_> = opened.iter().map(|lower| lower.as_fd()).collect();
             graft(here.as_fd(), &lowers, implied)
@@ -95,9 +74,10 @@ impl LayerUnpacker for MappedUnpacker<'_> {
     fn disk_bytes(&self, directory: &Path) -> u64 {
         // Only the containers' root may look everywhere; root of the host may anyway.
         match self.mapping.writer {
-            MapWriter::Helper => self
-                .work(directory, || Ok(disk_bytes(Path::new("."))))
-                .unwrap_or_default(),
+            MapWriter::Helper => {
+                let count = || Ok(disk_bytes(Path::new(".")));
+                worker::run(self.mapping, directory, count).unwrap_or_default()
+            }
             MapWriter::Direct | MapWriter::OwnIdOnly => disk_bytes(directory),
         }
     }
@@ -115,18 +95,9 @@ fn open(directory: &Path) -> Result<std::fs::File> {
     })
 }
 
-/// What a worker says.
-#[derive(Serialize, Deserialize)]
-enum Answer<T> {
-    Done(T),
-    Failed(Telling),
-}
-
 #[cfg(test)]
 mod tests {
     use uc_linux::Extent;
-
-    use uc_model::ProblemKind;
 
     use super::*;
 
@@ -153,19 +124,5 @@ mod tests {
         };
         let options = MappedUnpacker { mapping: &mapping }.options();
         assert_eq!(options.ownership, Ownership::Keep { highest_id: 65_536 });
-    }
-
-    #[test]
-    fn a_problem_survives_the_way_between_processes() {
-        let problem = Problem::refused("too big")
-            .at("layer 1")
-            .limit("1")
-            .found("2")
-            .remedy("less")
-            .caused_by("inner");
-        let told = Telling::of(&problem).into_problem();
-        assert_eq!(told.to_string(), problem.to_string());
-        assert_eq!(told.kind(), ProblemKind::Refused);
-        assert_eq!(told.to_view().causes, ["inner"]);
     }
 }

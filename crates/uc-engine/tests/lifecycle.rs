@@ -1,164 +1,18 @@
 //! The life of workloads on a scripted driver: order, restarts, probes, deadlines, and what is left afterwards.
 #![allow(clippy::expect_used, reason = "a test says what it expects")]
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+mod support;
 
-use uc_engine::{
-    Engine, Home, Outcome, Resolved, ResolvedContainer, RunRequest, StopLevel, Stopper, Timings,
-    resolve::Content,
-};
+use std::time::Duration;
+
+use support::{Host, workload};
+use uc_engine::StopLevel;
 use uc_model::{
-    Isolation, PayloadFormat, ProblemKind, Result, RuntimeChoice, RuntimeKind,
-    workload::{
-        Container, ImageSource, Network, Origin, Probe, ProbeAction, PullPolicy, Resources,
-        RestartPolicy, Security, Workload,
-    },
+    ProblemKind,
+    workload::{Probe, ProbeAction, RestartPolicy, Workload},
 };
 use uc_sandbox::{Exit, ExitReason};
-use uc_testkit::fake::{FakeDriver, Script};
-use uc_wasm::WasmFacts;
-
-fn container(name: &str) -> Container {
-    Container {
-        name: name.into(),
-        image: ImageSource::WasmFile {
-            file: "unused.wasm".into(),
-        },
-        pull_policy: PullPolicy::Never,
-        command: None,
-        args: None,
-        env: Vec::new(),
-        working_dir: None,
-        resources: Resources::default(),
-        security: Security::default(),
-        mounts: Vec::new(),
-        ports: Vec::new(),
-        startup_probe: None,
-        readiness_probe: None,
-        liveness_probe: None,
-        stdin: false,
-    }
-}
-
-fn workload(init: &[&str], names: &[&str]) -> Workload {
-    Workload {
-        origin: Origin::Manifest {
-            file: "web.yaml".into(),
-        },
-        name: "web".into(),
-        namespace: "default".into(),
-        labels: BTreeMap::new(),
-        annotations: BTreeMap::new(),
-        runtime: RuntimeChoice::Auto,
-        isolation: Isolation::default(),
-        network: Network::None,
-        hostname: "web".into(),
-        init_containers: init.iter().map(|name| container(name)).collect(),
-        containers: names.iter().map(|name| container(name)).collect(),
-        fs_group: None,
-        volumes: Vec::new(),
-        restart_policy: None,
-        active_deadline: None,
-        termination_grace: Duration::from_secs(5),
-        ignore_unenforceable_limits: false,
-        refuse_red_line_warnings: false,
-    }
-}
-
-fn content(name: &str) -> ResolvedContainer {
-    let facts = WasmFacts {
-        format: PayloadFormat::WasmModule,
-        imports: Vec::new(),
-        exports: vec!["_start".into()],
-        memory_min_bytes: 0,
-        memory_max_bytes: None,
-        memory64: false,
-        package_bytes: 8,
-    };
-    ResolvedContainer {
-        name: name.into(),
-        content: Content::Wasm {
-            file: "unused.wasm".into(),
-            facts,
-        },
-        config: uc_image::ImageConfig::default(),
-        digest: None,
-        named_digest: None,
-        image_bytes: None,
-        footprint: None,
-    }
-}
-
-struct Host {
-    directory: tempfile::TempDir,
-    driver: FakeDriver,
-    stopper: Stopper,
-    detached: bool,
-}
-
-impl Host {
-    fn new() -> Self {
-        Self {
-            directory: tempfile::tempdir().expect("a directory"),
-            driver: FakeDriver::new(RuntimeKind::Wasm),
-            stopper: Stopper::default(),
-            detached: false,
-        }
-    }
-
-    fn home(&self) -> Home {
-        Home::below(self.directory.path())
-    }
-
-    async fn run(&self, workload: Workload) -> Result<Outcome> {
-        let containers: Vec<ResolvedContainer> = workload
-            .init_containers
-            .iter()
-            .chain(&workload.containers)
-            .map(|container| content(&container.name))
-            .collect();
-        let runtimes = vec![RuntimeKind::Wasm; containers.len()];
-        let engine = Engine::new(self.home(), vec![Arc::new(self.driver.clone())]);
-        let request = RunRequest {
-            resolved: Resolved {
-                workload,
-                containers,
-            },
-            runtimes,
-            source: "test".into(),
-            detached: self.detached,
-            named_output: false,
-            output_to_stderr: false,
-            time_output: true,
-            trace: false,
-            timings: Timings::start(),
-            stopper: self.stopper.clone(),
-            on_started: None,
-        };
-        engine.run(request).await
-    }
-
-    /// Calls on containers, without those on the sandbox, whose id is left to chance.
-    fn calls(&self) -> Vec<String> {
-        self.driver
-            .log()
-            .into_iter()
-            .filter(|call| !call.starts_with("prepare") && !call.starts_with("destroy"))
-            .collect()
-    }
-
-    fn leftovers(&self) -> usize {
-        let home = self.home();
-        [home.workloads(), home.foreground(), home.storage()]
-            .iter()
-            .map(|directory| count(directory))
-            .sum()
-    }
-}
-
-fn count(directory: &Path) -> usize {
-    std::fs::read_dir(directory).map_or(0, Iterator::count)
-}
+use uc_testkit::fake::Script;
 
 #[tokio::test(start_paused = true)]
 async fn init_containers_run_one_by_one_before_the_others_start_together() {

@@ -60,6 +60,13 @@ pub enum Call {
         /// The number of the signal.
         signal: i32,
     },
+    /// Holds it, or lets it go on.
+    Pause {
+        /// The container.
+        container: String,
+        /// Whether it is held from now on.
+        hold: bool,
+    },
     /// Forgets it.
     Remove {
         /// The container.

@@ -15,8 +15,8 @@ use uc_guest_protocol::{
 };
 use uc_model::{Problem, Result, Telling, workload::Network};
 use uc_sandbox::{
-    Driver, ExecRequest, PrepareRequest, RemoveRequest, Sandbox, StatsRequest, StopRequest,
-    TcpConnectRequest,
+    Driver, ExecRequest, PauseRequest, PrepareRequest, RemoveRequest, ResumeRequest, Sandbox,
+    StatsRequest, StopRequest, TcpConnectRequest,
 };
 
 use crate::{channel::Channel, machine, network, pipes, program::Program, volumes::Volumes};
@@ -118,6 +118,14 @@ impl Agent {
                     .stop(request)
                     .await
                     .map(Answer::Ended)
+            }
+            Call::Pause { container, hold } => {
+                let sandbox = self.existing().await?;
+                let done = match hold {
+                    true => sandbox.pause(PauseRequest { container }).await,
+                    false => sandbox.resume(ResumeRequest { container }).await,
+                };
+                done.map(|()| Answer::Done)
             }
             Call::Remove { container } => self.remove(container).await,
             Call::Stats { container } => {

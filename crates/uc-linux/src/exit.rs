@@ -2,10 +2,19 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::process::{WaitId, WaitIdOptions};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{WaitId, WaitIdOptions},
+};
 use tokio::{io::unix::AsyncFd, sync::OnceCell};
 use uc_model::{Problem, Result};
 use uc_sandbox::{Exit, ExitReason};
+
+/// How long the death of a killed process is waited for.
+const DEATH_PATIENCE: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
 
 /// A child process that can be awaited any number of times.
 pub struct Ending {
@@ -57,8 +66,26 @@ impl Drop for Ending {
     fn drop(&mut self) {
         if self.exit.get().is_none() {
             let _ = crate::sys::pidfd_signal(self.pidfd.get_ref().as_fd(), libc::SIGKILL);
-            let _ = reap(self.pidfd.get_ref());
+            reap_soon(self.pidfd.get_ref());
         }
+    }
+}
+
+/// Reaps a process that has been killed. One that a freezer of version 1 holds ends when it is let go, and nobody waits
+/// for that here.
+fn reap_soon(pidfd: &OwnedFd) {
+    let mut polled = [PollFd::new(pidfd, PollFlags::IN)];
+    let ready = rustix::io::retry_on_intr(|| poll(&mut polled, Some(&DEATH_PATIENCE)));
+    match ready {
+        Ok(0) => {
+            if let Ok(pidfd) = pidfd.try_clone() {
+                let _ = std::thread::Builder::new()
+                    .name("uc-reaper".into())
+                    .stack_size(64 << 10)
+                    .spawn(move || reap(&pidfd));
+            }
+        }
+        _ => drop(reap(pidfd)),
     }
 }
 

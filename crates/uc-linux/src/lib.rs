@@ -15,6 +15,7 @@ pub mod isolation;
 pub mod mount_points;
 pub mod namespaces;
 pub mod network;
+pub mod pausing;
 pub mod processes;
 pub mod scratch;
 pub mod seccomp;
@@ -23,5 +24,6 @@ pub mod sources;
 pub mod sys;
 pub mod syscall_policy;
 pub mod userns;
+pub mod worker;
 
 pub use idmap::{Extent, IdMapping, MapWriter};

@@ -16,6 +16,7 @@ use uc_model::{Problem, Result, workload::Protocol};
 use uc_sandbox::{PortForward, TcpConnectRequest};
 
 use crate::{
+    cgroup::Entrances,
     exit::{Ending, wait_for, watchable},
     idmap::find_program,
     namespaces::Namespaces,
@@ -64,6 +65,11 @@ pub fn try_tap() -> std::io::Result<()> {
 
 /// Links the network namespace of a process to the host's, forwarding ports.
 pub fn link(pid: u32, ports: &[PortForward]) -> Result<Link> {
+    link_within(pid, ports, &Entrances::default())
+}
+
+/// The same by a program in these control groups.
+pub fn link_within(pid: u32, ports: &[PortForward], groups: &Entrances) -> Result<Link> {
     let program = link_program().ok_or_else(|| {
         Problem::host("a user-mode network needs pasta or slirp4netns").remedy("apt install passt")
     })?;
@@ -72,7 +78,7 @@ pub fn link(pid: u32, ports: &[PortForward]) -> Result<Link> {
         "pasta" => pasta_arguments(&mut command, pid, ports),
         _ => slirp_arguments(&mut command, pid, ports)?,
     }
-    dies_with_owner(&mut command);
+    starts_within(&mut command, groups.try_clone()?);
     let mut child = command
         .stdin(namespace_or_nothing(pid)?)
         .stdout(Stdio::null())
@@ -86,12 +92,14 @@ pub fn link(pid: u32, ports: &[PortForward]) -> Result<Link> {
     Ok(Link { child })
 }
 
-/// It holds the network that it links, so it would outlive an owner that is killed.
-fn dies_with_owner(command: &mut Command) {
+/// Has it in its control groups from its start, and ended with its owner: it holds the network that it links, so it would
+/// outlive one that is killed.
+fn starts_within(command: &mut Command, groups: Entrances) {
     use std::os::unix::process::CommandExt as _;
     let owner = rustix::process::getpid();
-    let dies = move || {
+    let start = move || {
         sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64)?;
+        groups.enter_all()?;
         match rustix::process::getppid() == Some(owner) {
             true => Ok(()),
             // The owner has died already.
@@ -99,7 +107,7 @@ fn dies_with_owner(command: &mut Command) {
         }
     };
     // SAFETY: the closure keeps to system calls.
-    unsafe { command.pre_exec(dies) };
+    unsafe { command.pre_exec(start) };
 }
 
 fn pasta_arguments(command: &mut Command, pid: u32, ports: &[PortForward]) {

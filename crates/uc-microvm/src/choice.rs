@@ -15,6 +15,7 @@ use uc_linux::idmap::find_program;
 use uc_model::{Problem, Result};
 
 use crate::{
+    bounds::Bounds,
     firecracker::{launch::check_program, monitor::Firecracker},
     host::Host,
     images,
@@ -201,11 +202,13 @@ fn attempt(host: &Host, monitor: &Monitor) -> Result<()> {
     };
     // A thread of its own: whoever asks may be within an asynchronous runtime.
     let trial = std::thread::spawn(move || {
+        // What runs there is ours, and for a moment.
+        let bounds = Bounds::default();
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| Problem::internal("cannot try a microVM").caused_by(error))?
-            .block_on(launcher.boot_within(KVM_PATIENCE, shape, "trial"))
+            .block_on(launcher.boot_within(KVM_PATIENCE, shape, "trial", &bounds))
             .map(drop)
     });
     trial

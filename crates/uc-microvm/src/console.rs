@@ -13,6 +13,9 @@ const LINES: usize = 100;
 /// Lines that an error shows.
 const SHOWN: usize = 12;
 
+/// What a kernel says that cannot go on.
+pub(crate) const PANIC: &str = "Kernel panic";
+
 /// Longest line that is kept, in bytes; the rest of it is dropped.
 const LINE_BYTES: usize = 300;
 
@@ -64,14 +67,20 @@ impl Console {
         all
     }
 
-    /// The last lines as one text, or what stands for none.
+    /// Whether a text is in one of the lines that are kept.
+    pub(crate) fn has_said(&self, text: &str) -> bool {
+        self.last_lines().iter().any(|line| line.contains(text))
+    }
+
+    /// The last lines as one text, or what stands for none. Those of a kernel that panicked are the ones around the panic:
+    /// the state of its processor, which comes after, is longer than what anybody is shown.
     pub(crate) fn last_words(&self) -> String {
-        match self.last_lines() {
-            lines if lines.is_empty() => "it said nothing".to_owned(),
-            lines => lines
-                .get(lines.len().saturating_sub(SHOWN)..)
-                .unwrap_or_default()
-                .join(" | "),
+        let lines = self.last_lines();
+        let panic = lines.iter().position(|line| line.contains(PANIC));
+        let end = panic.map_or(lines.len(), |panic| lines.len().min(panic + SHOWN / 4));
+        match lines.get(end.saturating_sub(SHOWN)..end) {
+            Some(shown) if !shown.is_empty() => shown.join(" | "),
+            _ => "it said nothing".to_owned(),
         }
     }
 }
@@ -99,6 +108,24 @@ fn printable(line: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_is_shown_with_what_came_before_it_and_not_with_what_follows() {
+        let console = Console::default();
+        for number in 0..20 {
+            console.push(format!("line {number}\n").as_bytes());
+        }
+        assert!(!console.has_said(PANIC));
+        assert!(console.last_words().ends_with("line 19"));
+        console.push(b"Kernel panic - not syncing: Attempted to kill init!\n");
+        for number in 0..40 {
+            console.push(format!("register {number}\n").as_bytes());
+        }
+        let said = console.last_words();
+        assert!(console.has_said(PANIC) && said.contains(PANIC), "{said}");
+        assert!(said.contains("line 19") && said.contains("register 1"));
+        assert!(!said.contains("register 5") && said.split(" | ").count() == SHOWN);
+    }
 
     #[test]
     fn a_flood_leaves_the_last_lines() {

@@ -2,13 +2,14 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use uc_linux::cgroup;
 use uc_model::{Result, RuntimeKind};
 use uc_sandbox::{Driver, Pending, PrepareRequest, Probe, Sandbox};
 
 use crate::{
-    firecracker::place,
     host::{Host, Settings},
     machine::{Accelerator, Shape},
+    place,
     pool::Pool,
     probe,
     sandbox::{DEFAULT_MEMORY_MIB, MicrovmSandbox},
@@ -93,9 +94,9 @@ impl Driver for MicrovmDriver {
         })
     }
 
-    /// A monitor dies with its owner. QEMU leaves nothing; Firecracker has a directory.
-    fn reclaim(&self, _directory: &Path) -> Result<()> {
+    /// A monitor dies with its owner. Its control groups stay, and the directories of Firecracker and of the pool.
+    fn reclaim(&self, directory: &Path) -> Result<()> {
         place::sweep(&self.host.machines());
-        Ok(())
+        cgroup::reclaim(directory)
     }
 }

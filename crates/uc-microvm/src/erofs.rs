@@ -12,7 +12,6 @@ mod image;
 mod layout;
 mod scan;
 mod tree;
-mod worker;
 mod xattrs;
 
 #[cfg(test)]
@@ -27,12 +26,11 @@ use uc_model::Result;
 pub(crate) use image::{Summary, write};
 pub(crate) use scan::Id;
 pub(crate) use tree::{Owner, Tree};
-pub(crate) use worker::as_container_root;
 
 /// Writes the layers of an image, lowest first, into `out`, an empty file that may grow to `limit` bytes.
 ///
 /// `ids` says who owns a file in the image, from who owns it as this process sees it. Files that this process may not
-/// read are a refusal: see [`as_container_root`].
+/// read are a refusal: see [`uc_linux::worker::run_as_reader`].
 ///
 /// # Errors
 /// Refused beyond a limit, invalid where a layer cannot be read, storage where `out` cannot be written.

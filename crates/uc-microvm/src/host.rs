@@ -6,6 +6,7 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
+use uc_linux::cgroup::Layout;
 use uc_model::{Problem, Result, Telling};
 
 use crate::{
@@ -71,6 +72,7 @@ pub(crate) struct Host {
     images: OnceLock<std::result::Result<Images, Box<Telling>>>,
     kernel: OnceLock<std::result::Result<Kernel, Box<Telling>>>,
     launcher: OnceLock<std::result::Result<Launcher, Box<Telling>>>,
+    layout: OnceLock<Layout>,
     pub(crate) pool: OnceLock<Pool>,
     noted: Mutex<Vec<String>>,
 }
@@ -82,6 +84,7 @@ impl Host {
             images: OnceLock::new(),
             kernel: OnceLock::new(),
             launcher: OnceLock::new(),
+            layout: OnceLock::new(),
             pool: OnceLock::new(),
             noted: Mutex::default(),
         }
@@ -140,7 +143,12 @@ impl Host {
             .map_or(Accelerator::Tcg, |launcher| launcher.monitor.accelerator())
     }
 
-    /// Where Firecracker's machines have their directories.
+    /// Where control groups can be made.
+    pub(crate) fn layout(&self) -> &Layout {
+        self.layout.get_or_init(Layout::of_this_host)
+    }
+
+    /// Where machines have their directories: those of Firecracker, and those that wait for a sandbox.
     pub(crate) fn machines(&self) -> PathBuf {
         self.settings.cache.join("machines")
     }

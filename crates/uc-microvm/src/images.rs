@@ -7,7 +7,7 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
-use uc_linux::{IdMapping, MapWriter};
+use uc_linux::{IdMapping, MapWriter, worker};
 use uc_model::{Digest, Problem, Result};
 
 use crate::{
@@ -84,7 +84,7 @@ impl Images {
         let digest = digest(hash);
         let path = self.keep("root", &digest, |file| {
             let ids = ids_in_guest(&mapping);
-            erofs::as_container_root(&mapping, &self.directory, || {
+            worker::run_as_reader(&mapping, &self.directory, || {
                 erofs::write_layers(layers, &ids, MAX_DISK, file).map(drop)
             })
         })?;

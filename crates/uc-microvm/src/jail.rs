@@ -143,8 +143,8 @@ pub(crate) struct Plan<'a> {
     /// What it inherits, from [`FIRST_DESCRIPTOR`] on; [`MAX_DESCRIPTORS`] at most.
     pub(crate) descriptors: Vec<BorrowedFd<'a>>,
     pub(crate) streams: Streams,
-    /// Whether ports of its network lead to its machine.
-    pub(crate) has_network: bool,
+    /// Whether it listens on ports of its network that only root may listen on.
+    pub(crate) has_low_ports: bool,
 }
 
 /// What becomes the standard streams.
@@ -175,6 +175,7 @@ pub(crate) enum Step {
     Device = 3,
     User = 4,
     Execute = 5,
+    Ports = 6,
 }
 
 /// A failure in a form that needs no memory: step, index, errno.
@@ -205,6 +206,7 @@ impl Failure {
             Step::Device,
             Step::User,
             Step::Execute,
+            Step::Ports,
         ];
         let step = *steps.get(usize::from(bytes[0]))?;
         let errno = i32::from_ne_bytes([bytes[2], bytes[3], bytes[4], bytes[5]]);
@@ -266,6 +268,9 @@ impl Names {
             Step::Execute => Problem::host("the microVM's monitor cannot be executed")
                 .at(&self.program)
                 .remedy("everybody must be able to execute it (chmod a+rx), and it must be for this architecture"),
+            Step::Ports => Problem::host("the microVM's monitor cannot listen on a containerPort below 1024")
+                .at("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+                .remedy("let containers listen on 1024 or above, or run uc where /proc/sys can be written"),
             Step::Prepare | Step::Root | Step::User => {
                 Problem::host("the microVM's monitor cannot be shut in").remedy("see `uc doctor`")
             }
@@ -332,7 +337,9 @@ pub(crate) fn start(
     if let Some(mapping) = surroundings.mapping {
         write_id_maps(mapping, pid)?;
     }
-    let link = surroundings.ports.map(|ports| network::link(pid, ports));
+    let link = surroundings
+        .ports
+        .map(|ports| network::link_within(pid, ports, groups));
     Ok(Started {
         jailed: Jailed {
             pid,
@@ -388,9 +395,7 @@ fn wait_for_release(groups: &Entrances, control: BorrowedFd<'_>) -> Result<(), E
     die_with_owner()?;
     // A terminal's signals are for its owner, which ends the machine in order.
     rustix::process::setsid()?;
-    for tasks in &groups.tasks {
-        rustix::io::retry_on_intr(|| rustix::io::write(tasks, b"0"))?;
-    }
+    groups.enter_tasks()?;
     let mut byte = [0; 1];
     match rustix::io::retry_on_intr(|| rustix::io::read(control, &mut byte))? {
         1 => Ok(()),
@@ -405,8 +410,8 @@ fn die_with_owner() -> Result<(), Errno> {
 /// Shuts this process in and executes its program; returns only on failure. Async-signal-safe.
 pub(crate) fn enter(plan: &Plan<'_>, control: BorrowedFd<'_>) -> Result<(), Failure> {
     let user = at(Step::User);
-    let open_ports = || match plan.has_network {
-        true => open_all_ports().map_err(at(Step::Prepare)),
+    let open_ports = || match plan.has_low_ports {
+        true => open_all_ports().map_err(at(Step::Ports)),
         false => Ok(()),
     };
     match &plan.identity {

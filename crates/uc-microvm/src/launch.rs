@@ -11,6 +11,7 @@ use uc_guest_protocol::{Answer, Call, Greeting, Network, Renewal, VERSION};
 use uc_model::{Digest, Problem, Result};
 
 use crate::{
+    bounds::Bounds,
     guest::{Guest, Posted},
     images,
     machine::{Accelerator, Shape},
@@ -25,8 +26,9 @@ const TRANSLATED_PATIENCE: Duration = Duration::from_secs(120);
 /// The same on the processor itself.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long a machine that was restored may take to be reached.
-const RESTORE_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a machine that was restored may take to its agent's first answer: fifty at once take less than half of it. One
+/// that takes longer is given up for one that is booted.
+const RESTORE_PATIENCE: Duration = Duration::from_secs(10);
 
 const REMEDY: &str =
     "raise limits.memory, or try another kernel (--kernel); `uc doctor` shows what was tried";
@@ -44,6 +46,8 @@ pub(crate) struct Running {
     pub(crate) machine: Mutex<Machine>,
     pub(crate) shape: Shape,
     words: Words,
+    /// What it may take of the host. Behind the machine: it kills what it still finds.
+    pub(crate) bounds: Bounds,
     /// The answer to a renewal that has been asked for.
     renewing: StdMutex<Option<Posted>>,
     pub(crate) started: Started,
@@ -93,26 +97,30 @@ impl Launcher {
         images::digest(hash)
     }
 
-    /// Starts a machine, from the snapshot of one of the keys, if there is one.
+    /// Starts a machine within bounds, from the snapshot of one of the keys, if there is one.
     pub(crate) async fn start(
         &self,
         shape: Shape,
         hostname: &str,
         keys: &[Digest],
+        bounds: Bounds,
     ) -> Result<Running> {
         if let Some(snapshots) = &self.snapshots {
             for key in keys {
-                let Some(snapshot) = snapshots.find(key) else {
+                let Some(mut snapshot) = snapshots.find(key) else {
                     continue;
                 };
-                match self.restore(&shape, hostname, key, snapshot).await {
-                    Ok(running) => return Ok(running),
+                // There is none of the kind that is wanted most: this machine may become that one.
+                snapshot.keeps_memory = keys.first() != Some(key);
+                let restored = self.restore(&shape, hostname, key, snapshot, &bounds);
+                match restored.await {
+                    Ok(running) => return Ok(running.within(bounds)),
                     // It may be of a monitor that has been replaced since: a cold start tells what is really wrong.
                     Err(_) => snapshots.remove(key),
                 }
             }
         }
-        let running = self.boot(shape, hostname).await?;
+        let running = self.boot(shape, hostname, &bounds).await?.within(bounds);
         match self.monitor.keeps_links() {
             true => Ok(running),
             false => self.save_early(running).await,
@@ -125,24 +133,28 @@ impl Launcher {
         shape: &Shape,
         hostname: &str,
         key: &Digest,
+        bounds: Bounds,
     ) -> Result<Running> {
         let snapshot = self
             .snapshots
             .as_ref()
             .and_then(|snapshots| snapshots.find(key));
         let snapshot = snapshot.ok_or_else(|| Problem::not_found("there is no such snapshot"))?;
-        let running = self.restore(shape, hostname, key, snapshot).await?;
+        let running = self
+            .restore(shape, hostname, key, snapshot, &bounds)
+            .await?
+            .within(bounds);
         running.renewed().await?;
         Ok(running)
     }
 
     /// Boots a machine and greets its agent.
-    pub(crate) async fn boot(&self, shape: Shape, hostname: &str) -> Result<Running> {
+    async fn boot(&self, shape: Shape, hostname: &str, bounds: &Bounds) -> Result<Running> {
         let patience = match self.monitor.accelerator() {
             Accelerator::Kvm => PATIENCE,
             Accelerator::Tcg => TRANSLATED_PATIENCE,
         };
-        self.boot_within(patience, shape, hostname).await
+        self.boot_within(patience, shape, hostname, bounds).await
     }
 
     /// The same within a time of the caller's.
@@ -151,11 +163,13 @@ impl Launcher {
         patience: Duration,
         shape: Shape,
         hostname: &str,
+        bounds: &Bounds,
     ) -> Result<Running> {
         self.monitor.check(&shape)?;
         let begin = Instant::now();
         let reactor = Reactor::new()?;
-        let booting = self.monitor.boot(&shape, self.snapshots.is_some());
+        let groups = bounds.entrances()?;
+        let booting = self.monitor.boot(&shape, self.snapshots.is_some(), groups);
         let mut machine = reactor.run(booting).await?;
         let greeted = async {
             let guest = reach(&mut machine, &reactor).await?;
@@ -183,21 +197,41 @@ impl Launcher {
         }
     }
 
-    /// Restores a machine and has it renewed. Where a function waits in it that is not waited for: the agent does one after
-    /// the other, and the call can be on its way meanwhile.
+    /// Restores a machine and has it renewed, or gives it up.
     async fn restore(
         &self,
         shape: &Shape,
         hostname: &str,
         key: &Digest,
         snapshot: Snapshot,
+        bounds: &Bounds,
+    ) -> Result<Running> {
+        let restored = self.restore_and_renew(shape, hostname, key, snapshot, bounds);
+        tokio::time::timeout(RESTORE_PATIENCE, restored)
+            .await
+            .unwrap_or_else(|_| Err(silent()))
+    }
+
+    /// Restores a machine and has it renewed. Where a function waits in it that is not waited for: the agent does one after
+    /// the other, and the call can be on its way meanwhile.
+    async fn restore_and_renew(
+        &self,
+        shape: &Shape,
+        hostname: &str,
+        key: &Digest,
+        snapshot: Snapshot,
+        bounds: &Bounds,
     ) -> Result<Running> {
         let begin = Instant::now();
         let reactor = Reactor::new()?;
-        let mut machine = reactor.run(self.monitor.restore(shape, &snapshot)).await?;
-        let guest = reach_within(RESTORE_PATIENCE, &mut machine, &reactor).await?;
+        let verification = snapshot.verify();
+        let restoring = self.monitor.restore(shape, &snapshot, bounds.entrances()?);
+        let mut machine = reactor.run(restoring).await?;
+        let guest = reach(&mut machine, &reactor);
+        let guest = reactor.run(guest).await?;
         let mut running = Running::new(guest, machine, shape.clone(), reactor);
         let renewal = Call::Renew(renewal(hostname)?);
+        verification.done().await?;
         running.renewing = StdMutex::new(Some(running.guest.post(renewal).await?));
         if snapshot.note.function.is_none() {
             running.renewed().await?;
@@ -248,7 +282,7 @@ impl Launcher {
         let saving = snapshots.save(&key, machine, None);
         // Nothing is lost without it but time: the machine is what was asked for.
         let _ = running.reactor.run(saving).await;
-        running.guest = reach_within(RESTORE_PATIENCE, machine, &running.reactor).await?;
+        running.guest = reach_again(machine, &running.reactor).await?;
         Ok(running)
     }
 
@@ -266,18 +300,17 @@ async fn reach(machine: &mut Machine, reactor: &Reactor) -> Result<Guest> {
     Ok(Guest::over(agent, reactor.handle()))
 }
 
-async fn reach_within(
-    patience: Duration,
-    machine: &mut Machine,
-    reactor: &Reactor,
-) -> Result<Guest> {
+async fn reach_again(machine: &mut Machine, reactor: &Reactor) -> Result<Guest> {
     let reached = reactor.run(reach(machine, reactor));
-    tokio::time::timeout(patience, reached)
+    tokio::time::timeout(RESTORE_PATIENCE, reached)
         .await
-        .unwrap_or_else(|_| {
-            Err(Problem::host("the microVM's agent is not reached again")
-                .limit(format!("{} s", patience.as_secs())))
-        })
+        .unwrap_or_else(|_| Err(silent()))
+}
+
+/// Why a machine is given up that does not answer after a restore.
+fn silent() -> Problem {
+    Problem::host("the microVM's agent is not reached again")
+        .limit(format!("{} s", RESTORE_PATIENCE.as_secs()))
 }
 
 async fn greet(guest: &Guest, shape: &Shape, hostname: &str) -> Result<()> {
@@ -307,6 +340,7 @@ impl Running {
         Self {
             guest,
             words: machine.words(),
+            bounds: Bounds::default(),
             machine: Mutex::new(machine),
             shape,
             renewing: StdMutex::default(),
@@ -319,6 +353,11 @@ impl Running {
             },
             reactor,
         }
+    }
+
+    /// The same, with the bounds that it was started within.
+    fn within(self, bounds: Bounds) -> Self {
+        Self { bounds, ..self }
     }
 
     /// Gives the machine clock, randomness and a name of its own.
@@ -335,7 +374,11 @@ impl Running {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         match renewing {
-            Some(renewing) => self.guest.answer_to(renewing).await.map(drop),
+            Some(renewing) => {
+                let answer = self.guest.answer_to(renewing);
+                let answer = tokio::time::timeout(RESTORE_PATIENCE, answer).await;
+                answer.unwrap_or_else(|_| Err(silent())).map(drop)
+            }
             None => Ok(()),
         }
     }
@@ -344,10 +387,8 @@ impl Running {
     pub(crate) async fn explain(&self, problem: Problem, accelerator: Accelerator) -> Problem {
         // It may be busy with a snapshot, so it is not asked.
         hear_out(self.guest.ended()).await;
-        self.words
-            .explain(problem)
-            .at(place(&self.shape, accelerator))
-            .remedy(REMEDY)
+        let problem = self.bounds.explain(self.words.explain(problem));
+        problem.at(place(&self.shape, accelerator)).remedy(REMEDY)
     }
 
     /// Kills the machine.

@@ -11,6 +11,7 @@
     reason = "clone3, execve and close_range have no safe wrappers"
 )]
 
+mod bounds;
 mod choice;
 mod console;
 mod driver;
@@ -30,6 +31,7 @@ pub mod kernel;
 mod launch;
 mod machine;
 mod monitor;
+mod place;
 mod pool;
 mod probe;
 mod qemu;

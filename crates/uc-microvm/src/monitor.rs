@@ -6,11 +6,11 @@
 use std::{os::fd::AsFd as _, path::Path, time::Duration};
 
 use uc_guest_protocol::Descriptor;
-use uc_linux::exit::Ending;
+use uc_linux::{cgroup::Entrances, exit::Ending};
 use uc_model::{Problem, Result};
 
 use crate::{
-    console::Console,
+    console::{Console, PANIC},
     firecracker::monitor::{Firecracker, FirecrackerMachine},
     machine::{Accelerator, Shape},
     qemu::{Qemu, QemuMachine},
@@ -77,14 +77,19 @@ impl Monitor {
     }
 
     /// Boots a machine. It can be saved later if `keeps_memory`.
-    pub(crate) async fn boot(&self, shape: &Shape, keeps_memory: bool) -> Result<Machine> {
+    pub(crate) async fn boot(
+        &self,
+        shape: &Shape,
+        keeps_memory: bool,
+        groups: Entrances,
+    ) -> Result<Machine> {
         Ok(match self {
             Self::Qemu(qemu) => {
-                let machine = Box::pin(qemu.boot(shape, keeps_memory)).await?;
+                let machine = Box::pin(qemu.boot(shape, keeps_memory, &groups)).await?;
                 Machine::Qemu(Box::new(machine))
             }
             Self::Firecracker(firecracker) => {
-                let machine = Box::pin(firecracker.boot(shape)).await?;
+                let machine = Box::pin(firecracker.boot(shape, groups)).await?;
                 Machine::Firecracker(Box::new(machine))
             }
         })
@@ -102,14 +107,19 @@ impl Monitor {
     }
 
     /// Starts a machine from a snapshot of one of the same shape.
-    pub(crate) async fn restore(&self, shape: &Shape, snapshot: &Snapshot) -> Result<Machine> {
+    pub(crate) async fn restore(
+        &self,
+        shape: &Shape,
+        snapshot: &Snapshot,
+        groups: Entrances,
+    ) -> Result<Machine> {
         Ok(match self {
             Self::Qemu(qemu) => {
-                let machine = Box::pin(qemu.restore(shape, snapshot)).await?;
+                let machine = Box::pin(qemu.restore(shape, snapshot, &groups)).await?;
                 Machine::Qemu(Box::new(machine))
             }
             Self::Firecracker(firecracker) => {
-                let machine = Box::pin(firecracker.restore(shape, snapshot)).await?;
+                let machine = Box::pin(firecracker.restore(shape, snapshot, groups)).await?;
                 Machine::Firecracker(Box::new(machine))
             }
         })
@@ -137,6 +147,14 @@ impl Machine {
         match self {
             Self::Qemu(machine) => Box::pin(machine.save(into)).await,
             Self::Firecracker(machine) => Box::pin(machine.save(into)).await,
+        }
+    }
+
+    /// Whether it can be saved: its memory is not only a copy that it alone sees.
+    pub(crate) fn keeps_memory(&self) -> bool {
+        match self {
+            Self::Qemu(machine) => machine.keeps_memory(),
+            Self::Firecracker(_) => true,
         }
     }
 
@@ -187,10 +205,9 @@ pub(crate) struct Words {
 impl Words {
     /// A problem that comes of a machine's end, with what was said.
     pub(crate) fn explain(&self, problem: Problem) -> Problem {
-        let said = self.console.last_words();
-        let what = match &said {
-            said if said.contains("Kernel panic") => "the microVM's kernel panicked",
-            said if said.contains("Out of memory") => "the microVM ran out of memory",
+        let what = match &self.console {
+            console if console.has_said(PANIC) => "the microVM's kernel panicked",
+            console if console.has_said("Out of memory") => "the microVM ran out of memory",
             _ => "the microVM ended, or does not answer",
         };
         self.add_to(Problem::host(what)).caused_by(problem)

@@ -13,7 +13,7 @@ use std::{
 use uc_guest_protocol::Call;
 use uc_model::{Digest, Problem, Result};
 
-use crate::{host::Host, launch::Running, machine::Shape};
+use crate::{bounds::Bounds, host::Host, launch::Running, machine::Shape};
 
 /// Most kinds of machines that are kept ready; those not taken for longest go.
 const MAX_KINDS: usize = 4;
@@ -180,8 +180,9 @@ fn fill(shared: &Shared, host: &Weak<Host>, wanted: &mpsc::Receiver<Wish>) {
 
 async fn restore(host: &Host, wish: &Wish) -> Result<Running> {
     let launcher = host.launcher()?;
+    let bounds = Bounds::of_ready_machine(host.layout(), &host.machines(), &wish.shape)?;
     let running = launcher
-        .restored(&wish.shape, &wish.hostname, &wish.key)
+        .restored(&wish.shape, &wish.hostname, &wish.key, bounds)
         .await?;
     for _ in 0..WARM_UP_PINGS {
         running.guest.ask(Call::Ping).await?;

@@ -136,6 +136,7 @@ fn offer(kind: RuntimeKind, accelerator: Accelerator, has_network: bool) -> Offe
             "a guest makes no system call of the host; what its monitor may call is confined",
         ),
         shared_loopback: true,
+        serves_handlers: false,
         exec: true,
         start_ms,
         overhead_mib: Figure::assumed(

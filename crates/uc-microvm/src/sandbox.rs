@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -15,20 +14,25 @@ use tokio::{
     task::JoinHandle,
 };
 use uc_guest_protocol::{
-    Answer, Call, Content, Create, Descriptor, GuestProcess, StreamReader, StreamWriter, Streams,
+    Answer, Call, Content, Create, Descriptor, StreamReader, StreamWriter, Streams,
 };
 use uc_model::{Problem, Result, RuntimeKind, workload::Network};
 use uc_sandbox::{
-    CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason, Limits, Payload,
-    Pending, PrepareRequest, Process, RemoveRequest, Sandbox, StartRequest, StartResponse, Stats,
-    StatsRequest, Stdio, StopRequest, TcpConnectRequest, WaitRequest,
+    CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason, Limits,
+    PauseRequest, Payload, Pending, PrepareRequest, Process, RemoveRequest, ResumeRequest, Sandbox,
+    StartRequest, StartResponse, Stats, StatsRequest, Stdio, StopRequest, TcpConnectRequest,
+    WaitRequest,
 };
 
 mod further;
 mod housing;
 mod mounts;
+mod pausing;
+mod process;
+mod removal;
 
 use housing::Housing;
+use process::{anonymous_process, guest_process};
 
 use crate::{
     host::Host, images::Images, launch::Running, machine::DiskImage, snapshot::ReadyFunction,
@@ -210,6 +214,9 @@ impl MicrovmSandbox {
         match created {
             Ok((container, mut warnings)) => {
                 warnings.extend(self.host.take_notes());
+                if housing.is_fresh {
+                    warnings.extend(running.bounds.warning.clone());
+                }
                 locked(&self.containers).insert(name, Arc::new(container));
                 Ok(CreateResponse {
                     pid: None,
@@ -315,8 +322,8 @@ impl MicrovmSandbox {
     async fn keep_function(&self, running: &Running, inside: &[u8], ready: ReadyFunction) {
         let kept = async {
             let launcher = self.host.launcher()?;
-            // The memory of a machine that was restored is not ours to save.
-            if running.started.restored {
+            // What only the machine sees of its memory cannot be saved.
+            if !running.machine.lock().await.keeps_memory() {
                 return Ok(());
             }
             let key = launcher.key(&running.shape, inside);
@@ -380,14 +387,23 @@ impl MicrovmSandbox {
             return Err(Problem::invalid("the container has been started already").found(name));
         }
         let running = self.running().await?;
+        running.bounds.bound_cpu()?;
         let call = Call::Start {
             container: name.to_owned(),
             process: container
                 .function
                 .then(|| Box::new(guest_process(&container.process))),
         };
-        let started = running.guest.ask(call).await;
-        if let Err(problem) = running.renewed().await.and(started) {
+        let renewed = async {
+            let renewed = running.renewed().await;
+            if renewed.is_err() {
+                // It was restored and does not work: its snapshot goes with it.
+                running.kill().await;
+                running.guest.ended().await;
+            }
+            renewed
+        };
+        if let Err(problem) = tokio::try_join!(renewed, running.guest.ask(call)) {
             return Err(self.explained(&running, problem).await);
         }
         let stdin = locked(&container.stdin).take();
@@ -476,43 +492,6 @@ impl MicrovmSandbox {
             _ => Ok(*locked(&container.stats)),
         }
     }
-
-    async fn remove_container(&self, name: &str) -> Result<()> {
-        let container = self.find(name)?;
-        if container.exit.borrow().is_none() {
-            return Err(Problem::invalid("the container has not ended").found(name));
-        }
-        let running = self.running().await?;
-        let call = Call::Remove {
-            container: name.to_owned(),
-        };
-        running.guest.settle(name, None);
-        locked(&self.containers).remove(name);
-        // Whoever makes another of this name waits for it; the others need not.
-        let removing = running.reactor.handle().spawn({
-            let running = Arc::downgrade(&running);
-            async move {
-                if let Some(running) = running.upgrade() {
-                    let _ = running.guest.ask(call).await;
-                }
-            }
-        });
-        locked(&self.removing).insert(name.to_owned(), removing);
-        Ok(())
-    }
-
-    async fn destroy_all(&self) -> Result<()> {
-        let running = self.machine.lock().await.take();
-        if let Some(running) = &running {
-            running.kill().await;
-        }
-        locked(&self.containers).clear();
-        drop(running);
-        for place in [&self.request.storage, &self.request.directory] {
-            remove(place)?;
-        }
-        Ok(())
-    }
 }
 
 impl Container {
@@ -520,36 +499,6 @@ impl Container {
         if let Some(feeding) = locked(&self.feeding).take() {
             feeding.abort();
         }
-    }
-}
-
-fn guest_process(process: &Process) -> GuestProcess {
-    GuestProcess {
-        argv: process.argv.clone(),
-        env: process.env.clone(),
-        cwd: process.cwd.clone(),
-        user: process.user.clone(),
-    }
-}
-
-/// A process of which nothing is known yet but who it runs as.
-fn anonymous_process(process: &Process) -> GuestProcess {
-    GuestProcess {
-        argv: Vec::new(),
-        env: Vec::new(),
-        cwd: "/".to_owned(),
-        user: process.user.clone(),
-    }
-}
-
-fn remove(place: &PathBuf) -> Result<()> {
-    match std::fs::remove_dir_all(place) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Problem::storage("cannot remove a sandbox's directory")
-                .at(place.display())
-                .caused_by(error))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -564,6 +513,14 @@ impl Sandbox for MicrovmSandbox {
 
     fn wait(&self, request: WaitRequest) -> Pending<'_, Exit> {
         Box::pin(async move { self.wait_container(&request.container).await })
+    }
+
+    fn pause(&self, request: PauseRequest) -> Pending<'_, ()> {
+        Box::pin(async move { self.hold(request.container, true).await })
+    }
+
+    fn resume(&self, request: ResumeRequest) -> Pending<'_, ()> {
+        Box::pin(async move { self.hold(request.container, false).await })
     }
 
     fn stop(&self, request: StopRequest) -> Pending<'_, Exit> {

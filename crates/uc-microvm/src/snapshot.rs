@@ -1,16 +1,22 @@
 //! Snapshots: the state and memory of a machine that others start from.
 //!
-//! A snapshot is a directory, `NAME/` with `state`, `memory` and `note.json`, which appears whole or not at all. Its name is
+//! A snapshot is a directory, `NAME/` with `state`, `memory` and `note.json`, which appears whole or not at all, and
+//! `verified`, which says when it was last read to its end. Its name is
 //! the digest of everything that its machine was made of, so it is found by whoever wants the same and by nobody else.
+
+mod imprint;
 
 use std::{
     fs::{self, File},
-    os::unix::fs::DirBuilderExt as _,
+    os::{fd::AsRawFd as _, unix::fs::DirBuilderExt as _},
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
+use imprint::Imprint;
+
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 use uc_model::{Digest, Problem, Result};
 
 use crate::monitor::Machine;
@@ -18,6 +24,9 @@ use crate::monitor::Machine;
 /// The names of a snapshot's two large files.
 pub(crate) const STATE: &str = "state";
 pub(crate) const MEMORY: &str = "memory";
+
+/// The name of a file with the run of this host in which the others were last read to their ends.
+const VERIFIED: &str = "verified";
 
 /// Most snapshots that are kept; those unused for longest go.
 const MAX_SNAPSHOTS: usize = 16;
@@ -33,10 +42,8 @@ pub(crate) struct Snapshots {
 /// What is known of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Note {
-    /// Of the file with the state, in bytes: a file cut short is not loaded.
-    state_bytes: u64,
-    /// Of the file with the memory.
-    memory_bytes: u64,
+    /// Of its files: what is cut short or has been changed is not loaded.
+    imprint: Imprint,
     /// The function that is in it, ready to be called.
     pub(crate) function: Option<ReadyFunction>,
 }
@@ -56,6 +63,68 @@ pub(crate) struct Snapshot {
     pub(crate) state: File,
     pub(crate) memory: File,
     pub(crate) note: Note,
+    /// Whether the machine that starts from it may be saved itself.
+    pub(crate) keeps_memory: bool,
+}
+
+/// A snapshot that is being read to its end.
+pub(crate) struct Verification(Option<oneshot::Receiver<bool>>);
+
+impl Verification {
+    /// Waits for what comes of it.
+    ///
+    /// # Errors
+    /// Storage, where it is not what was saved.
+    pub(crate) async fn done(self) -> Result<()> {
+        let Some(done) = self.0 else {
+            return Ok(());
+        };
+        match done.await {
+            Ok(true) => Ok(()),
+            _ => Err(Problem::storage(
+                "a microVM's snapshot is not what was saved",
+            )),
+        }
+    }
+}
+
+impl Snapshot {
+    /// Has it read to its end in a thread, unless that has been done since this host was started. A monitor can load it
+    /// meanwhile.
+    pub(crate) fn verify(&self) -> Verification {
+        let place = self.place.join(VERIFIED);
+        let boot = this_boot();
+        let known = fs::read(&place).unwrap_or_default();
+        if !boot.is_empty() && known == boot {
+            return Verification(None);
+        }
+        let (tell, done) = oneshot::channel();
+        let verified = (reopened(&self.state), reopened(&self.memory));
+        let imprint = self.note.imprint.clone();
+        std::thread::spawn(move || {
+            let is_whole = verified
+                .0
+                .and_then(|state| imprint.is_of(&state, &verified.1?))
+                .unwrap_or(false);
+            if is_whole {
+                // Nothing is lost without it but time.
+                let _ = fs::write(&place, &boot);
+            }
+            // Whoever does not wait any more has given the machine up.
+            let _ = tell.send(is_whole);
+        });
+        Verification(Some(done))
+    }
+}
+
+/// What tells one run of this host from another; empty where nothing does.
+fn this_boot() -> Vec<u8> {
+    fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
+/// A file opened once more: a position of its own, whatever has become of its name.
+fn reopened(file: &File) -> std::io::Result<File> {
+    File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
 impl Snapshots {
@@ -107,18 +176,11 @@ impl Snapshots {
         self.make_room();
         let temporary = tempfile_in(&self.directory).map_err(failed)?;
         machine.save(&temporary.path).await?;
-        let length = |name: &str| {
-            fs::metadata(temporary.path.join(name))
-                .map(|metadata| metadata.len())
-                .map_err(failed)
-        };
-        let note = Note {
-            state_bytes: length(STATE)?,
-            memory_bytes: length(MEMORY)?,
-            function,
-        };
+        let imprint = imprint_of(&temporary.path).await.map_err(failed)?;
+        let note = Note { imprint, function };
         let text = serde_json::to_vec(&note).unwrap_or_default();
         fs::write(temporary.path.join("note.json"), text).map_err(failed)?;
+        fs::write(temporary.path.join(VERIFIED), this_boot()).map_err(failed)?;
         match fs::rename(&temporary.path, self.place(key)) {
             // Somebody else was quicker.
             Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => Ok(()),
@@ -150,6 +212,20 @@ impl Snapshots {
     }
 }
 
+/// Reads what has just been written, in threads of its own: who saves a machine also carries its streams.
+async fn imprint_of(place: &Path) -> std::io::Result<Imprint> {
+    let (state, memory) = (
+        File::open(place.join(STATE))?,
+        File::open(place.join(MEMORY))?,
+    );
+    let (tell, done) = oneshot::channel();
+    std::thread::spawn(move || {
+        // Whoever does not wait any more does not want the snapshot.
+        let _ = tell.send(Imprint::of(&state, &memory));
+    });
+    done.await.map_err(std::io::Error::other)?
+}
+
 fn open(place: &Path) -> std::io::Result<Snapshot> {
     use std::io::Read as _;
     let broken = || std::io::Error::from(std::io::ErrorKind::InvalidData);
@@ -159,9 +235,7 @@ fn open(place: &Path) -> std::io::Result<Snapshot> {
     let parsed: Note = serde_json::from_slice(&text).map_err(|_| broken())?;
     let state = File::open(place.join(STATE))?;
     let memory = File::open(place.join(MEMORY))?;
-    let whole = state.metadata()?.len() == parsed.state_bytes
-        && memory.metadata()?.len() == parsed.memory_bytes;
-    if !whole {
+    if !parsed.imprint.is_like(&state, &memory)? {
         return Err(broken());
     }
     let _ = note.set_modified(SystemTime::now());
@@ -170,6 +244,7 @@ fn open(place: &Path) -> std::io::Result<Snapshot> {
         state,
         memory,
         note: parsed,
+        keeps_memory: false,
     })
 }
 
@@ -197,15 +272,15 @@ fn tempfile_in(directory: &Path) -> std::io::Result<Temporary> {
 mod tests {
     use super::*;
 
-    fn put(snapshots: &Snapshots, key: &Digest, state_bytes: u64) {
+    fn put(snapshots: &Snapshots, key: &Digest) -> PathBuf {
         let place = snapshots.place(key);
         fs::create_dir_all(&place).expect("made");
         for name in [STATE, MEMORY] {
             fs::write(place.join(name), [0; 100]).expect("written");
         }
+        let opened = |name: &str| File::open(place.join(name)).expect("opened");
         let note = Note {
-            state_bytes,
-            memory_bytes: 100,
+            imprint: Imprint::of(&opened(STATE), &opened(MEMORY)).expect("read"),
             function: None,
         };
         fs::write(
@@ -213,6 +288,31 @@ mod tests {
             serde_json::to_vec(&note).expect("JSON"),
         )
         .expect("written");
+        place
+    }
+
+    #[tokio::test]
+    async fn one_is_read_to_its_end_once_in_a_run_of_the_host() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let snapshots = Snapshots::in_directory(directory.path().to_owned());
+        let key = Digest::from_sha256(&[7; 32]);
+        let place = put(&snapshots, &key);
+        let found = snapshots.find(&key).expect("whole");
+        let reading = found.verify();
+        assert!(reading.0.is_some());
+        reading.done().await.expect("what was saved");
+        assert!(found.verify().0.is_none());
+        // A disk that rots changes no time.
+        let memory = place.join(MEMORY);
+        let before = fs::metadata(&memory).expect("known").modified();
+        fs::write(&memory, [1; 100]).expect("written");
+        let file = File::options().write(true).open(&memory).expect("opened");
+        file.set_modified(before.expect("known")).expect("set");
+        assert!(snapshots.find(&key).expect("like it").verify().0.is_none());
+        fs::write(place.join(VERIFIED), "another run").expect("written");
+        let reading = snapshots.find(&key).expect("like it").verify();
+        let problem = reading.done().await.expect_err("another memory");
+        assert!(problem.to_string().contains("not what was saved"));
     }
 
     #[test]
@@ -221,13 +321,14 @@ mod tests {
         let snapshots = Snapshots::in_directory(directory.path().to_owned());
         let key = |number: u8| Digest::from_sha256(&[number; 32]);
         assert!(snapshots.find(&key(0)).is_none());
-        put(&snapshots, &key(1), 100);
+        put(&snapshots, &key(1));
         assert!(snapshots.find(&key(1)).is_some());
-        put(&snapshots, &key(2), 101);
+        let cut = put(&snapshots, &key(2)).join(STATE);
+        fs::write(cut, [0; 99]).expect("written");
         assert!(snapshots.find(&key(2)).is_none());
         assert!(!snapshots.place(&key(2)).exists());
         for name in ["note.json", "state", "memory"] {
-            put(&snapshots, &key(3), 100);
+            put(&snapshots, &key(3));
             fs::remove_file(snapshots.place(&key(3)).join(name)).expect("removed");
             assert!(snapshots.find(&key(3)).is_none(), "without {name}");
             assert!(!snapshots.place(&key(3)).exists(), "without {name}");
@@ -239,7 +340,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let snapshots = Snapshots::in_directory(directory.path().to_owned());
         for number in 0..2 * MAX_SNAPSHOTS as u8 {
-            put(&snapshots, &Digest::from_sha256(&[number; 32]), 100);
+            put(&snapshots, &Digest::from_sha256(&[number; 32]));
         }
         snapshots.make_room();
         let left = fs::read_dir(directory.path()).expect("read").count();

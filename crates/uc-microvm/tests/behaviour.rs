@@ -14,6 +14,7 @@ use support::{
     Busybox,
     world::{Ended, Setting, Spec, World, run_alone, stdio, test},
 };
+use uc_microvm::MicrovmDriver;
 use uc_model::{Bytes, MilliCpu, Problem, ProblemKind, workload::Network, workload::Protocol};
 use uc_sandbox::{
     ExecRequest, Exit, ExitReason, Mount, MountSource, PortForward, StatsRequest,
@@ -338,41 +339,50 @@ fn a_server_is_reached_by_its_forwarded_port_alone() {
         return;
     }
     test(async |driver, busybox| {
-        let port = free_port();
-        let setting = Setting {
-            network: Network::User,
-            ports: vec![PortForward {
-                host_ip: std::net::Ipv4Addr::LOCALHOST.into(),
-                host_port: port,
-                container_port: 80,
-                protocol: Protocol::Tcp,
-            }],
-            ..Setting::default()
-        };
-        let world = World::with(&driver, setting).await;
-        let script = "echo ready; while :; do echo answer | nc -l -p 80; done";
-        let _main = world.start(Spec::shell(busybox, script)).await;
-        let until = Instant::now() + Duration::from_secs(30);
-        let answer = loop {
-            let asked = tokio::task::spawn_blocking(move || ask(port)).await;
-            match asked.expect("no panic") {
-                Ok(answer) if !answer.is_empty() => break answer,
-                other => assert!(Instant::now() < until, "{other:?}"),
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        };
-        assert_eq!(answer, "answer\n");
-        // What listens on the host's own loopback is not the guest's to reach.
-        let secret = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let hidden = secret.local_addr().expect("an address").port();
-        let script = format!(
-            "for to in 127.0.0.1 10.0.2.2; do nc -w 2 $to {hidden} </dev/null && echo reached $to; done; grep -c eth0 /proc/net/dev"
-        );
-        let (_, out, _) = exec(&world, &script, Duration::from_secs(30), None).await;
-        assert_eq!(out, "1\n");
-        world.destroy().await;
-        ask(port).expect_err("nobody listens any more");
+        // A port that only root may listen at elsewhere, by root and by another.
+        for uid in [0, 1000] {
+            reach_by_port_80(&driver, busybox, uid).await;
+        }
     });
+}
+
+async fn reach_by_port_80(driver: &MicrovmDriver, busybox: &Busybox, uid: u32) {
+    let port = free_port();
+    let setting = Setting {
+        network: Network::User,
+        ports: vec![PortForward {
+            host_ip: std::net::Ipv4Addr::LOCALHOST.into(),
+            host_port: port,
+            container_port: 80,
+            protocol: Protocol::Tcp,
+        }],
+        ..Setting::default()
+    };
+    let world = World::with(driver, setting).await;
+    let script = "echo ready; while :; do echo answer | nc -l -p 80; done";
+    let mut spec = Spec::shell(busybox, script);
+    spec.user.uid = uid;
+    let _main = world.start(spec).await;
+    let until = Instant::now() + Duration::from_secs(30);
+    let answer = loop {
+        let asked = tokio::task::spawn_blocking(move || ask(port)).await;
+        match asked.expect("no panic") {
+            Ok(answer) if !answer.is_empty() => break answer,
+            other => assert!(Instant::now() < until, "{other:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(answer, "answer\n");
+    // What listens on the host's own loopback is not the guest's to reach.
+    let secret = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let hidden = secret.local_addr().expect("an address").port();
+    let script = format!(
+        "for to in 127.0.0.1 10.0.2.2; do nc -w 2 $to {hidden} </dev/null && echo reached $to; done; grep -c eth0 /proc/net/dev"
+    );
+    let (_, out, _) = exec(&world, &script, Duration::from_secs(30), None).await;
+    assert_eq!(out, "1\n");
+    world.destroy().await;
+    ask(port).expect_err("nobody listens any more");
 }
 
 #[test]

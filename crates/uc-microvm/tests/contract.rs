@@ -9,7 +9,7 @@ fn fixtures() -> Made {
     Ok(Box::new(BusyboxFixtures {
         driver: Box::new(support::driver()?),
         layer: support::Busybox::shared()?.layer.clone(),
-        adds_home: false,
+        adds: &[],
         writes_reach_host: false,
         announces_one: false,
         kept: (),

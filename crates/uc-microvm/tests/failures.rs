@@ -167,6 +167,58 @@ fn a_kernel_that_panics_is_reported_with_its_last_lines() {
     assert!(said.contains("Kernel panic - not syncing"), "{said}");
 }
 
+/// A program for x86-64 that says something and then takes memory until there is none: its kernel cannot kill it, as
+/// process 1, and panics.
+fn taking_all_memory() -> Vec<u8> {
+    const BASE: u64 = 0x40_0000;
+    const HEADERS: u64 = 64 + 56;
+    let code: &[&[u8]] = &[
+        b"\xb8\x01\0\0\0\xbf\x01\0\0\0",         // write, to descriptor 1,
+        b"\x48\x8d\x35\x2c\0\0\0\xba\x10\0\0\0", // what stands below, 16 bytes
+        b"\x0f\x05",                             // (a system call)
+        b"\xb8\x09\0\0\0\x31\xff",               // mmap, anywhere,
+        b"\xbe\0\0\0\x01\xba\x03\0\0\0",         // 16 MiB, to read and write,
+        b"\x41\xba\x22\x80\0\0",                 // private, anonymous, at once,
+        b"\x49\xc7\xc0\xff\xff\xff\xff\x45\x31\xc9", // of no file
+        b"\x0f\x05\xeb\xdb",                     // (a system call), and again
+        b"out of my depth\n",
+    ];
+    let code = code.concat();
+    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    let mut put = |bytes: &[u8]| file.extend_from_slice(bytes);
+    // An executable file for x86-64, version 1, its start, its one segment right behind this header.
+    put(&2u16.to_le_bytes());
+    put(&62u16.to_le_bytes());
+    put(&1u32.to_le_bytes());
+    [BASE + HEADERS, 64, 0]
+        .iter()
+        .for_each(|number| put(&number.to_le_bytes()));
+    put(&0u32.to_le_bytes());
+    [64u16, 56, 1, 0, 0, 0]
+        .iter()
+        .for_each(|number| put(&number.to_le_bytes()));
+    // To be loaded, to read and execute: all of the file.
+    [1u32, 5]
+        .iter()
+        .for_each(|number| put(&number.to_le_bytes()));
+    let size = HEADERS + code.len() as u64;
+    [0, BASE, BASE, size, size, 4096]
+        .iter()
+        .for_each(|number| put(&number.to_le_bytes()));
+    put(&code);
+    file
+}
+
+#[test]
+fn a_kernel_that_panics_under_its_agent_is_reported_with_what_that_said_last() {
+    let Some(said) = with_agent(|_| taking_all_memory()) else {
+        return;
+    };
+    assert!(said.contains("kernel panicked"), "{said}");
+    assert!(said.contains("Kernel panic - not syncing"), "{said}");
+    assert!(said.contains("out of my depth"), "{said}");
+}
+
 #[test]
 fn an_agent_that_ends_at_once_is_reported_with_its_last_lines() {
     // A function's runner without a function.
@@ -181,6 +233,21 @@ fn an_agent_that_ends_at_once_is_reported_with_its_last_lines() {
         said.contains("the function runner takes one program"),
         "{said}"
     );
+    if reboots_without_init() {
+        assert!(said.contains("the microVM ended"), "{said}");
+    } else {
+        assert!(said.contains("kernel panicked"), "{said}");
+        assert!(said.contains("Attempted to kill init!"), "{said}");
+    }
+}
+
+/// Whether the kernel does not panic when process 1 ends, as Linux does: that of libkrunfw has been taught to reboot, and
+/// lacks the words for it.
+fn reboots_without_init() -> bool {
+    let settings = support::settings().expect("there a moment ago");
+    let kernel = fs::read(settings.kernel.expect("named")).expect("read");
+    let is_compressed = !kernel.starts_with(b"\x7fELF");
+    !is_compressed && memchr::memmem::find(&kernel, b"Attempted to kill init!").is_none()
 }
 
 #[test]

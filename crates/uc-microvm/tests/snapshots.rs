@@ -18,7 +18,7 @@ use std::{
 
 use support::{
     Busybox,
-    world::{Ended, Setting, Spec, World, block_on, monitors, run_alone},
+    world::{Ended, Setting, Spec, World, block_on, monitors, run_alone, signal},
 };
 use uc_microvm::{MicrovmDriver, Program, Settings};
 
@@ -190,10 +190,24 @@ fn snapshots_that_are_broken_are_made_anew() {
         let length = fs::metadata(path).expect("known").len();
         fs::write(path, vec![0x5a; length.min(1 << 20) as usize]).expect("written");
     };
-    // As long as it should be, so that only whoever loads it finds out.
+    // As long as it should be.
     let replace: Spoil = |path| {
         let length = fs::metadata(path).expect("known").len();
         fs::write(path, vec![0x5a; length as usize]).expect("written");
+    };
+    // As the host's crash leaves it: what was written last had not reached the disk.
+    let forget: Spoil = |path| {
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .open(path)
+            .expect("opened");
+        let before = file.metadata().expect("known");
+        file.set_len(before.len() / 2).expect("cut");
+        file.set_len(before.len()).expect("set");
+        file.set_modified(before.modified().expect("known"))
+            .expect("set");
+        let verified = path.with_file_name("verified");
+        fs::write(verified, "another run of the host").expect("written");
     };
     let remove: Spoil = |path| fs::remove_file(path).expect("removed");
     let another: Spoil = |path| fs::write(path, "{\"version\":99}").expect("written");
@@ -204,6 +218,9 @@ fn snapshots_that_are_broken_are_made_anew() {
             ("memory", truncate),
             ("state", truncate),
             ("state", replace),
+            ("memory", replace),
+            ("memory", forget),
+            ("state", forget),
             ("memory", remove),
             ("note.json", another),
             ("note.json", garble),
@@ -218,6 +235,34 @@ fn snapshots_that_are_broken_are_made_anew() {
             assert_eq!(run_alone(&driver, spec.clone()).await.stdout, "fine\n");
             assert_eq!(written(cache.path()), again, "the new one is used");
         }
+    });
+}
+
+#[test]
+fn a_restored_machine_that_does_not_answer_is_given_up_for_one_that_is_booted() {
+    let cache = tempfile::tempdir().expect("a directory");
+    let Some((settings, busybox)) = settings(cache.path()) else {
+        return;
+    };
+    let driver = MicrovmDriver::new(settings);
+    block_on(async {
+        let spec = Spec::shell(busybox, "echo fine").memory(326);
+        assert_eq!(run_alone(&driver, spec.clone()).await.stdout, "fine\n");
+        let before = written(cache.path());
+        // Stopped before it can answer.
+        let stopping = std::thread::spawn(|| {
+            loop {
+                if let [monitor] = monitors(326 + 96)[..] {
+                    signal(monitor, rustix::process::Signal::STOP);
+                    return monitor;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        assert_eq!(run_alone(&driver, spec).await.stdout, "fine\n");
+        let stopped = stopping.join().expect("stopped");
+        assert_ne!(written(cache.path()), before, "the snapshot is another one");
+        assert!(!monitors(326 + 96).contains(&stopped));
     });
 }
 

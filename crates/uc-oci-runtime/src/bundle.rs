@@ -20,6 +20,9 @@ const MAX_PROFILE: usize = 1 << 20;
 const CONTAINER_TYPE: &str = "io.kubernetes.cri.container-type";
 const SANDBOX_ID: &str = "io.kubernetes.cri.sandbox-id";
 
+/// The group that a runtime joins which always joins one; the supervisor puts files in its place.
+pub(crate) const STAND_IN: &str = "undercurrent";
+
 /// A configuration, and the volumes that it expects in place.
 pub(crate) struct Bundle {
     pub(crate) config: Value,
@@ -64,6 +67,9 @@ pub(crate) fn bundle(
     }
     let mut config = config(&request.process, &mounts, hostname, flavour, network, place);
     config["root"]["readonly"] = request.read_only_root.into();
+    if flavour == Flavour::Youki {
+        config["linux"]["cgroupsPath"] = format!("/{STAND_IN}").into();
+    }
     if let Some(profile) = seccomp(request.seccomp_profile.as_deref(), flavour)? {
         config["linux"]["seccomp"] = profile;
     }
@@ -191,7 +197,9 @@ fn seccomp(own: Option<&[u8]>, flavour: Flavour) -> Result<Option<Value>> {
     match (own, flavour) {
         (None, Flavour::Runsc) => Ok(None),
         (Some(own), Flavour::Runsc) => read_profile(own).map(Some),
-        (own, Flavour::Crun | Flavour::Runc | Flavour::Youki) => seccomp::profile(own).map(Some),
+        (own, Flavour::Crun | Flavour::Runc | Flavour::Youki) => {
+            seccomp::profile(own, flavour).map(Some)
+        }
     }
 }
 

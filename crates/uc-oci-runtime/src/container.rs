@@ -2,6 +2,7 @@
 
 use std::{
     os::fd::OwnedFd,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,6 +12,7 @@ use std::{
 
 use serde_json::Value;
 use tokio::sync::watch;
+use uc_linux::pausing::Pausing;
 use uc_model::{Problem, Result};
 use uc_sandbox::{Exit, ExitReason, Limits, Process, Stats, TcpConnectRequest};
 
@@ -31,6 +33,19 @@ pub(crate) struct Container {
     limits: Limits,
     started: AtomicBool,
     stopping: AtomicBool,
+    pausing: Pausing,
+    /// Whether only the runtime can hold the program.
+    has_own_kernel: bool,
+}
+
+impl Drop for Container {
+    /// A freezer of version 1 holds even what has been killed, and the end is waited for.
+    fn drop(&mut self) {
+        if self.is_sole() {
+            self.supervised.kill();
+            let _ = self.supervised.cgroup.thaw();
+        }
+    }
 }
 
 impl Container {
@@ -39,6 +54,7 @@ impl Container {
         number: u32,
         process: Process,
         limits: Limits,
+        has_own_kernel: bool,
     ) -> Self {
         Self {
             progress: supervised.follow(number),
@@ -48,6 +64,8 @@ impl Container {
             limits,
             started: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            pausing: Pausing::default(),
+            has_own_kernel,
         }
     }
 
@@ -151,6 +169,7 @@ impl Container {
         if !self.has_ended() {
             self.stopping.store(true, Ordering::Release);
             if self.started.load(Ordering::Acquire) && !grace.is_zero() {
+                self.end_pause().await;
                 let request = Request::Signal { signal };
                 let _ = self.supervised.send(self.number, request, &[]);
                 let _ = tokio::time::timeout(grace, self.ended()).await;
@@ -169,11 +188,50 @@ impl Container {
         }
     }
 
+    /// Holds the program. `directory` is the sandbox's.
+    pub(crate) async fn pause(&self, directory: &Path) -> Result<()> {
+        self.require_running()?;
+        let hold = async {
+            match self.has_own_kernel {
+                true => self.supervised.hold(true).await,
+                false => self.supervised.cgroup.freeze(directory).await,
+            }
+        };
+        self.pausing.pause(hold).await
+    }
+
+    /// Lets it go on.
+    pub(crate) async fn resume(&self) -> Result<()> {
+        self.pausing.resume(self.let_go()).await
+    }
+
+    /// Lets it go for good: a freezer of version 1 holds even what has been killed.
+    pub(crate) async fn end_pause(&self) {
+        self.pausing.end(self.let_go()).await;
+    }
+
+    async fn let_go(&self) -> Result<()> {
+        match self.has_own_kernel {
+            true => self.supervised.hold(false).await,
+            false => self.supervised.cgroup.thaw(),
+        }
+    }
+
+    fn require_running(&self) -> Result<()> {
+        match self.is_running() {
+            true => Ok(()),
+            false => Err(Problem::invalid("the container is not running")),
+        }
+    }
+
     /// Ends the container and everything that serves it alone.
     async fn kill(&self) {
         if self.is_sole() {
-            return self.supervised.kill();
+            self.supervised.kill();
+            return self.end_pause().await;
         }
+        // A kernel that is held ends nothing.
+        self.end_pause().await;
         let _ = self.supervised.send(self.number, Request::End, &[]);
         let patience = tokio::time::timeout(KILL_PATIENCE, self.ended());
         if patience.await.is_err() {
@@ -209,9 +267,8 @@ impl Container {
         streams: [OwnedFd; 3],
         timeout: Duration,
     ) -> Result<Exit> {
-        if !self.is_running() {
-            return Err(Problem::invalid("the container is not running"));
-        }
+        self.require_running()?;
+        self.pausing.require_running().await?;
         let request = |number| Request::Exec {
             number,
             process: process.clone(),

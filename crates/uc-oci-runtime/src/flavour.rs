@@ -89,12 +89,17 @@ impl Flavour {
             Self::Runsc => options.extend(runsc_options(log, network, platform)),
             Self::Crun => options.extend(words(&["--log", log, "--cgroup-manager", "disabled"])),
             Self::Runc => options.extend(words(&["--log", log, "--rootless", "true"])),
-            Self::Youki => options.extend(words(&["--log", log])),
+            Self::Youki => options.extend(words(&["--log", log, "--log-format", "json"])),
         }
         options
     }
 
-    /// Whether the program is no process of the host, so that only the runtime can signal it.
+    /// Whether it runs no program whose environment does not say where programs are.
+    pub(crate) fn needs_path(self) -> bool {
+        self == Self::Youki
+    }
+
+    /// Whether the program is no process of the host, so that only the runtime can signal and hold it.
     pub(crate) fn has_own_kernel(self) -> bool {
         self == Self::Runsc
     }

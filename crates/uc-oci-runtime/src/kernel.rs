@@ -10,11 +10,12 @@ use uc_sandbox::{CreateRequest, Limits};
 use crate::{
     bundle,
     container::Container,
+    inside,
     launch::{Launched, Shared, Start},
     limits,
     order::{Role, place_of},
     sandbox::OciSandbox,
-    streams, stub,
+    streams,
     supervised::Supervised,
 };
 
@@ -65,7 +66,7 @@ impl OciSandbox {
             .join(request, scratch, &namespaces, &supervised, &kernel.name)
             .await?;
         Ok(Launched {
-            container: Container::new(supervised, number, process, limits),
+            container: Container::new(supervised, number, process, limits, true),
             pid,
             warnings,
         })
@@ -120,7 +121,7 @@ impl OciSandbox {
         let (pid, supervised) = self.start_supervisor(Start {
             id: self.id_of(&name),
             role: Role::Kernel,
-            config: bundle::of_kernel(stub::PAUSE, hostname, network),
+            config: bundle::of_kernel(inside::PAUSE, hostname, network),
             volumes: Vec::new(),
             sources,
             names,

@@ -120,7 +120,13 @@ impl OciSandbox {
                     *shared = Some(made);
                 }
                 Ok(Launched {
-                    container: Container::new(Arc::new(supervised), FIRST, process, limits),
+                    container: Container::new(
+                        Arc::new(supervised),
+                        FIRST,
+                        process,
+                        limits,
+                        self.tools.flavour.has_own_kernel(),
+                    ),
                     pid,
                     warnings,
                 })
@@ -217,18 +223,15 @@ impl OciSandbox {
     pub(crate) fn start_supervisor(&self, start: Start<'_>) -> Result<(u32, Supervised)> {
         let pair = control::pair()
             .map_err(|error| Problem::host("cannot make a socket pair").caused_by(error))?;
-        let reserve = std::fs::File::open("/dev/null")
-            .map_err(|error| Problem::host("cannot open /dev/null").caused_by(error))?;
+        let file = spawn::order_file()?;
         let plan = Plan::new(
             start.sources,
             path_c_string(&self.tools.supervisor)?,
             start.streams,
-            &[pair.0.as_fd(), pair.1.as_fd(), reserve.as_fd()],
+            &[pair.0.as_fd(), pair.1.as_fd(), file.as_fd()],
             !self.mapping.is_own_id_only(),
         )?;
-        // The order takes the number that was kept free for it, so that all numbers stay below the planned ones.
-        drop(reserve);
-        let order = spawn::write_order(&Order {
+        let order = Order {
             id: start.id,
             role: start.role,
             flavour: self.tools.flavour,
@@ -239,7 +242,8 @@ impl OciSandbox {
             descriptors: plan.descriptors(),
             volumes: start.volumes,
             config: start.config,
-        })?;
+        };
+        let order = spawn::write_order(file, &order)?;
         let spawned = spawn::spawn(
             &plan,
             order.as_fd(),

@@ -19,6 +19,7 @@ mod container;
 mod control;
 mod driver;
 mod flavour;
+mod inside;
 mod kernel;
 mod launch;
 mod limits;

@@ -122,6 +122,8 @@ pub(crate) enum Request {
     End,
     /// Forget one that has ended; an errand like those below.
     Remove { errand: u32 },
+    /// Hold the program, or all those of the kernel, or let them go on, by the runtime's own command; an errand.
+    Pause { errand: u32, hold: bool },
     /// Run one more program; three descriptors come along.
     Exec { number: u32, process: Value },
     /// Open and close a connection to a port of the kernel's network.

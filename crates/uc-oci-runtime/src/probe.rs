@@ -111,6 +111,7 @@ fn offer(flavour: Flavour, start_ms: Figure, tries_network: bool) -> Offer {
         isolation: flavour.kind().isolation(),
         isolation_bits: isolation_bits(flavour),
         shared_loopback: true,
+        serves_handlers: false,
         exec: true,
         start_ms,
         overhead_mib: match flavour {
@@ -142,7 +143,7 @@ fn isolation_bits(flavour: Flavour) -> Figure {
 
 /// Runs a program that ends at once; how long that took, from request to end.
 fn try_out(driver: &OciRuntimeDriver) -> Result<Duration> {
-    let program = stub::program().ok_or_else(|| {
+    let program = stub::program(driver.flavour()).ok_or_else(|| {
         Problem::host("no program is known to try a runtime with on this processor")
             .found(std::env::consts::ARCH)
     })?;
@@ -279,6 +280,11 @@ async fn run(driver: &OciRuntimeDriver, storage: &Path, layer: PathBuf) -> Resul
     sandbox.destroy(DestroyRequest {}).await?;
     match exit.code {
         0 => Ok(took),
+        1 if !driver.flavour().has_own_kernel() => Err(Problem::host(format!(
+            "{} does not keep the filter of system calls that it is given",
+            driver.flavour()
+        ))
+        .remedy("try another version, or leave the runtime to `uc`: unset UC_CONTAINER_RUNTIME")),
         code => Err(Problem::host("a program that should succeed does not")
             .found(format!("exit code {code}"))),
     }

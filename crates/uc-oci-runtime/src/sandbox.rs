@@ -13,9 +13,9 @@ use tokio::sync::Mutex as AsyncMutex;
 use uc_linux::{IdMapping, cgroup::Layout, network, scratch, userns};
 use uc_model::{Problem, Result, workload::Network};
 use uc_sandbox::{
-    CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, MountSource, Pending,
-    PrepareRequest, Process, RemoveRequest, Sandbox, StartRequest, StartResponse, Stats,
-    StatsRequest, StopRequest, TcpConnectRequest, WaitRequest,
+    CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, MountSource, PauseRequest,
+    Pending, PrepareRequest, Process, RemoveRequest, ResumeRequest, Sandbox, StartRequest,
+    StartResponse, Stats, StatsRequest, StopRequest, TcpConnectRequest, WaitRequest,
 };
 
 use crate::{
@@ -182,6 +182,34 @@ impl OciSandbox {
             .any(|container| Arc::ptr_eq(container.supervised(), supervised))
     }
 
+    /// Holds containers, all or none. gVisor holds a kernel as a whole, and so only all that run in it.
+    async fn pause_together(&self, names: Vec<String>) -> Result<()> {
+        let containers: Vec<_> = names
+            .iter()
+            .map(|name| self.find(name))
+            .collect::<Result<_>>()?;
+        let is_left_out = |other: &Arc<Container>| {
+            other.is_running() && !containers.iter().any(|one| Arc::ptr_eq(one, other))
+        };
+        if self.shares_kernel() && self.containers().values().any(is_left_out) {
+            return Err(Problem::refused(
+                "gVisor cannot hold one container of a Pod without the others in its kernel",
+            )
+            .found(names.join(", "))
+            .remedy("pause the whole Pod, or put the container into a Pod of its own"));
+        }
+        for (index, container) in containers.iter().enumerate() {
+            if let Err(problem) = container.pause(&self.request.directory).await {
+                for held in containers.iter().take(index) {
+                    // One that has ended meanwhile is none to let go.
+                    let _ = held.resume().await;
+                }
+                return Err(problem);
+            }
+        }
+        Ok(())
+    }
+
     async fn exec_in_container(&self, request: ExecRequest) -> Result<Exit> {
         let container = self.find(&request.container)?;
         let process = Process {
@@ -208,6 +236,9 @@ impl OciSandbox {
             .collect();
         for supervised in &supervised {
             supervised.kill();
+        }
+        for container in containers.values() {
+            container.end_pause().await;
         }
         for supervised in &supervised {
             supervised.ending().wait().await?;
@@ -262,6 +293,18 @@ impl Sandbox for OciSandbox {
 
     fn wait(&self, request: WaitRequest) -> Pending<'_, Exit> {
         Box::pin(async move { self.find(&request.container)?.wait().await })
+    }
+
+    fn pause(&self, request: PauseRequest) -> Pending<'_, ()> {
+        Box::pin(self.pause_together(vec![request.container]))
+    }
+
+    fn pause_all(&self, containers: Vec<String>) -> Pending<'_, ()> {
+        Box::pin(self.pause_together(containers))
+    }
+
+    fn resume(&self, request: ResumeRequest) -> Pending<'_, ()> {
+        Box::pin(async move { self.find(&request.container)?.resume().await })
     }
 
     fn stop(&self, request: StopRequest) -> Pending<'_, Exit> {

@@ -13,7 +13,7 @@ use std::{
 use rustix::net::RecvFlags;
 use tokio::{
     io::unix::AsyncFd,
-    sync::{oneshot, watch},
+    sync::{Mutex as AsyncMutex, oneshot, watch},
     task::JoinHandle,
 };
 use uc_linux::{cgroup::Cgroup, exit::Ending, sys};
@@ -74,6 +74,8 @@ pub(crate) struct Supervised {
     listener: JoinHandle<()>,
     next_container: AtomicU32,
     next_errand: AtomicU32,
+    /// Whether its kernel is held, with all that runs in it.
+    is_held: AsyncMutex<bool>,
     /// What it and all that it starts is in; empty where that is another's.
     pub(crate) cgroup: Cgroup,
 }
@@ -104,6 +106,7 @@ impl Supervised {
             listener,
             next_container: AtomicU32::new(FIRST + 1),
             next_errand: AtomicU32::new(0),
+            is_held: AsyncMutex::new(false),
             cgroup,
         })
     }
@@ -230,6 +233,21 @@ impl Supervised {
 
     fn forget(&self, number: u32) {
         lock(&self.waiting).containers.remove(&number);
+    }
+
+    /// Holds the kernel, or lets it go on; what is so already stays so.
+    pub(crate) async fn hold(&self, hold: bool) -> Result<()> {
+        let mut is_held = self.is_held.lock().await;
+        if *is_held == hold {
+            return Ok(());
+        }
+        let request = |errand| Request::Pause { errand, hold };
+        match self.errand(FIRST, request, Vec::new(), PATIENCE).await? {
+            Some(done) => done.map(drop)?,
+            None => return Err(too_long()),
+        }
+        *is_held = hold;
+        Ok(())
     }
 
     /// Has something done beside a container's program; `None` where that takes longer than it may.

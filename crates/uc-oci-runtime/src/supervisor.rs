@@ -6,6 +6,7 @@
 //! it started.
 
 mod barriers;
+mod cgroups;
 mod errands;
 mod kernel;
 mod place;
@@ -146,6 +147,19 @@ impl Supervisor {
                 core.tell_failed_errand(number, done);
                 return Ok(());
             }
+            Request::Pause { errand, hold } => {
+                let id = core.order.id.clone();
+                let done = core.runtime.pause(&id, hold, &mut core.processes);
+                let result = done.map(|()| 0).map_err(|problem| Telling::of(&problem));
+                core.report(
+                    FIRST,
+                    Report::ErrandEnded {
+                        number: errand,
+                        result,
+                    },
+                );
+                return Ok(());
+            }
             Request::Connect { number, port } => {
                 let id = core.order.id.clone();
                 let done = core.errands.connect(&core.runtime, number, id, port);
@@ -226,7 +240,8 @@ impl Core {
         place::build(&self.order)?;
         let covers = covers(&self.order.config);
         let root = Path::new(PLACE).join("root");
-        program::find(&mut self.order.config["process"], &root, &covers)?;
+        let flavour = self.order.flavour;
+        program::find(&mut self.order.config["process"], &root, &covers, flavour)?;
         place::write_config(&self.order)
     }
 
@@ -247,7 +262,8 @@ impl Core {
         let [stdin, stdout, stderr] = descriptors else {
             return Err(Problem::internal("three streams are needed"));
         };
-        program::find(process, Path::new(&running.root), &running.covers)?;
+        let (root, flavour) = (Path::new(&running.root), self.order.flavour);
+        program::find(process, root, &running.covers, flavour)?;
         let streams = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
         self.errands
             .exec(&self.runtime, number, running.id, process, streams)

@@ -15,11 +15,22 @@ fn fixtures(flavour: Flavour, announces_one: bool) -> Made {
     Ok(Box::new(BusyboxFixtures {
         driver: Box::new(driver(flavour, &busybox)?),
         layer: busybox.layer.clone(),
-        adds_home: true,
+        adds: added(flavour),
         writes_reach_host: true,
         announces_one,
         kept: busybox,
     }))
+}
+
+/// youki takes no process without a PATH.
+fn added(flavour: Flavour) -> &'static [&'static str] {
+    match flavour {
+        Flavour::Youki => &[
+            "HOME=/",
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        ],
+        Flavour::Runsc | Flavour::Crun | Flavour::Runc => &["HOME=/"],
+    }
 }
 
 /// A container that is known to stay alone has a kernel for itself.
@@ -38,4 +49,8 @@ mod crun {
 
 mod runc {
     uc_testkit::driver_contract!(|| super::fixtures(super::Flavour::Runc, false));
+}
+
+mod youki {
+    uc_testkit::driver_contract!(|| super::fixtures(super::Flavour::Youki, false));
 }

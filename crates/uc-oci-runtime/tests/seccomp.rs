@@ -58,13 +58,14 @@ ls: /b: No such file or directory
 /// A profile that lists what is allowed, with a condition that needs many rules.
 fn allows_what_both_allow(flavour: Flavour) {
     let profile = r#"{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
-        {"names": ["access", "arch_prctl", "brk", "capget", "chdir", "clock_gettime", "clone", "close", "close_range", "dup",
+        {"names": ["accept4", "access", "arch_prctl", "brk", "capget", "chdir", "clock_gettime", "clone", "close", "close_range", "dup",
             "dup2", "dup3", "epoll_create1", "epoll_ctl", "epoll_pwait", "eventfd2", "execve", "execveat", "exit", "exit_group",
             "faccessat", "faccessat2", "fchdir", "fcntl", "fork", "fstat", "fstatfs", "fsync", "futex", "getcwd",
             "getdents64", "getegid", "geteuid", "getgid", "getpgrp", "getpid", "getppid", "getrandom", "gettid", "getuid",
             "ioctl", "lseek", "lstat", "madvise", "mkdir", "mmap", "mprotect", "munmap", "nanosleep", "newfstatat", "open",
             "openat", "openat2", "pipe", "pipe2", "poll", "ppoll", "prctl", "pread64", "prlimit64", "read", "readlink",
-            "readlinkat", "rseq", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sched_getaffinity", "sched_yield",
+            "readlinkat", "recvfrom", "recvmsg", "rseq", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sched_getaffinity", "sched_yield",
+            "seccomp", "sendto", "shutdown",
             "sendmsg", "set_robust_list", "set_tid_address", "setgid", "setgroups", "setresgid", "setresuid", "setuid",
             "sigaltstack", "stat", "statx", "tgkill", "uname", "unlink", "unlinkat", "utimensat", "vfork", "wait4", "write",
             "writev"], "action": "SCMP_ACT_ALLOW"},
@@ -100,4 +101,14 @@ fn crun_allows_what_both_allow() {
 #[test]
 fn runc_allows_what_both_allow() {
     allows_what_both_allow(Flavour::Runc);
+}
+
+#[test]
+fn youki_refuses_what_either_refuses() {
+    refuses_what_either_refuses(Flavour::Youki);
+}
+
+#[test]
+fn youki_allows_what_both_allow() {
+    allows_what_both_allow(Flavour::Youki);
 }

@@ -6,7 +6,7 @@
 //! passes the contract suite in `uc-testkit`.
 //!
 //! Life of a container: `create` (everything that can fail is tried; the program has not run an instruction) →
-//! `start` → `wait` → `remove`. `stop` may come at any time and more than once. `destroy` ends the sandbox: afterwards no
+//! `start` → `wait` → `remove`. Between start and end it may be held and let go, by `pause` and `resume`. `stop` may come at any time and more than once. `destroy` ends the sandbox: afterwards no
 //! process, mount, cgroup or file of it is left. Dropping a sandbox without `destroy` kills its processes.
 
 mod message;
@@ -16,9 +16,10 @@ use std::{future::Future, path::Path, pin::Pin};
 
 pub use message::{
     CallListener, CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, ExitReason,
-    ExpectedContainer, HostMount, HostUser, HttpGrant, Limits, Mount, MountSource, Part, Payload,
-    PortForward, PrepareRequest, Process, RemoveRequest, StartRequest, StartResponse, Stats,
-    StatsRequest, Stdio, StopRequest, TcpConnectRequest, User, WaitRequest,
+    ExpectedContainer, HandlerPort, HostMount, HostUser, HttpGrant, Limits, Mount, MountSource,
+    Part, PauseRequest, Payload, PortForward, PrepareRequest, Process, RemoveRequest,
+    ResumeRequest, StartRequest, StartResponse, Stats, StatsRequest, Stdio, StopRequest,
+    TcpConnectRequest, User, WaitRequest,
 };
 pub use offer::{Availability, Limit, Offer, Probe};
 use uc_model::{Problem, RuntimeKind};
@@ -59,10 +60,50 @@ pub trait Sandbox: Send + Sync {
     /// Waits until the container has ended; a second call answers the same at once.
     fn wait(&self, request: WaitRequest) -> Pending<'_, Exit>;
 
-    /// Asks the program to end, waits for `grace`, then kills it; returns how it ended.
+    /// Holds the program, all of its processes and threads, where it is. When this returns it does nothing more, but it keeps
+    /// its memory, files and connections. A container that does not run, or is paused, is a problem; a driver that cannot
+    /// hold it refuses.
+    fn pause(&self, request: PauseRequest) -> Pending<'_, ()>;
+
+    /// Lets a paused program go on. A container that is not paused is a problem.
+    fn resume(&self, request: ResumeRequest) -> Pending<'_, ()>;
+
+    /// Holds containers, all or none. A driver that can only hold all that run may be able to do this, and refuse
+    /// [`Sandbox::pause`].
+    fn pause_all(&self, containers: Vec<String>) -> Pending<'_, ()> {
+        Box::pin(async move {
+            for (index, container) in containers.iter().enumerate() {
+                let request = PauseRequest {
+                    container: container.clone(),
+                };
+                if let Err(problem) = self.pause(request).await {
+                    let held = containers.into_iter().take(index).collect();
+                    // One that has ended meanwhile is none to let go.
+                    let _ = self.resume_all(held).await;
+                    return Err(problem);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Lets containers go on; a problem with one is told after the others.
+    fn resume_all(&self, containers: Vec<String>) -> Pending<'_, ()> {
+        Box::pin(async move {
+            let mut result = Ok(());
+            for container in containers {
+                let resumed = self.resume(ResumeRequest { container }).await;
+                result = result.and(resumed);
+            }
+            result
+        })
+    }
+
+    /// Asks the program to end, waits for `grace`, then kills it; returns how it ended. A paused one goes on for that.
     fn stop(&self, request: StopRequest) -> Pending<'_, Exit>;
 
-    /// Runs one more program in a running container and waits for it. A driver that cannot refuses.
+    /// Runs one more program in a running container and waits for it. A driver that cannot refuses, and so does every
+    /// driver while the container is paused.
     fn exec(&self, request: ExecRequest) -> Pending<'_, Exit>;
 
     /// Opens and closes a TCP connection to a port inside the sandbox's network; an error says why it failed.

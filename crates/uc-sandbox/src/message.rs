@@ -1,6 +1,11 @@
 //! Requests and responses of the seam.
 
-use std::{net::IpAddr, os::fd::OwnedFd, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    os::fd::OwnedFd,
+    path::PathBuf,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use uc_model::{
@@ -103,13 +108,22 @@ pub enum Payload {
         /// Whose rights it has on the host's files; the caller's where that is `None`.
         act_as: Option<HostUser>,
         /// The port at which it answers, where it is a component that handles HTTP requests.
-        port: Option<u16>,
+        port: Option<HandlerPort>,
     },
     /// Unpacked layers of a Linux root file system, lowest first; at least one.
     Rootfs {
         /// The directories.
         layers: Vec<PathBuf>,
     },
+}
+
+/// Where a component that handles HTTP requests answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HandlerPort {
+    /// The port in the sandbox.
+    pub container_port: u16,
+    /// The address of the host at which requests come, if they do: for a sandbox that shares the host's network.
+    pub host: Option<SocketAddr>,
 }
 
 /// A user of the host, for a program that has none of its own.
@@ -283,6 +297,20 @@ pub struct StopRequest {
     pub grace: Duration,
     /// The number of the signal that asks a program to end, where this kind can send one.
     pub signal: i32,
+}
+
+/// Holds a running container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PauseRequest {
+    /// Its name.
+    pub container: String,
+}
+
+/// Lets a paused container go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResumeRequest {
+    /// Its name.
+    pub container: String,
 }
 
 /// Forgets an ended container.

@@ -48,6 +48,9 @@ pub struct Offer {
     pub isolation_bits: Figure,
     /// Whether containers of a sandbox share a loopback.
     pub shared_loopback: bool,
+    /// Whether it listens at ports of the host itself for a component that handles HTTP requests: one that needs nothing else
+    /// of a network can do without one of its own.
+    pub serves_handlers: bool,
     /// Whether it can run a second program in a running container.
     pub exec: bool,
     /// Time from request to the first instruction of the program, in ms.

@@ -25,6 +25,8 @@ pub struct Candidate {
     pub isolation_bits: Figure,
     /// Whether containers of a workload share a loopback.
     pub shared_loopback: bool,
+    /// Whether it listens at ports of the host for a program that only answers HTTP requests.
+    pub serves_handlers: bool,
     /// Whether it can run a second program in a running container.
     pub exec: bool,
     /// Whether it gives access to a GPU.
@@ -92,6 +94,7 @@ impl Candidate {
             isolation: kind.isolation(),
             isolation_bits: unknown("bit"),
             shared_loopback: false,
+            serves_handlers: false,
             exec: false,
             gpu: false,
             start_ms: unknown("ms"),

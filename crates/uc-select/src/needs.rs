@@ -14,6 +14,8 @@ pub struct Needs {
     pub formats: BTreeSet<PayloadFormat>,
     /// What it must reach.
     pub network: Network,
+    /// Whether all that it needs of its network is that HTTP requests come from a port of the host: it reaches nothing itself.
+    pub only_answers: bool,
     /// The largest memory limit that it sets.
     pub memory_limit: Option<Bytes>,
     /// The largest CPU limit that it sets.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Display};
 
-use uc_model::RuntimeChoice;
+use uc_model::{RuntimeChoice, workload::Network};
 
 use crate::{
     candidate::{Candidate, LimitKind},
@@ -91,14 +91,20 @@ fn isolation(needs: &Needs, candidate: &Candidate) -> Option<Reason> {
     })
 }
 
-/// A wider network is no substitute: it would give the workload more reach than its author granted.
+/// A wider network is no substitute: it would give the workload more reach than its author granted. For a program that only
+/// answers none is needed, where another listens for it.
 fn network(needs: &Needs, candidate: &Candidate) -> Option<Reason> {
-    if candidate.networks.contains(&needs.network) {
+    if candidate.networks.contains(&needs.network) || is_served(needs, candidate) {
         return None;
     }
+    let served = if candidate.serves_handlers {
+        ", and user for HTTP handlers that have a hostPort and import no sockets"
+    } else {
+        ""
+    };
     Some(Reason {
         text: format!(
-            "the workload needs network {}; it offers {}",
+            "the workload needs network {}; it offers {}{served}",
             needs.network,
             joined(&candidate.networks, ", ")
         ),
@@ -106,8 +112,14 @@ fn network(needs: &Needs, candidate: &Candidate) -> Option<Reason> {
     })
 }
 
+/// Whether the candidate would listen for the program, which then has no network of its own.
+fn is_served(needs: &Needs, candidate: &Candidate) -> bool {
+    needs.only_answers && needs.network == Network::User && candidate.serves_handlers
+}
+
 fn loopback(needs: &Needs, candidate: &Candidate) -> Option<Reason> {
-    (needs.shared_loopback && !candidate.shared_loopback).then(|| Reason {
+    let shares = candidate.shared_loopback && !is_served(needs, candidate);
+    (needs.shared_loopback && !shares).then(|| Reason {
         text: "the workload's containers share a loopback; it gives each of them its own".into(),
         remedy: "put each container into a Pod of its own".into(),
     })

@@ -67,8 +67,8 @@ pub struct BusyboxFixtures<K> {
     pub driver: Box<dyn Driver>,
     /// The layer of every program.
     pub layer: PathBuf,
-    /// Whether the driver gives every program a home directory.
-    pub adds_home: bool,
+    /// Variables that the driver gives every program.
+    pub adds: &'static [&'static str],
     /// Whether what a program writes to a volume of its workload is seen on the host.
     pub writes_reach_host: bool,
     /// Whether a sandbox is told beforehand that it will have one container.
@@ -105,6 +105,11 @@ impl<K: Send + Sync> Fixtures for BusyboxFixtures<K> {
             Task::Exit(code) => self.shell(&format!("exit {code}")),
             Task::Spin => self.shell("echo ready; while :; do :; done"),
             Task::Sleep => self.shell("echo ready; exec sleep 1000000"),
+            Task::Count => self.shell(
+                "while :; do i=0; while [ $i -lt 200 ]; do i=$((i+1)); done; echo counted; done",
+            ),
+            // A process for each line.
+            Task::Tick => self.shell("while :; do busybox sleep 0.01; echo ticked; done"),
             Task::Eat => self.shell("x=0123456789abcdef; while :; do x=$x$x; done"),
             Task::Echo => self.argv(&["cat"]),
             Task::WriteMount => self.shell("echo written > /data/out || exit 1"),
@@ -116,8 +121,8 @@ impl<K: Send + Sync> Fixtures for BusyboxFixtures<K> {
         self.argv(&["no-such-program"])
     }
 
-    fn adds_home(&self) -> bool {
-        self.adds_home
+    fn adds(&self) -> &'static [&'static str] {
+        self.adds
     }
 
     fn announces_one(&self) -> bool {

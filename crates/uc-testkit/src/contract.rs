@@ -2,12 +2,14 @@
 
 mod bench;
 mod cases;
+mod pausing;
 mod ports;
 
 use std::{sync::RwLock, time::Duration};
 
-pub use bench::{Bench, Plan, Prepared, Running};
+pub use bench::{Bench, Lines, Plan, Prepared, Running};
 pub use cases::*;
+pub use pausing::*;
 pub use ports::*;
 use uc_sandbox::{Driver, Payload};
 
@@ -26,6 +28,10 @@ pub enum Task {
     Spin,
     /// Writes `ready` and a line feed, then waits for ever without using the CPU.
     Sleep,
+    /// Writes line after line for ever, and uses the CPU between them.
+    Count,
+    /// Writes line after line for ever, and waits for a clock between them.
+    Tick,
     /// Takes memory until it is ended or gets no more, and then aborts.
     Eat,
     /// Copies standard input to standard output until its end.
@@ -67,10 +73,10 @@ pub trait Fixtures: Send + Sync {
     /// A program that is not there.
     fn missing(&self) -> Program;
 
-    /// Whether the driver gives every program a home directory: OCI runtimes do, although their specification does not
-    /// say so.
-    fn adds_home(&self) -> bool {
-        false
+    /// Variables that the driver gives every program which has none of their names: OCI runtimes do, although their
+    /// specification does not say so.
+    fn adds(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// Whether a sandbox is told beforehand that it will have one container, where that is so; otherwise it is told nothing.
@@ -156,6 +162,14 @@ macro_rules! driver_contract {
             stop_twice_answers_the_same
             stop_after_the_exit_answers_the_exit
             start_twice_is_refused
+            pause_holds_a_busy_program
+            pause_holds_a_program_that_waits
+            pause_spares_the_other_containers
+            pause_all_holds_the_containers_of_a_sandbox
+            what_is_paused_twice_or_does_not_run_is_a_problem
+            stats_are_had_and_nothing_is_executed_while_it_is_paused
+            stop_ends_a_paused_program
+            a_paused_container_can_be_destroyed_or_dropped
             two_containers_share_a_sandbox
             containers_share_a_loopback
             ports_are_probed

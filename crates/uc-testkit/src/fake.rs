@@ -17,8 +17,9 @@ use uc_model::{
 };
 use uc_sandbox::{
     Availability, CreateRequest, CreateResponse, DestroyRequest, Driver, ExecRequest, Exit,
-    ExitReason, Limit, Offer, Pending, PrepareRequest, Probe, RemoveRequest, Sandbox, StartRequest,
-    StartResponse, Stats, StatsRequest, Stdio, StopRequest, TcpConnectRequest, WaitRequest,
+    ExitReason, Limit, Offer, PauseRequest, Pending, PrepareRequest, Probe, RemoveRequest,
+    ResumeRequest, Sandbox, StartRequest, StartResponse, Stats, StatsRequest, Stdio, StopRequest,
+    TcpConnectRequest, WaitRequest,
 };
 
 /// What one run of a container does.
@@ -88,6 +89,7 @@ struct Shared {
     scripts: Mutex<HashMap<String, VecDeque<Script>>>,
     exec_exits: Mutex<VecDeque<Exit>>,
     port_is_open: AtomicBool,
+    unpausable: Mutex<Option<String>>,
     log: Mutex<Vec<String>>,
 }
 
@@ -101,6 +103,7 @@ impl FakeDriver {
                 scripts: Mutex::default(),
                 exec_exits: Mutex::default(),
                 port_is_open: AtomicBool::new(true),
+                unpausable: Mutex::default(),
                 log: Mutex::default(),
             }),
         }
@@ -134,8 +137,13 @@ impl FakeDriver {
         self.shared.port_is_open.store(open, Ordering::Relaxed);
     }
 
-    /// Every call so far, in order: `prepare ID`, `create NAME`, `start NAME`, `stop NAME`, `exec NAME COMMAND`,
-    /// `tcp PORT`, `remove NAME`, `destroy ID`.
+    /// Fails the `pause` of a container from now on.
+    pub fn fail_pause_of(&self, container: &str) {
+        *lock(&self.shared.unpausable) = Some(container.to_owned());
+    }
+
+    /// Every call so far, in order: `prepare ID`, `create NAME`, `start NAME`, `pause NAME`, `resume NAME`, `stop NAME`,
+    /// `exec NAME COMMAND`, `tcp PORT`, `remove NAME`, `destroy ID`.
     pub fn log(&self) -> Vec<String> {
         lock(&self.shared.log).clone()
     }
@@ -179,6 +187,7 @@ struct FakeContainer {
     script: Script,
     /// Taken at the start, or by a stop before it; closed at the end.
     stdio: Mutex<Option<Stdio>>,
+    paused: AtomicBool,
     kill: Notify,
     exit: watch::Sender<Option<Exit>>,
 }
@@ -204,6 +213,7 @@ impl FakeSandbox {
         let container = FakeContainer {
             script,
             stdio: Mutex::new(Some(request.stdio)),
+            paused: AtomicBool::new(false),
             kill: Notify::new(),
             exit: watch::Sender::new(None),
         };
@@ -276,6 +286,32 @@ impl Sandbox for FakeSandbox {
         Box::pin(async move { self.find(&request.container)?.ended().await })
     }
 
+    fn pause(&self, request: PauseRequest) -> Pending<'_, ()> {
+        Box::pin(async move {
+            let name = request.container;
+            self.shared.note(format!("pause {name}"));
+            let container = self.find(&name)?;
+            match lock(&self.shared.unpausable).as_ref() == Some(&name) {
+                true => Err(Problem::refused("the script fails pause").at(name)),
+                false => {
+                    container.paused.store(true, Ordering::Relaxed);
+                    Ok(())
+                }
+            }
+        })
+    }
+
+    fn resume(&self, request: ResumeRequest) -> Pending<'_, ()> {
+        Box::pin(async move {
+            self.shared.note(format!("resume {}", request.container));
+            let container = self.find(&request.container)?;
+            match container.paused.swap(false, Ordering::Relaxed) {
+                true => Ok(()),
+                false => Err(Problem::invalid("it is not paused").at(request.container)),
+            }
+        })
+    }
+
     fn stop(&self, request: StopRequest) -> Pending<'_, Exit> {
         Box::pin(async move {
             self.shared.note(format!("stop {}", request.container));
@@ -290,7 +326,13 @@ impl Sandbox for FakeSandbox {
                 request.container,
                 request.command.join(" ")
             ));
-            self.find(&request.container)?;
+            if self
+                .find(&request.container)?
+                .paused
+                .load(Ordering::Relaxed)
+            {
+                return Err(Problem::invalid("it is paused").at(request.container));
+            }
             Ok(lock(&self.shared.exec_exits)
                 .pop_front()
                 .unwrap_or(Exit::with_code(0)))
@@ -372,6 +414,7 @@ fn generous(kind: RuntimeKind) -> Probe {
             isolation: kind.isolation(),
             isolation_bits: Figure::assumed(0.5, "bit", "fake"),
             shared_loopback: true,
+            serves_handlers: false,
             exec: true,
             start_ms: Figure::assumed(1.0, "ms", "the fake driver"),
             overhead_mib: Figure::assumed(1.0, "MiB", "the fake driver"),

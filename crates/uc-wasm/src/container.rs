@@ -1,13 +1,14 @@
 //! One program on its own thread: made, started, stopped, measured.
 
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{Notify, watch};
@@ -16,11 +17,15 @@ use uc_sandbox::{Exit, ExitReason, Stats};
 
 use crate::{
     ending,
+    gate::Gate,
     job::{Job, Prepared, cannot_make_thread},
     meter::Usage,
     throttle::thread_cpu,
     ticker::Ticker,
 };
+
+/// The longest grace that is waited for, so that its end can be told.
+const GRACE_MAX: Duration = Duration::from_secs(1 << 31);
 
 /// What a container's thread and its observers share.
 #[derive(Default)]
@@ -29,6 +34,10 @@ pub(crate) struct Control {
     pub(crate) stop: AtomicBool,
     /// Wakes a program that waits in a host function.
     pub(crate) stopping: Notify,
+    /// Closed while the program is paused.
+    pub(crate) gate: Gate,
+    /// When a server is to have ended, once it was asked to.
+    pub(crate) deadline: watch::Sender<Option<Instant>>,
     /// What it uses.
     pub(crate) usage: Arc<Usage>,
     /// Its thread, while the program runs; else 0.
@@ -46,6 +55,8 @@ pub(crate) struct Container {
     ticker: Ticker,
     memory_limit: Option<Bytes>,
     name: String,
+    /// The port at which it answers, and where connections to it come.
+    pub(crate) served: Option<(u16, SocketAddr)>,
     /// Taken by the start, or by a stop before it.
     prepared: Mutex<Option<Prepared>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -69,6 +80,7 @@ impl Container {
             ticker,
             memory_limit,
             name,
+            served: prepared.served(),
             prepared: Mutex::new(Some(prepared)),
             thread: Mutex::new(None),
             directory,
@@ -78,6 +90,11 @@ impl Container {
 
     /// Lets the program run, on a new thread.
     pub(crate) fn start(&self) -> Result<()> {
+        self.prepared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .map_or(Ok(()), Prepared::check)?;
         let Some(prepared) = self.take_prepared() else {
             return Err(
                 Problem::invalid("the container has been started or stopped before")
@@ -90,7 +107,7 @@ impl Container {
             .name(format!("wasm-{}", self.name))
             .spawn(move || live(prepared, &ending))
             .map_err(cannot_make_thread)?;
-        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        *self.thread() = Some(thread);
         Ok(())
     }
 
@@ -105,10 +122,57 @@ impl Container {
             .ok_or_else(|| Problem::internal("a WebAssembly program was lost"))
     }
 
-    /// Ends the program at once, wherever it is, and waits until it has.
-    pub(crate) async fn stop(&self) -> Result<Exit> {
+    /// Holds the program: it stands still when this returns.
+    pub(crate) async fn pause(&self) -> Result<()> {
+        self.require_running()?;
+        self.control.gate.close(&self.ticker).await?;
+        // It may have ended while it was waited for.
+        self.require_running()
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) -> Result<()> {
+        self.require_running()?;
+        self.control.gate.open()
+    }
+
+    fn require_running(&self) -> Result<()> {
+        let started = self.thread().is_some();
+        let asked =
+            self.control.stop.load(Ordering::SeqCst) || self.control.deadline.borrow().is_some();
+        match started && !asked && !self.has_ended() {
+            true => Ok(()),
+            false => Err(Problem::invalid("the container is not running")),
+        }
+    }
+
+    fn thread(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the program, and waits until it has: a command at once, wherever it is, since it cannot be told. A server has
+    /// `grace` for the answers in progress.
+    pub(crate) async fn stop(&self, grace: Duration) -> Result<Exit> {
+        if self.served.is_some() && !grace.is_zero() && self.is_running() {
+            // It goes on for its last answers.
+            let _ = self.control.gate.open();
+            let latest = Instant::now() + grace.min(GRACE_MAX);
+            self.control.deadline.send_modify(|deadline| {
+                *deadline = Some(deadline.map_or(latest, |earlier| earlier.min(latest)));
+            });
+            return self.wait().await;
+        }
         let _ticking = self.request_stop();
         self.wait().await
+    }
+
+    fn is_running(&self) -> bool {
+        !self.has_ended()
+            && self
+                .prepared
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .is_none()
     }
 
     /// Asks the program to end, without waiting. Epochs advance until the answer is dropped: a program that has just
@@ -121,16 +185,14 @@ impl Container {
             self.control.announce(ending::stopped());
         }
         self.control.stopping.notify_one();
+        // A thread that is held as a whole hears of it then.
+        let _ = self.control.gate.open();
         self.ticker.hold()
     }
 
     /// Removes what it left on the host. It must have ended.
     pub(crate) fn remove(&self) -> Result<()> {
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let thread = self.thread().take();
         if let Some(thread) = thread {
             // A panic was reported as the program's end.
             let _ = thread.join();

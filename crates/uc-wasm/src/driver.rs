@@ -8,7 +8,9 @@ use std::{
 };
 
 use uc_model::{Facility, Figure, PayloadFormat, Problem, Result, RuntimeKind, workload::Network};
-use uc_sandbox::{Availability, Driver, Limit, Offer, Pending, PrepareRequest, Probe, Sandbox};
+use uc_sandbox::{
+    Availability, Driver, Limit, Offer, Pending, PortForward, PrepareRequest, Probe, Sandbox,
+};
 
 use crate::{loader::Loader, sandbox::WasmSandbox, ticker::Ticker};
 
@@ -48,17 +50,14 @@ impl WasmDriver {
     }
 
     fn prepare_now(&self, request: PrepareRequest) -> Result<Box<dyn Sandbox>> {
-        if request.network == Network::User {
-            return Err(Problem::refused("a WebAssembly program has no network stack of its own")
-                .limit("network none, http or host")
-                .found("network user")
-                .remedy("set the annotation undercurrent.dev/network to http or host, or run it as a container"));
-        }
-        // With the host's network a port is where it is; nothing can be forwarded to another one.
-        let forwarded = request
-            .ports
-            .iter()
-            .find(|port| request.network != Network::Host || port.host_port != port.container_port);
+        // With the host's network a port is where it is; nothing can be forwarded to another one. With one of its own a
+        // container is refused that does not listen at the host's port instead.
+        let can_lead = |port: &&PortForward| match request.network {
+            Network::None | Network::Http => false,
+            Network::User => true,
+            Network::Host => port.host_port == port.container_port,
+        };
+        let forwarded = request.ports.iter().find(|port| !can_lead(port));
         if let Some(port) = forwarded {
             return Err(Problem::refused("a WebAssembly sandbox cannot forward ports")
                 .at(format!("host port {}", port.host_port))
@@ -109,7 +108,8 @@ impl Driver for WasmDriver {
 
     fn probe(&self) -> Probe {
         const NAME: &str = "WebAssembly engine";
-        const ENABLES: &str = "WASI preview 1 modules and preview 2 components";
+        const ENABLES: &str =
+            "WASI preview 1 modules and preview 2 components, HTTP handlers at a hostPort";
         let before = Instant::now();
         let backend = self.backend();
         let engine_ms = before.elapsed().as_secs_f64() * 1000.0;
@@ -154,6 +154,7 @@ fn offer(engine_ms: f64) -> Offer {
             "WebAssembly has no instruction that calls a kernel",
         ),
         shared_loopback: true,
+        serves_handlers: true,
         exec: false,
         start_ms: Figure::modelled(
             0.3 + engine_ms,

@@ -39,6 +39,14 @@ pub(crate) fn powerless(errno: rustix::io::Errno) -> Exit {
     ))
 }
 
+/// The end of a handler whose port could not be watched: it has answered nobody.
+#[cfg(feature = "compiler")]
+pub(crate) fn deaf(error: &std::io::Error) -> Exit {
+    trapped(format!(
+        "it has not run: its port cannot be watched ({error})"
+    ))
+}
+
 /// The end that goes with a result; `denied` says whether growth was denied for the memory limit.
 pub(crate) fn of(result: wasmtime::Result<u8>, denied: bool) -> Exit {
     let error = match result {

@@ -2,9 +2,11 @@
 
 use std::{
     fs::File,
+    net::{Ipv4Addr, SocketAddr},
     ops::Range,
     path::Path,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use uc_model::{Problem, ProblemKind, Result};
@@ -16,7 +18,7 @@ use crate::{
     ending, engine,
     host::Host,
     meter::{Meter, Usage},
-    mounts::Scratch,
+    mounts::{self, Scratch},
     program::{Grants, Program},
     run::{Runtime, Setting, execute, instantiate, new_store},
     serve::{self, Server, Until},
@@ -27,6 +29,9 @@ use crate::{
 /// How far ahead the deadline of a call lies: it is never reached, since nothing advances the epoch. Whoever has enough of a
 /// call ends the process.
 const EPOCHS: u64 = u64::MAX / 2;
+
+/// How long answers in progress may take when a server is to end.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// A loaded program.
 pub struct Function {
@@ -102,7 +107,6 @@ impl Function {
         let grants = Grants {
             http: false,
             sockets: true,
-            port: true,
         };
         let program = linker
             .link(&code, grants, None)
@@ -160,22 +164,32 @@ impl Function {
             linked: linked.clone(),
             ticker: Ticker::new(engine.clone()),
             engine,
-            name: self.name.clone(),
-            call: call.clone(),
-            mounts: call.directories.iter().map(mount).collect(),
+            setting: self.setting(call, false)?,
+            memory_limit_bytes: call.memory_limit_bytes,
+            may_send: false,
             stdout,
             stderr,
-            memory_bytes: Arc::default(),
+            usage: Arc::default(),
+            // A guest has control groups for that.
+            throttle: None,
             instances: serve::instances(),
         });
+        let deaf = |error: std::io::Error| {
+            Problem::host("the HTTP handler cannot listen on its port")
+                .at(format!("containerPort {port}"))
+                .found(error.to_string())
+                .remedy("choose a containerPort of 1024 or above that no other container of the Pod uses")
+                .caused_by(error)
+        };
+        let listener =
+            serve::listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).map_err(deaf)?;
         // With this runtime ends whatever was left running.
-        Runtime::new()?
-            .block_on(async {
-                let listener = serve::listen(port)?;
-                server.serve(listener, until).await;
-                Ok(())
-            })
-            .unwrap_or(Ok(()))
+        let served = Runtime::new()?.block_on(async {
+            // It begins with the first poll.
+            let patience = async { tokio::time::sleep(LAST_ANSWERS).await };
+            server.serve(listener, serve::come(until), patience).await
+        });
+        served.map_or(Ok(()), |served| served.map(drop).map_err(deaf))
     }
 
     /// Runs the program to its end, on this thread and in an instance of its own. Nothing can stop it but the end of this
@@ -214,25 +228,26 @@ impl Function {
         call: &Call,
         streams: Streams<I, O, E>,
     ) -> Result<(Store<Host>, Arc<Usage>)> {
-        let mounts: Vec<Mount> = call.directories.iter().map(mount).collect();
-        let setting = Setting {
-            name: self.name.as_str().into(),
-            argv: &call.argv,
-            env: &call.env,
-            cwd: &call.cwd,
-            sockets: call.sockets,
-            may_block: true,
-            mounts: &mounts,
-            // No fresh directory is ever asked for.
-            scratch: &Scratch::default(),
-        };
-        // What a user should know of directories, whoever grants them knows before.
-        let (wasi, _) = setting.context(streams)?;
+        let wasi = self.setting(call, true)?.context(streams)?;
         let usage = Arc::new(Usage::default());
         let meter = Meter::new(Arc::clone(&usage), call.memory_limit_bytes);
         let mut store = new_store(self.linker.engine(), Host::new(wasi, meter));
         store.set_epoch_deadline(EPOCHS);
         Ok((store, usage))
+    }
+
+    fn setting(&self, call: &Call, may_block: bool) -> Result<Setting> {
+        let mounts: Vec<Mount> = call.directories.iter().map(mount).collect();
+        Ok(Setting {
+            name: self.name.clone(),
+            argv: call.argv.clone(),
+            env: call.env.clone(),
+            cwd: call.cwd.clone(),
+            sockets: call.sockets,
+            may_block,
+            // No fresh directory is ever asked for. What a user should know of them, whoever grants them knows before.
+            directories: mounts::open(&mounts, &call.cwd, &Scratch::default())?,
+        })
     }
 }
 

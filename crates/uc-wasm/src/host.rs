@@ -27,7 +27,7 @@ impl Host {
         }
     }
 
-    /// The same without requests of its own.
+    /// The same without HTTP requests of its own.
     pub(crate) fn without_requests(mut self) -> Self {
         self.outgoing = Outgoing::Denied;
         self

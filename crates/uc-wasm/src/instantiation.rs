@@ -32,7 +32,6 @@ pub fn instantiation_times(
     let grants = Grants {
         http: false,
         sockets: false,
-        port: false,
     };
     let program = loader.load(file, grants, None)?;
     let work = async {

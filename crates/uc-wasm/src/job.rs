@@ -1,25 +1,29 @@
 //! A program's life: first everything that can fail, then, on a thread of its own, the program.
 
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
     time::Instant,
 };
 
 use tokio::sync::oneshot;
-use uc_model::{MilliCpu, Problem, Result};
-use uc_sandbox::{Exit, HostUser, Limits, Mount, Process, Stdio};
+use uc_model::{MilliCpu, Problem, Result, workload::Network};
+use uc_sandbox::{Exit, HandlerPort, HostUser, Limits, Mount, Process, Stdio};
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::{
     container::Control,
     ending,
+    handler::Handler,
     host::Host,
     loader::Loader,
     meter::Meter,
-    mounts::Scratch,
+    mounts::{self, Scratch},
     program::{Grants, Program},
     run::{Runtime, Setting, execute, new_store},
+    serve::{self, Server},
+    stdio::Stream,
     throttle::{Throttle, thread_cpu},
     ticker::{Hold, Ticker},
 };
@@ -28,7 +32,10 @@ use crate::{
 pub(crate) struct Job {
     pub(crate) container: String,
     pub(crate) file: PathBuf,
+    pub(crate) network: Network,
     pub(crate) grants: Grants,
+    /// Where it answers, if it handles HTTP requests.
+    pub(crate) port: Option<HandlerPort>,
     pub(crate) act_as: Option<HostUser>,
     pub(crate) process: Process,
     pub(crate) stdio: Stdio,
@@ -41,11 +48,23 @@ pub(crate) struct Job {
 
 /// A program that only has to be let go.
 pub(crate) struct Prepared {
-    program: Program,
-    store: Store<Host>,
+    work: Work,
     runtime: Runtime,
     limits: Limits,
     act_as: Option<HostUser>,
+}
+
+/// What a thread is to do.
+enum Work {
+    /// To run a program once.
+    Command(Box<Command>),
+    /// To serve one.
+    Handler(Box<Handler>),
+}
+
+struct Command {
+    program: Program,
+    store: Store<Host>,
     ticker: Ticker,
 }
 
@@ -88,44 +107,85 @@ impl Prepared {
         control: &Control,
     ) -> Result<(Self, Vec<String>)> {
         let runtime = Runtime::new()?;
-        let limits = job.limits;
-        let act_as = job.act_as.clone();
-        let ticker = job.ticker.clone();
-        let engine = job.loader.engine().clone();
+        let (limits, act_as) = (job.limits, job.act_as);
+        let mut directories = mounts::open(&job.mounts, &job.process.cwd, &job.scratch)?;
+        let warnings = std::mem::take(&mut directories.warnings);
+        let name = job.file.file_name().unwrap_or_default().to_string_lossy();
         let setting = Setting {
-            name: job.file.file_name().unwrap_or_default().to_string_lossy(),
-            argv: &job.process.argv,
-            env: &job.process.env,
-            cwd: &job.process.cwd,
+            name: name.into_owned(),
+            argv: job.process.argv,
+            env: job.process.env,
+            cwd: job.process.cwd,
             sockets: job.grants.sockets,
             may_block: false,
-            mounts: &job.mounts,
-            scratch: &job.scratch,
+            directories,
         };
-        let (wasi, warnings) = setting.context(job.stdio.into())?;
         let usage = Arc::clone(&control.usage);
-        let meter = Meter::new(usage, limits.memory.map(|limit| limit.0));
-        let store = new_store(&engine, Host::new(wasi, meter));
+        let memory_limit_bytes = limits.memory.map(|limit| limit.0);
+        let engine = job.loader.engine().clone();
+        let work = match program {
+            Program::Handler(linked) => {
+                let server = Server {
+                    linked,
+                    ticker: job.ticker,
+                    engine,
+                    setting,
+                    memory_limit_bytes,
+                    may_send: job.grants.http,
+                    stdout: Stream::new(job.stdio.stdout),
+                    stderr: Stream::new(job.stdio.stderr),
+                    usage,
+                    throttle: None,
+                    instances: serve::instances(),
+                };
+                Work::Handler(Box::new(Handler::new(server, job.port)?))
+            }
+            _ if job.network == Network::User => return Err(no_network_of_its_own()),
+            program => {
+                let wasi = setting.context(job.stdio.into())?;
+                let meter = Meter::new(usage, memory_limit_bytes);
+                Work::Command(Box::new(Command {
+                    program,
+                    store: new_store(&engine, Host::new(wasi, meter)),
+                    ticker: job.ticker,
+                }))
+            }
+        };
         let prepared = Self {
-            program,
-            store,
+            work,
             runtime,
             limits,
             act_as,
-            ticker,
         };
         Ok((prepared, warnings))
+    }
+
+    /// The port at which it answers once it runs, and where connections to it come.
+    pub(crate) fn served(&self) -> Option<(u16, SocketAddr)> {
+        match &self.work {
+            Work::Command(_) => None,
+            Work::Handler(handler) => handler.served(),
+        }
+    }
+
+    /// Whether it can be started.
+    ///
+    /// # Errors
+    /// It handles requests that cannot come.
+    pub(crate) fn check(&self) -> Result<()> {
+        match &self.work {
+            Work::Command(_) => Ok(()),
+            Work::Handler(handler) => handler.check(),
+        }
     }
 
     /// Runs the program to its end. Its streams and files are closed when this returns.
     pub(crate) fn run(self, control: &Arc<Control>) -> Exit {
         let Self {
-            program,
-            mut store,
+            work,
             runtime,
             limits,
             act_as,
-            ticker,
         } = self;
         lower_priority(limits.cpu_weight);
         if let Some(user) = &act_as
@@ -133,16 +193,28 @@ impl Prepared {
         {
             return ending::powerless(errno);
         }
-        let _ticking = look_up(&mut store, control, limits.cpu, &ticker);
+        match work {
+            Work::Command(command) => command.run(&runtime, limits.cpu, control),
+            Work::Handler(handler) => handler.run(runtime, limits.cpu, control),
+        }
+    }
+}
+
+impl Command {
+    fn run(self, runtime: &Runtime, cpu_limit: Option<MilliCpu>, control: &Arc<Control>) -> Exit {
+        let Self {
+            program,
+            mut store,
+            ticker,
+        } = self;
+        let _ticking = look_up(&mut store, control, cpu_limit, &ticker);
         let result = runtime.block_on(async {
             tokio::select! {
                 biased;
                 () = control.stopping.notified() => None,
-                result = execute(&program, &mut store) => Some(result),
+                result = control.gate.pass(execute(&program, &mut store)) => Some(result),
             }
         });
-        drop(store);
-        drop(runtime);
         match result.flatten() {
             Some(Err(_)) | None if control.stop.load(Ordering::SeqCst) => ending::stopped(),
             Some(result) => ending::of(result, control.usage.denied.load(Ordering::Relaxed)),
@@ -151,7 +223,16 @@ impl Prepared {
     }
 }
 
-/// Makes the program look up whenever the epoch advances: for a stop, and for its CPU limit.
+fn no_network_of_its_own() -> Problem {
+    Problem::refused("a WebAssembly program has no network stack of its own")
+        .limit("network none, http or host; user for HTTP handlers with a hostPort")
+        .found("network user")
+        .remedy(
+            "set the annotation undercurrent.dev/network to http or host, or run it as a container",
+        )
+}
+
+/// Makes the program look up whenever the epoch advances: for a stop, a pause, and its CPU limit.
 fn look_up(
     store: &mut Store<Host>,
     control: &Arc<Control>,
@@ -166,6 +247,9 @@ fn look_up(
     store.epoch_deadline_callback(move |_| {
         if control.stop.load(Ordering::SeqCst) {
             return Ok(UpdateDeadline::Interrupt);
+        }
+        if control.gate.is_closed() {
+            return Ok(UpdateDeadline::Yield(1));
         }
         let pause = throttle
             .as_mut()

@@ -5,6 +5,8 @@
 //! and randomness, and outgoing HTTP or the host's sockets where the workload has them. It has no root file system, no
 //! host name, no users and no signals.
 //!
+//! A component that handles HTTP requests is served at a port, with a fresh instance for each request.
+//!
 //! How a program ends: its own code (low eight bits); 137 and [`Stopped`](uc_sandbox::ExitReason::Stopped) after a
 //! stop, which comes at once because a program cannot be told; 137 and
 //! [`OutOfMemory`](uc_sandbox::ExitReason::OutOfMemory) for a trap after growth was denied; else 134 and
@@ -29,6 +31,10 @@ mod driver;
 mod ending;
 mod engine;
 mod function;
+#[cfg(feature = "compiler")]
+mod gate;
+#[cfg(feature = "compiler")]
+mod handler;
 mod host;
 #[cfg(feature = "compiler")]
 mod inspect;
@@ -48,7 +54,10 @@ mod run;
 mod sandbox;
 mod serve;
 mod stdio;
-#[cfg(feature = "compiler")]
+#[cfg_attr(
+    not(feature = "compiler"),
+    expect(dead_code, reason = "a guest limits by control groups")
+)]
 mod throttle;
 mod ticker;
 

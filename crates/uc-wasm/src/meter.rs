@@ -30,11 +30,27 @@ pub(crate) struct Usage {
     pub(crate) denied: AtomicBool,
 }
 
+impl Usage {
+    fn plus(&self, added_bytes: u64) -> u64 {
+        self.memory_bytes
+            .load(Ordering::Relaxed)
+            .saturating_add(added_bytes)
+    }
+
+    /// Only one thread writes, so loads and stores need no further order.
+    fn add(&self, added_bytes: u64) {
+        let total_bytes = self.plus(added_bytes);
+        self.memory_bytes.store(total_bytes, Ordering::Relaxed);
+        self.memory_peak_bytes
+            .fetch_max(total_bytes, Ordering::Relaxed);
+    }
+}
+
 /// Grants or denies growth to the memories and tables of one program.
 pub(crate) struct Meter {
     usage: Arc<Usage>,
-    /// What it uses together with others that run at the same time, in bytes.
-    together: Arc<AtomicU64>,
+    /// What it uses together with others that run at the same time.
+    together: Arc<Usage>,
     limit_bytes: u64,
 }
 
@@ -49,7 +65,7 @@ impl Meter {
     pub(crate) fn together(
         usage: Arc<Usage>,
         limit_bytes: Option<u64>,
-        together: Arc<AtomicU64>,
+        together: Arc<Usage>,
     ) -> Self {
         Self {
             usage,
@@ -60,22 +76,12 @@ impl Meter {
 
     fn grow(&self, current_bytes: u64, desired_bytes: u64) -> bool {
         let added_bytes = desired_bytes.saturating_sub(current_bytes);
-        // Only one thread writes, so loads and stores need no further order.
-        let plus_added =
-            |count: &AtomicU64| count.load(Ordering::Relaxed).saturating_add(added_bytes);
-        let all_bytes = plus_added(&self.together);
-        if all_bytes > self.limit_bytes {
+        if self.together.plus(added_bytes) > self.limit_bytes {
             self.usage.denied.store(true, Ordering::Relaxed);
             return false;
         }
-        self.together.store(all_bytes, Ordering::Relaxed);
-        let total_bytes = plus_added(&self.usage.memory_bytes);
-        self.usage
-            .memory_bytes
-            .store(total_bytes, Ordering::Relaxed);
-        self.usage
-            .memory_peak_bytes
-            .fetch_max(total_bytes, Ordering::Relaxed);
+        self.together.add(added_bytes);
+        self.usage.add(added_bytes);
         true
     }
 }
@@ -83,7 +89,9 @@ impl Meter {
 impl Drop for Meter {
     fn drop(&mut self) {
         let own_bytes = self.usage.memory_bytes.load(Ordering::Relaxed);
-        self.together.fetch_sub(own_bytes, Ordering::Relaxed);
+        self.together
+            .memory_bytes
+            .fetch_sub(own_bytes, Ordering::Relaxed);
     }
 }
 
@@ -145,7 +153,7 @@ mod tests {
 
     #[test]
     fn instances_share_one_limit_and_give_back() {
-        let all = Arc::new(AtomicU64::new(0));
+        let all = Arc::new(Usage::default());
         let meter = || Meter::together(Arc::default(), Some(1_000), Arc::clone(&all));
         let (mut first, mut second) = (meter(), meter());
         assert!(first.memory_growing(0, 600, None).expect("answers"));
@@ -155,7 +163,8 @@ mod tests {
         drop(first);
         assert!(second.memory_growing(0, 600, None).expect("answers"));
         drop(second);
-        assert_eq!(all.load(Ordering::Relaxed), 0);
+        assert_eq!(all.memory_bytes.load(Ordering::Relaxed), 0);
+        assert_eq!(all.memory_peak_bytes.load(Ordering::Relaxed), 600);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Mounts as preopened directories: the only files a program can reach.
+//! Mounts as preopened directories: the only files a program can reach. They are opened once, and granted to each instance.
 
 use std::{
     fs::DirBuilder,
@@ -20,11 +20,19 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 /// The most mounts of one container.
 const MOUNTS_MAX: usize = 1_000;
 
-/// What opening the mounts found.
+/// Mounts that have been opened.
 #[derive(Debug, Default)]
-pub(crate) struct Preopened {
+pub(crate) struct Directories {
+    opened: Vec<Directory>,
     /// What the user should know.
     pub(crate) warnings: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Directory {
+    fd: OwnedFd,
+    target: String,
+    read_only: bool,
 }
 
 /// Where fresh directories of a container are made.
@@ -38,41 +46,56 @@ pub(crate) struct Scratch {
     pub(crate) owner: Option<u32>,
 }
 
-/// Grants the mounts, and the working directory where one of them holds it.
+/// Opens the mounts, and the working directory where one of them holds it.
 ///
 /// # Errors
 /// A source that is missing, is not a directory or leaves its mount, and a size limit.
-pub(crate) fn preopen(
-    builder: &mut WasiCtxBuilder,
-    mounts: &[Mount],
-    cwd: &str,
-    scratch: &Scratch,
-) -> Result<Preopened> {
+pub(crate) fn open(mounts: &[Mount], cwd: &str, scratch: &Scratch) -> Result<Directories> {
     if mounts.len() > MOUNTS_MAX {
         return Err(Problem::refused("too many mounts")
             .limit(MOUNTS_MAX)
             .found(mounts.len()));
     }
-    let mut preopened = Preopened::default();
+    let mut directories = Directories::default();
     let mut cwd_is_granted = cwd == "/";
     for (index, mount) in mounts.iter().enumerate() {
-        let directory = open_source(mount, index, scratch, &mut preopened.warnings)
+        let fd = open_source(mount, index, scratch, &mut directories.warnings)
             .map_err(|problem| problem.within(format!("mount {}", mount.target)))?;
-        grant(builder, &directory, &mount.target, mount.read_only)?;
         // WASI has no working directory of its own: C libraries take relative paths as below the directory ".".
-        if let Some(below) = below(cwd, &mount.target).filter(|_| cwd != "/")
-            && let Ok(directory) = resolve(&directory, &below)
-        {
-            grant(builder, &directory, ".", mount.read_only)?;
-            cwd_is_granted = true;
+        let working = below(cwd, &mount.target)
+            .filter(|_| cwd != "/")
+            .and_then(|below| resolve(&fd, &below).ok());
+        cwd_is_granted |= working.is_some();
+        let mut add = |fd, target: &str| {
+            directories.opened.push(Directory {
+                fd,
+                target: target.to_owned(),
+                read_only: mount.read_only,
+            });
+        };
+        add(fd, &mount.target);
+        if let Some(working) = working {
+            add(working, ".");
         }
     }
     if !cwd_is_granted {
-        preopened.warnings.push(format!(
+        directories.warnings.push(format!(
             "the working directory {cwd} is in no mount; a WebAssembly program has no files of its own"
         ));
     }
-    Ok(preopened)
+    Ok(directories)
+}
+
+impl Directories {
+    /// Grants them to one more instance.
+    ///
+    /// # Errors
+    /// The host has no descriptor left, or gives no access.
+    pub(crate) fn grant(&self, builder: &mut WasiCtxBuilder) -> Result<()> {
+        self.opened
+            .iter()
+            .try_for_each(|directory| directory.grant(builder))
+    }
 }
 
 fn open_source(
@@ -195,31 +218,25 @@ fn unopenable(path: &Path, errno: Errno) -> Problem {
     problem.at(path.display())
 }
 
-fn grant(
-    builder: &mut WasiCtxBuilder,
-    directory: &OwnedFd,
-    target: &str,
-    read_only: bool,
-) -> Result<()> {
-    let permissions = if read_only {
-        FsPerms::ReadOnly
-    } else {
-        FsPerms::ReadWrite
-    };
-    // Through the open descriptor, so that what was checked is what is granted.
-    builder
-        .preopened_dir(
-            format!("/proc/self/fd/{}", directory.as_raw_fd()),
-            target,
-            permissions,
-        )
-        .map(|_| ())
-        .map_err(|error| {
-            Problem::new(ProblemKind::Host, "a mounted directory cannot be read")
-                .at(format!("mount {target}"))
-                .found(format!("{error:#}"))
-                .remedy("give yourself read and search permission on it")
-        })
+impl Directory {
+    fn grant(&self, builder: &mut WasiCtxBuilder) -> Result<()> {
+        let permissions = if self.read_only {
+            FsPerms::ReadOnly
+        } else {
+            FsPerms::ReadWrite
+        };
+        // Through the open descriptor, so that what was checked is what is granted.
+        let path = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        builder
+            .preopened_dir(path, &self.target, permissions)
+            .map(|_| ())
+            .map_err(|error| {
+                Problem::new(ProblemKind::Host, "a mounted directory cannot be read")
+                    .at(format!("mount {}", self.target))
+                    .found(format!("{error:#}"))
+                    .remedy("give yourself read and search permission on it")
+            })
+    }
 }
 
 /// The part of `path` below `ancestor`, if it is there; both absolute and normalised.
@@ -249,14 +266,16 @@ mod tests {
         }
     }
 
-    fn try_mounts(mounts: &[Mount], ignore_size_limits: bool) -> Result<Preopened> {
+    fn try_mounts(mounts: &[Mount], ignore_size_limits: bool) -> Result<Directories> {
         let own = tempfile::tempdir().expect("temporary directory");
         let scratch = Scratch {
             directory: own.path().join("container"),
             ignore_size_limits,
             owner: None,
         };
-        preopen(&mut WasiCtxBuilder::new(), mounts, "/", &scratch)
+        let directories = open(mounts, "/", &scratch)?;
+        directories.grant(&mut WasiCtxBuilder::new())?;
+        Ok(directories)
     }
 
     #[test]
@@ -308,7 +327,7 @@ mod tests {
             read_only: false,
         };
         try_mounts(std::slice::from_ref(&memory), false).expect_err("cannot be enforced");
-        let preopened = try_mounts(&[memory], true).expect("ignored");
-        assert_eq!(preopened.warnings.len(), 2);
+        let directories = try_mounts(&[memory], true).expect("ignored");
+        assert_eq!(directories.warnings.len(), 2);
     }
 }

@@ -22,8 +22,6 @@ pub(crate) struct Grants {
     pub(crate) http: bool,
     /// Sockets on the host's network.
     pub(crate) sockets: bool,
-    /// A port at which it answers HTTP requests.
-    pub(crate) port: bool,
 }
 
 /// A linked program.
@@ -104,7 +102,7 @@ pub(crate) fn link_module(
 /// Links a component.
 ///
 /// # Errors
-/// An import that is unknown or not granted, or no `wasi:cli/run` where it is no handler that may have a port.
+/// An import that is unknown or not granted, or neither `wasi:cli/run` nor an HTTP handler.
 pub(crate) fn link_component(
     linker: &component::Linker<Host>,
     component: &component::Component,
@@ -112,14 +110,11 @@ pub(crate) fn link_component(
 ) -> Result<Program> {
     let engine = linker.engine();
     let component_type = component.component_type();
-    let grants = match handles_http(engine, component) {
-        false => grants,
-        true if grants.port => Grants {
-            // Its requests come by types of this package; what it asks of others itself, its context denies.
-            http: true,
-            ..grants
-        },
-        true => return Err(unserved()),
+    let handler = handles_http(engine, component);
+    let grants = Grants {
+        // The requests of a handler come by types of this package; what it asks of others itself, its context judges.
+        http: grants.http || handler,
+        ..grants
     };
     for (name, _) in component_type.imports(engine) {
         check_grants(name, "", grants)?;
@@ -135,7 +130,7 @@ pub(crate) fn link_component(
             None => unlinkable(&error),
         }
     })?;
-    if handles_http(engine, component) {
+    if handler {
         return ProxyPre::new(linked)
             .map(Program::Handler)
             .map_err(|error| unlinkable(&error));
@@ -171,16 +166,6 @@ pub(crate) fn handler_among<'a>(exports: impl Iterator<Item = &'a str>) -> bool 
         handler |= name.starts_with("wasi:http/incoming-handler@0.2.");
     }
     handler
-}
-
-fn unserved() -> Problem {
-    Problem::refused("the component handles HTTP requests, and nothing serves it here")
-        .at("wasi:http/incoming-handler")
-        .limit("commands: `wasi:cli/run`")
-        .remedy(
-            "run it in a microVM, with a network and a containerPort: --runtime fused, annotation \
-             undercurrent.dev/network: user",
-        )
 }
 
 /// Refuses a program whose memories at the start are beyond the engine's or the workload's limit.
@@ -281,7 +266,7 @@ fn no_entry(what: &str, exports: &[&str]) -> Problem {
         _ => format!("exports {}", shown.join(", ")),
     };
     Problem::new(ProblemKind::NotExecutable, what)
-        .limit("a command: `_start` in a module, `wasi:cli/run` in a component")
+        .limit("a command: `_start` in a module, `wasi:cli/run` in a component; or `wasi:http/incoming-handler`")
         .found(found)
         .remedy("build an executable instead of a library (for example: a `main` function, no --no-entry)")
 }

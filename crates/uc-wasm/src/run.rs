@@ -1,16 +1,13 @@
 //! One run of a linked program, wherever it happens: its context, its store, its execution.
 
-use std::borrow::Cow;
-
 use tokio::runtime;
 use uc_model::{Problem, Result};
-use uc_sandbox::Mount;
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{WasiCtxBuilder, p1::WasiP1Ctx};
 
 use crate::{
     host::Host,
-    mounts::{Scratch, preopen},
+    mounts::Directories,
     program::Program,
     randomness::{self, Kernel},
     stdio::{Input, Output, Sink, Source, Streams},
@@ -54,34 +51,36 @@ impl Drop for Runtime {
     }
 }
 
-/// What a run is given besides its streams.
-pub(crate) struct Setting<'a> {
+/// What runs are given besides their streams.
+pub(crate) struct Setting {
     /// The program's name, where `argv` has none.
-    pub(crate) name: Cow<'a, str>,
-    pub(crate) argv: &'a [String],
-    pub(crate) env: &'a [(String, String)],
-    pub(crate) cwd: &'a str,
+    pub(crate) name: String,
+    pub(crate) argv: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) cwd: String,
     /// Whether the host's sockets may be used.
     pub(crate) sockets: bool,
     /// Whether operations on files may hold up the program's thread, which spares others.
     pub(crate) may_block: bool,
-    pub(crate) mounts: &'a [Mount],
-    pub(crate) scratch: &'a Scratch,
+    pub(crate) directories: Directories,
 }
 
-impl Setting<'_> {
-    /// The WASI context: what was granted and nothing else; also says what the user should know.
+impl Setting {
+    /// The WASI context of one run: what was granted and nothing else.
+    ///
+    /// # Errors
+    /// A directory cannot be opened, or the kernel has no random numbers.
     pub(crate) fn context<I: Source, O: Sink, E: Sink>(
         &self,
         streams: Streams<I, O, E>,
-    ) -> Result<(WasiP1Ctx, Vec<String>)> {
+    ) -> Result<WasiP1Ctx> {
         let mut builder = WasiCtxBuilder::new();
         if self.argv.is_empty() {
             builder.arg(&self.name);
         } else {
-            builder.args(self.argv);
+            builder.args(&self.argv);
         }
-        builder.envs(self.env).initial_cwd(self.cwd);
+        builder.envs(&self.env).initial_cwd(&self.cwd);
         if let Some(stdin) = streams.stdin {
             builder.stdin(Input::new(stdin));
         }
@@ -99,8 +98,8 @@ impl Setting<'_> {
                 .allow_udp(true)
                 .allow_ip_name_lookup(true);
         }
-        let preopened = preopen(&mut builder, self.mounts, self.cwd, self.scratch)?;
-        Ok((builder.build_p1(), preopened.warnings))
+        self.directories.grant(&mut builder)?;
+        Ok(builder.build_p1())
     }
 }
 

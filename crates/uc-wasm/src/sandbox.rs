@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -10,9 +10,9 @@ use std::{
 use tokio::sync::oneshot;
 use uc_model::{Problem, Result, workload::Network};
 use uc_sandbox::{
-    CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, HttpGrant, Payload, Pending,
-    RemoveRequest, Sandbox, StartRequest, StartResponse, Stats, StatsRequest, StopRequest,
-    TcpConnectRequest, WaitRequest,
+    CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, HttpGrant, PauseRequest,
+    Payload, Pending, RemoveRequest, ResumeRequest, Sandbox, StartRequest, StartResponse, Stats,
+    StatsRequest, StopRequest, TcpConnectRequest, WaitRequest,
 };
 
 use crate::{
@@ -94,7 +94,10 @@ impl WasmSandbox {
     fn job(&self, request: CreateRequest) -> Result<Job> {
         let place = format!("container {}", request.container);
         let Payload::Wasm {
-            file, http, act_as, ..
+            file,
+            http,
+            act_as,
+            port,
         } = request.payload
         else {
             return Err(
@@ -144,7 +147,9 @@ impl WasmSandbox {
             );
         }
         Ok(Job {
+            network: self.network,
             grants: self.grants(&http),
+            port,
             scratch: Scratch {
                 directory: self.storage.join(&request.container),
                 ignore_size_limits: self.ignore_unenforceable_limits,
@@ -168,19 +173,33 @@ impl WasmSandbox {
             Network::Host => Grants {
                 http: true,
                 sockets: true,
-                port: false,
             },
             Network::Http => Grants {
                 http: *http == HttpGrant::Any,
                 sockets: false,
-                port: false,
             },
+            // The host's network is more than one of its own: here programs can only be asked.
             Network::None | Network::User => Grants {
                 http: false,
                 sockets: false,
-                port: false,
             },
         }
+    }
+
+    /// Where a connection to a port of the sandbox is answered by a handler.
+    fn served(&self, port: u16) -> Option<SocketAddr> {
+        let containers = self.lock();
+        let mut served = containers
+            .values()
+            .filter(|container| !container.has_ended())
+            .filter_map(|container| container.served);
+        let (_, mut address) = served.find(|(served, _)| *served == port)?;
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        Some(address)
     }
 
     async fn destroy(&self) -> Result<()> {
@@ -229,9 +248,24 @@ impl Sandbox for WasmSandbox {
         Box::pin(async move { self.find(&request.container)?.wait().await })
     }
 
-    /// A WebAssembly program cannot be signalled, so the grace would only be waited out: it is stopped at once.
+    fn pause(&self, request: PauseRequest) -> Pending<'_, ()> {
+        Box::pin(async move {
+            let paused = self.find(&request.container)?.pause().await;
+            paused.map_err(|problem| problem.at(format!("container {}", request.container)))
+        })
+    }
+
+    fn resume(&self, request: ResumeRequest) -> Pending<'_, ()> {
+        Box::pin(async move {
+            let resumed = self.find(&request.container)?.resume();
+            resumed.map_err(|problem| problem.at(format!("container {}", request.container)))
+        })
+    }
+
+    /// A WebAssembly program cannot be signalled, so the grace would only be waited out: it is stopped at once. One that
+    /// handles HTTP requests has it for its last answers.
     fn stop(&self, request: StopRequest) -> Pending<'_, Exit> {
-        Box::pin(async move { self.find(&request.container)?.stop().await })
+        Box::pin(async move { self.find(&request.container)?.stop(request.grace).await })
     }
 
     fn exec(&self, request: ExecRequest) -> Pending<'_, Exit> {
@@ -248,6 +282,12 @@ impl Sandbox for WasmSandbox {
 
     fn tcp_connect(&self, request: TcpConnectRequest) -> Pending<'_, ()> {
         Box::pin(async move {
+            if let Some(address) = self.served(request.port) {
+                return connect(request, vec![address]).await;
+            }
+            if self.network == Network::User {
+                return Err(refused_connection(request.port, "nothing answers there"));
+            }
             if self.network != Network::Host {
                 return Err(Problem::refused("the sandbox has no network to connect to")
                     .at(format!("port {}", request.port))
@@ -255,7 +295,9 @@ impl Sandbox for WasmSandbox {
                     .found(format!("network {}", self.network))
                     .remedy("grant the host's network (spec.hostNetwork: true)"));
             }
-            connect(request).await
+            let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+            let addresses = loopback.map(|ip: IpAddr| SocketAddr::new(ip, request.port));
+            connect(request, addresses.to_vec()).await
         })
     }
 
@@ -280,25 +322,25 @@ impl Sandbox for WasmSandbox {
     }
 }
 
-/// Connects on a thread of its own, so that any executor may wait.
-async fn connect(request: TcpConnectRequest) -> Result<()> {
+fn refused_connection(port: u16, found: impl std::fmt::Display) -> Problem {
+    Problem::unavailable("the program does not accept TCP connections")
+        .at(format!("port {port}"))
+        .found(found.to_string())
+}
+
+/// Connects to the first address that answers, on a thread of its own, so that any executor may wait.
+async fn connect(request: TcpConnectRequest, addresses: Vec<SocketAddr>) -> Result<()> {
     let (sender, receiver) = oneshot::channel();
     let timeout = request.timeout.max(std::time::Duration::from_millis(1));
     let attempt = move || {
-        let connected = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
-            .into_iter()
-            .map(|address| {
-                TcpStream::connect_timeout(&SocketAddr::new(address, request.port), timeout)
-            })
+        let connected = addresses
+            .iter()
+            .map(|address| TcpStream::connect_timeout(address, timeout))
             .reduce(|first, second| first.or(second));
         let _ = sender.send(connected);
     };
-    let unreachable = |error: std::io::Error| {
-        Problem::unavailable("the program does not accept TCP connections")
-            .at(format!("port {}", request.port))
-            .found(error.to_string())
-            .caused_by(error)
-    };
+    let unreachable =
+        |error: std::io::Error| refused_connection(request.port, &error).caused_by(error);
     std::thread::Builder::new()
         .name("wasm-connect".into())
         .spawn(attempt)

@@ -3,13 +3,10 @@
 use std::{
     convert::Infallible,
     future::poll_fn,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     os::fd::OwnedFd,
     pin::{Pin, pin},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -26,9 +23,9 @@ use tokio::{
     sync::{Semaphore, oneshot, watch},
     time::timeout,
 };
-use uc_model::{Problem, Result};
-use uc_sandbox::{ExitReason, Mount};
-use wasmtime::Engine;
+use uc_model::Result;
+use uc_sandbox::ExitReason;
+use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi_http::{
     WasiBody, WasiHttpView as _,
     io::TokioIo,
@@ -40,12 +37,11 @@ use wasmtime_wasi_http::{
 
 use crate::{
     ending,
-    function::Call,
     host::Host,
     meter::{Meter, Usage},
-    mounts::Scratch,
     run::{Setting, new_store},
-    stdio::{Sink, Stream, Streams, wait},
+    stdio::{Sink, Stream, Streams, takes_now, wait},
+    throttle::{Throttle, thread_cpu},
     ticker::Ticker,
 };
 
@@ -67,9 +63,6 @@ const INSTANCE_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a client may take nothing of what it is sent, in milliseconds.
 const CLIENT_PATIENCE_MS: u32 = 60_000;
 
-/// How long answers in progress may take when the server is to end.
-const LAST_ANSWERS: Duration = Duration::from_secs(5);
-
 /// How long to wait where the kernel has no descriptor for a connection.
 const RETRY: Duration = Duration::from_millis(50);
 
@@ -90,13 +83,17 @@ pub(crate) struct Server<O, E> {
     pub(crate) linked: ProxyPre<Host>,
     pub(crate) engine: Engine,
     pub(crate) ticker: Ticker,
-    pub(crate) name: String,
-    pub(crate) call: Call,
-    pub(crate) mounts: Vec<Mount>,
+    pub(crate) setting: Setting,
+    /// The most bytes of the memories of all instances together.
+    pub(crate) memory_limit_bytes: Option<u64>,
+    /// Whether an instance may send HTTP requests itself.
+    pub(crate) may_send: bool,
     pub(crate) stdout: O,
     pub(crate) stderr: E,
-    /// Memory of all instances now, in bytes.
-    pub(crate) memory_bytes: Arc<AtomicU64>,
+    /// What all instances use together.
+    pub(crate) usage: Arc<Usage>,
+    /// The CPU limit of the thread that it runs on, if it has one.
+    pub(crate) throttle: Option<Arc<Mutex<Throttle>>>,
     pub(crate) instances: Semaphore,
 }
 
@@ -105,26 +102,26 @@ pub(crate) fn instances() -> Semaphore {
     Semaphore::new(INSTANCES_MAX)
 }
 
-/// Listens at a port of every IPv4 address. Within a runtime alone.
-pub(crate) fn listen(port: u16) -> Result<TcpListener> {
-    let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-    std::net::TcpListener::bind(address)
-        .and_then(|listener| {
-            listener.set_nonblocking(true)?;
-            TcpListener::from_std(listener)
-        })
-        .map_err(|error| {
-            Problem::host("the HTTP handler cannot listen on its port")
-                .at(format!("containerPort {port}"))
-                .found(error.to_string())
-                .remedy("choose a containerPort of 1024 or above that no other container of the Pod uses")
-                .caused_by(error)
-        })
+/// Listens at an address. Connections wait in the kernel's queue until somebody serves.
+pub(crate) fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 impl<O: Sink + Clone, E: Sink + Clone> Server<O, E> {
-    /// Answers until it is to end; answers in progress are given a while then.
-    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, until: &dyn Until) {
+    /// Answers until it is to end; then those in progress have until nobody has patience any more. Says whether they were
+    /// done by then; what is left ends with the runtime.
+    ///
+    /// # Errors
+    /// The kernel cannot watch one descriptor more.
+    pub(crate) async fn serve(
+        self: Arc<Self>,
+        listener: std::net::TcpListener,
+        until: impl Future<Output = ()>,
+        patience: impl Future<Output = ()>,
+    ) -> std::io::Result<bool> {
+        let listener = TcpListener::from_std(listener)?;
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
         let (stop, stopping) = watch::channel(false);
         let accepting = async {
@@ -146,13 +143,16 @@ impl<O: Sink + Clone, E: Sink + Clone> Server<O, E> {
         };
         tokio::select! {
             biased;
-            () = come(until) => {}
+            () = until => {}
             () = accepting => {}
         }
         drop(listener);
         let _ = stop.send(true);
-        // What is left ends with the runtime.
-        let _ = timeout(LAST_ANSWERS, connections.acquire_many(CONNECTIONS_MAX)).await;
+        Ok(tokio::select! {
+            biased;
+            _ = connections.acquire_many(CONNECTIONS_MAX) => true,
+            () = patience => false,
+        })
     }
 
     async fn connection(self: Arc<Self>, stream: TcpStream, mut stopping: watch::Receiver<bool>) {
@@ -253,12 +253,13 @@ impl<O: Sink + Clone, E: Sink + Clone> Server<O, E> {
         sender: oneshot::Sender<Answer>,
     ) -> Result<(), String> {
         let _permit = self.instances.acquire().await;
+        while let Some(pause) = pause(self.throttle.as_deref()) {
+            tokio::time::sleep(pause).await;
+        }
         let usage = Arc::new(Usage::default());
         let host = self.host(&usage).map_err(|problem| problem.to_string())?;
         let mut store = new_store(&self.engine, host);
-        store.set_epoch_deadline(1);
-        // Others have their turn whenever the epoch advances; that it is over is seen then as well.
-        store.epoch_deadline_async_yield_and_update(1);
+        self.take_turns(&mut store);
         let _ticking = self.ticker.hold();
         let handled = async {
             let proxy = self.linked.instantiate_async(&mut store).await?;
@@ -281,36 +282,49 @@ impl<O: Sink + Clone, E: Sink + Clone> Server<O, E> {
     }
 
     fn host(&self, usage: &Arc<Usage>) -> Result<Host> {
-        let setting = Setting {
-            name: self.name.as_str().into(),
-            argv: &self.call.argv,
-            env: &self.call.env,
-            cwd: &self.call.cwd,
-            sockets: self.call.sockets,
-            may_block: false,
-            mounts: &self.mounts,
-            scratch: &Scratch::default(),
-        };
-        let (wasi, _) = setting.context(Streams::<Stream, O, E> {
+        let wasi = self.setting.context(Streams::<Stream, O, E> {
             stdin: None,
             stdout: self.stdout.clone(),
             stderr: self.stderr.clone(),
         })?;
         let meter = Meter::together(
             Arc::clone(usage),
-            self.call.memory_limit_bytes,
-            Arc::clone(&self.memory_bytes),
+            self.memory_limit_bytes,
+            Arc::clone(&self.usage),
         );
-        Ok(Host::new(wasi, meter).without_requests())
+        let host = Host::new(wasi, meter);
+        Ok(match self.may_send {
+            true => host,
+            false => host.without_requests(),
+        })
+    }
+
+    /// Has an instance look up whenever the epoch advances: others have their turn then, and that it is over is seen.
+    fn take_turns(&self, store: &mut Store<Host>) {
+        store.set_epoch_deadline(1);
+        let throttle = self.throttle.clone();
+        store.epoch_deadline_callback(move |_| {
+            Ok(match pause(throttle.as_deref()) {
+                Some(pause) => UpdateDeadline::YieldCustom(1, Box::pin(tokio::time::sleep(pause))),
+                None => UpdateDeadline::Yield(1),
+            })
+        });
     }
 
     /// Says on standard error what became of a request.
     fn tell(&self, title: &str, what: &str) {
-        // Where nobody reads it, the client still has its answer.
-        let _ = self
-            .stderr
-            .write(format!("uc: {title}: {what}\n").as_bytes());
+        // Where nobody reads it, the client still has its answer, and others theirs.
+        if takes_now(&self.stderr) {
+            let _ = self
+                .stderr
+                .write(format!("uc: {title}: {what}\n").as_bytes());
+        }
     }
+}
+
+fn pause(throttle: Option<&Mutex<Throttle>>) -> Option<Duration> {
+    let mut throttle = throttle?.lock().unwrap_or_else(PoisonError::into_inner);
+    throttle.pause(Instant::now(), thread_cpu())
 }
 
 /// What a handler sets.
@@ -350,7 +364,8 @@ fn plain(status: StatusCode, text: &'static str) -> Response<WasiBody> {
     response
 }
 
-async fn come(until: &dyn Until) {
+/// Waits until it has come.
+pub(crate) async fn come(until: &dyn Until) {
     let mut waits: Vec<_> = until
         .descriptors()
         .iter()

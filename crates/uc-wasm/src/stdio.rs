@@ -129,6 +129,11 @@ fn is_ready(fd: &OwnedFd, flags: PollFlags) -> bool {
     matches!(poll(&mut fds, Some(&Timespec::default())), Ok(count) if count > 0)
 }
 
+/// Whether a write of [`Sink::write_bytes_max`] would not block now.
+pub(crate) fn takes_now(sink: &impl Sink) -> bool {
+    is_ready(sink.descriptor(), PollFlags::OUT)
+}
+
 /// Waits for the descriptor until `is_done`.
 #[expect(
     unsafe_code,
@@ -232,7 +237,7 @@ impl<S: Sink> Output<S> {
     }
 
     fn is_ready(&self) -> bool {
-        is_ready(self.sink.descriptor(), PollFlags::OUT)
+        takes_now(&*self.sink)
     }
 
     /// Writes what is left over as far as the descriptor takes it.

@@ -1,4 +1,4 @@
-//! The CPU limit of one program: it sleeps when its thread has used more than its share.
+//! The CPU limit of one thread: what runs on it sleeps when it has used more than its share.
 
 use std::time::{Duration, Instant};
 
@@ -35,8 +35,14 @@ impl Throttle {
         })
     }
 
-    /// How long to sleep at `now`, with `cpu` used in all.
+    /// How long to sleep at `now`, with `cpu` used in all. Where several instances share the thread, what one has to sleep
+    /// for all sleep for.
     pub(crate) fn pause(&mut self, now: Instant, cpu: Duration) -> Option<Duration> {
+        if let Some(rest) = self.window_start.checked_duration_since(now)
+            && !rest.is_zero()
+        {
+            return Some(rest);
+        }
         let elapsed = now.saturating_duration_since(self.window_start);
         let used = cpu.saturating_sub(self.cpu_at_start);
         // The wall-clock time that goes with what was used.
@@ -106,6 +112,17 @@ mod tests {
             .pause(later + 52 * MS, 52 * MS)
             .expect("over its share");
         assert_eq!(pause, 52 * MS);
+    }
+
+    #[test]
+    fn all_sleep_when_one_has_to() {
+        let start = Instant::now();
+        let mut throttle = Throttle::new(MilliCpu(500), start, Duration::ZERO).expect("a limit");
+        let pause = throttle.pause(start + 100 * MS, 100 * MS);
+        assert_eq!(pause, Some(100 * MS));
+        let pause = throttle.pause(start + 130 * MS, 100 * MS);
+        assert_eq!(pause, Some(70 * MS));
+        assert_eq!(throttle.pause(start + 200 * MS, 100 * MS), None);
     }
 
     #[test]

@@ -26,6 +26,8 @@ impl Fixtures for WasmFixtures {
             Task::Exit(code) => ("exit", vec![code.to_string()]),
             Task::Spin => ("spin", Vec::new()),
             Task::Sleep => ("sleep", Vec::new()),
+            Task::Count => ("count", Vec::new()),
+            Task::Tick => ("tick", Vec::new()),
             Task::Eat => ("eat", Vec::new()),
             Task::Echo => ("echo", Vec::new()),
             Task::WriteMount => ("write", vec!["/data".into()]),

@@ -143,6 +143,11 @@ fn words(explanation: &Explanation) -> String {
             "  container {} ({})\n",
             choice.container, choice.image
         ));
+        if let Some(address) = choice.answers_at {
+            text.push_str(&format!(
+                "    answers HTTP requests at {address}, each by a fresh instance\n"
+            ));
+        }
         for verdict in &choice.red_lines {
             let (mark, word) = match verdict.level {
                 uc_redline::Level::Pass => (Mark::Good, "pass"),

@@ -15,8 +15,10 @@ pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod monitor;
 pub(crate) mod offload;
+pub(crate) mod pause;
 pub(crate) mod plan;
 pub(crate) mod ps;
+pub(crate) mod resume;
 pub(crate) mod rm;
 pub(crate) mod run;
 pub(crate) mod sbom;
@@ -46,6 +48,8 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Ps(args) => ps::ps(args, format?),
         Command::Logs(args) => logs::logs(args, format?),
         Command::Stats(args) => stats::stats(args, format?),
+        Command::Pause(args) => pause::pause(args, format?),
+        Command::Resume(args) => resume::resume(args, format?),
         Command::Stop(args) => stop::stop(args, format?),
         Command::Rm(args) => rm::rm(args, format?),
         Command::Bench(args) => bench::bench(args, format?),

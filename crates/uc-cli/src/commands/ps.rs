@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use uc_engine::{Status, record};
+use uc_engine::{Phase, Status, record};
 use uc_model::Result;
 
 use super::engine;
@@ -22,7 +22,7 @@ use crate::{
   uc ps
   uc ps --format json
 
-States: creating, running, stopping, exited; lost means that its monitor was killed, and the workload with it.
+States: creating, running, paused, stopping, exited; lost means that its monitor was killed, and the workload with it.
 WHY is there where something has ended for a reason of which its exit code says too little.")]
 pub(crate) struct PsArgs {}
 
@@ -57,7 +57,7 @@ fn words(all: &[Status]) -> String {
         let lasting = containers.clone().filter(|container| !container.init);
         let ready = lasting
             .clone()
-            .filter(|container| container.ready && status.alive)
+            .filter(|container| container.ready && status.alive && record.phase != Phase::Paused)
             .count();
         let restarts: u32 = containers.clone().map(|container| container.restarts).sum();
         let mut runtimes: Vec<&str> = containers
@@ -103,6 +103,7 @@ fn state(status: &Status) -> String {
         ("exited", Some(0)) => marked(Mark::Quiet, "exited (0)"),
         ("exited", Some(code)) => marked(Mark::Attention, &format!("exited ({code})")),
         ("running", _) => marked(Mark::Good, word),
+        ("paused", _) => marked(Mark::Attention, word),
         ("lost", _) => marked(Mark::Bad, word),
         _ => word.to_owned(),
     }

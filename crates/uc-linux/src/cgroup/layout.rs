@@ -78,13 +78,34 @@ impl Layout {
         let mounts: Vec<CgroupMount> = mountinfo.lines().filter_map(CgroupMount::parse).collect();
         let mut places = Vec::new();
         for controller in Controller::ALL {
-            if let Some(place) =
-                place_v1(controller, own, &mounts).or_else(|| place_v2(controller, own, &mounts))
+            if let Some(place) = place_v1(controller.name_v1(), own, &mounts)
+                .or_else(|| place_v2(controller, own, &mounts))
             {
                 places.push((controller, place));
             }
         }
         Self { places }
+    }
+
+    /// Where groups that freeze can be made on the running system, the best first.
+    pub(super) fn freezer_places_of_this_host() -> Vec<Place> {
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        Self::freezer_places(&own, &mounts)
+    }
+
+    /// The same from the texts of both files. Version 2 first: what it holds can be killed.
+    pub(super) fn freezer_places(own: &str, mountinfo: &str) -> Vec<Place> {
+        let mounts: Vec<CgroupMount> = mountinfo.lines().filter_map(CgroupMount::parse).collect();
+        let unified = own_group_v2(own, &mounts).filter(|(_, group)| writable(group));
+        let unified = unified.map(|(_, parent)| Place {
+            version: Version::V2,
+            parent,
+        });
+        unified
+            .into_iter()
+            .chain(place_v1("freezer", own, &mounts))
+            .collect()
     }
 
     /// Where groups with this controller can be made.
@@ -135,8 +156,8 @@ impl CgroupMount {
     }
 }
 
-fn place_v1(controller: Controller, own: &str, mounts: &[CgroupMount]) -> Option<Place> {
-    let has = |list: &str| list.split(',').any(|name| name == controller.name_v1());
+fn place_v1(controller: &str, own: &str, mounts: &[CgroupMount]) -> Option<Place> {
+    let has = |list: &str| list.split(',').any(|name| name == controller);
     let mount = mounts
         .iter()
         .find(|mount| mount.version == Version::V1 && has(&mount.options))?;
@@ -154,9 +175,7 @@ fn place_v1(controller: Controller, own: &str, mounts: &[CgroupMount]) -> Option
 /// In version 2 a group either holds processes or gives controllers to its children. So the place is the nearest
 /// ancestor that is ours to write, passes the controller on or can be made to, and is free of processes or the root.
 fn place_v2(controller: Controller, own: &str, mounts: &[CgroupMount]) -> Option<Place> {
-    let mount = mounts.iter().find(|mount| mount.version == Version::V2)?;
-    let path = own.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let start = mount.directory(path)?;
+    let (mount, start) = own_group_v2(own, mounts)?;
     start
         .ancestors()
         .take_while(|directory| directory.starts_with(&mount.point))
@@ -165,6 +184,13 @@ fn place_v2(controller: Controller, own: &str, mounts: &[CgroupMount]) -> Option
             version: Version::V2,
             parent: directory.to_owned(),
         })
+}
+
+/// This process's group in the hierarchy of version 2.
+fn own_group_v2<'a>(own: &str, mounts: &'a [CgroupMount]) -> Option<(&'a CgroupMount, PathBuf)> {
+    let mount = mounts.iter().find(|mount| mount.version == Version::V2)?;
+    let path = own.lines().find_map(|line| line.strip_prefix("0::"))?;
+    Some((mount, mount.directory(path)?))
 }
 
 fn can_delegate(directory: &Path, controller: &str) -> bool {

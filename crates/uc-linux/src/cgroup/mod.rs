@@ -1,5 +1,6 @@
 //! Control groups of one container: limits, membership, usage, removal. Version 1, version 2 and hybrid.
 
+mod freezer;
 mod layout;
 
 use std::{
@@ -8,10 +9,16 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
+use freezer::Freezer;
 pub use layout::{Controller, Layout, Place, Version};
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
 use uc_model::{Bytes, Problem, Result};
 use uc_sandbox::{Limit, Limits, Stats};
 
@@ -39,6 +46,46 @@ impl Entrances {
     pub fn unified(&self) -> Option<BorrowedFd<'_>> {
         self.unified.as_ref().map(AsFd::as_fd)
     }
+
+    /// The same entrances, opened once more.
+    ///
+    /// # Errors
+    /// Host, where too many files are open.
+    pub fn try_clone(&self) -> Result<Self> {
+        let failed = |error| Problem::host("too many open files").caused_by(error);
+        let unified = self.unified.as_ref().map(File::try_clone).transpose();
+        let tasks: io::Result<_> = self.tasks.iter().map(File::try_clone).collect();
+        Ok(Self {
+            unified: unified.map_err(failed)?,
+            tasks: tasks.map_err(failed)?,
+        })
+    }
+
+    /// Moves this process, which has one thread, into the groups of version 1: it was cloned into that of version 2.
+    /// Async-signal-safe.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn enter_tasks(&self) -> Result<(), Errno> {
+        self.tasks.iter().try_for_each(|tasks| enter(tasks.as_fd()))
+    }
+
+    /// Moves this process, which has one thread, into all groups, however it was made. Async-signal-safe.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn enter_all(&self) -> Result<(), Errno> {
+        if let Some(unified) = &self.unified {
+            let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+            let members = rustix::fs::openat(unified, c"cgroup.procs", flags, Mode::empty())?;
+            enter(members.as_fd())?;
+        }
+        self.enter_tasks()
+    }
+}
+
+fn enter(members: BorrowedFd<'_>) -> Result<(), Errno> {
+    rustix::io::retry_on_intr(|| rustix::io::write(members, b"0")).map(drop)
 }
 
 /// The groups of one container: one directory per hierarchy.
@@ -47,6 +94,8 @@ pub struct Cgroup {
     limits: Limits,
     directories: Vec<PathBuf>,
     by_controller: BTreeMap<Controller, (Version, PathBuf)>,
+    /// Found when its processes are first held.
+    freezer: OnceLock<Freezer>,
 }
 
 impl Cgroup {
@@ -87,10 +136,15 @@ impl Cgroup {
 
     /// Makes the groups, once they are recorded in the sandbox's directory, and sets the limits.
     pub fn make(&self, directory: &Path) -> Result<Entrances> {
+        self.make_with(directory, &self.limits)?;
+        self.enter()
+    }
+
+    /// The same with other limits than those planned, which come later by [`Cgroup::set`].
+    pub fn make_with(&self, directory: &Path, limits: &Limits) -> Result<()> {
         self.record(directory)?;
         self.make_directories()?;
-        self.apply()?;
-        self.enter()
+        self.set(limits)
     }
 
     /// Opens the groups for a process that is to be in them.
@@ -133,18 +187,9 @@ impl Cgroup {
             .insert(controller, (place.version, directory));
     }
 
-    fn record(&self, directory: &Path) -> Result<()> {
-        let mut text = fs::read_to_string(directory.join(LEDGER)).unwrap_or_default();
-        for cgroup in &self.directories {
-            text.push_str(&format!("{}\n", cgroup.display()));
-        }
-        let written =
-            fs::create_dir_all(directory).and_then(|()| fs::write(directory.join(LEDGER), text));
-        written.map_err(|error| {
-            Problem::storage("cannot record the control groups")
-                .at(directory.display())
-                .caused_by(error)
-        })
+    /// Records the groups in a sandbox's directory, where [`reclaim`] finds them.
+    pub fn record(&self, directory: &Path) -> Result<()> {
+        record(directory, &self.directories)
     }
 
     fn make_directories(&self) -> Result<()> {
@@ -162,8 +207,8 @@ impl Cgroup {
         Ok(())
     }
 
-    fn apply(&self) -> Result<()> {
-        let limits = &self.limits;
+    /// Sets limits on groups that are there. One that is not among them stays as it is, as does one without a group.
+    pub fn set(&self, limits: &Limits) -> Result<()> {
         if let (Some(memory), Some((version, directory))) =
             (limits.memory, self.by_controller.get(&Controller::Memory))
         {
@@ -233,13 +278,82 @@ impl Cgroup {
         stats
     }
 
+    /// Holds every process of the container where it is. `directory` is the sandbox's, where another group that is needed
+    /// for it is recorded.
+    ///
+    /// # Errors
+    /// Host, where nothing here can hold them, or they do not stand still in time.
+    pub async fn freeze(&self, directory: &Path) -> Result<()> {
+        let freezer = match self.freezer.get() {
+            Some(freezer) => freezer,
+            None => {
+                let found = self.find_freezer(directory)?;
+                self.freezer.get_or_init(|| found)
+            }
+        };
+        freezer.freeze().await
+    }
+
+    /// Lets the processes go on, where they are held.
+    ///
+    /// # Errors
+    /// Host, where the kernel refuses.
+    pub fn thaw(&self) -> Result<()> {
+        self.freezer.get().map_or(Ok(()), Freezer::thaw)
+    }
+
+    fn find_freezer(&self, directory: &Path) -> Result<Freezer> {
+        let unified = self
+            .by_controller
+            .values()
+            .find(|(version, _)| *version == Version::V2);
+        if let Some((_, group)) = unified {
+            return Ok(Freezer::of_group(group.clone()));
+        }
+        let unfreezable = || {
+            Problem::host("the container cannot be paused")
+                .limit("a control group that you may use, with the freezer of version 2 or 1")
+                .found("none")
+                .remedy(
+                    "run it as root, or under a delegated group: systemd-run --user --scope uc run …",
+                )
+        };
+        let members = self.directories.first().ok_or_else(unfreezable)?;
+        let name = members.file_name().ok_or_else(unfreezable)?;
+        let name = name.to_string_lossy();
+        for place in Layout::freezer_places_of_this_host() {
+            record(directory, &[Freezer::place(&place, &name)])?;
+            if let Some(freezer) = Freezer::make(&place, &name, members.clone()) {
+                return Ok(freezer);
+            }
+        }
+        Err(unfreezable())
+    }
+
     /// Removes the groups, killing what is left in them.
     pub fn remove(&self) {
-        for directory in &self.directories {
+        let _ = self.thaw();
+        let freezer = self.freezer.get().map(|freezer| &freezer.directory);
+        for directory in self.directories.iter().chain(freezer) {
             // What cannot be removed stays in the ledger, for `reclaim`.
             let _ = remove_group(directory);
         }
     }
+}
+
+/// Writes down groups before they are made, in the sandbox's directory.
+fn record(directory: &Path, groups: &[PathBuf]) -> Result<()> {
+    let mut text = fs::read_to_string(directory.join(LEDGER)).unwrap_or_default();
+    for group in groups {
+        text.push_str(&format!("{}\n", group.display()));
+    }
+    let written =
+        fs::create_dir_all(directory).and_then(|()| fs::write(directory.join(LEDGER), text));
+    written.map_err(|error| {
+        Problem::storage("cannot record the control groups")
+            .at(directory.display())
+            .caused_by(error)
+    })
 }
 
 fn wanted_limits(limits: &Limits) -> [(Limit, bool); 3] {
@@ -291,11 +405,11 @@ fn change_memory(version: Version, directory: &Path, limit: Option<Bytes>) -> Re
 fn apply_cpu(version: Version, directory: &Path, limits: &Limits) -> Result<()> {
     let quota = limits
         .cpu
-        .map(|cpu| (cpu.0 * CPU_PERIOD_US / 1000).max(1000));
+        .map(|cpu| (cpu.0.saturating_mul(CPU_PERIOD_US) / 1000).max(1000));
     // Kubernetes' rule for requests: 1024 shares per CPU, at least 2.
     let shares = limits
         .cpu_weight
-        .map(|cpu| (cpu.0 * 1024 / 1000).clamp(2, 262_144));
+        .map(|cpu| (cpu.0.saturating_mul(1024) / 1000).clamp(2, 262_144));
     match version {
         Version::V1 => {
             if let Some(quota) = quota {
@@ -403,6 +517,7 @@ fn kill_members(directory: &Path) {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
     }
+    freezer::let_end(directory);
 }
 
 /// Removes the groups that a sandbox's ledger lists; they belong to an owner that died.
@@ -411,10 +526,15 @@ pub fn reclaim(directory: &Path) -> Result<()> {
     let Ok(text) = fs::read_to_string(&ledger) else {
         return Ok(());
     };
-    for line in text
-        .lines()
-        .filter(|line| line.starts_with('/') && line.contains("undercurrent-"))
-    {
+    let groups = || {
+        text.lines()
+            .filter(|line| line.starts_with('/') && line.contains("undercurrent-"))
+    };
+    // First in all of them: what one holds keeps others from being removed.
+    for line in groups() {
+        kill_members(Path::new(line));
+    }
+    for line in groups() {
         remove_group(Path::new(line)).map_err(|error| {
             Problem::host("a control group of a dead workload cannot be removed")
                 .at(line)
@@ -451,23 +571,24 @@ mod tests {
                 limits: Limits::default(),
                 directories: vec![directory],
                 by_controller,
+                freezer: OnceLock::new(),
             },
         )
     }
 
     #[test]
     fn version_2_limits_are_written_in_its_own_terms() {
-        let (directory, mut cgroup) = fixture(
+        let (directory, cgroup) = fixture(
             Version::V2,
             &[("memory.swap.max", "max"), ("memory.oom.group", "0")],
         );
-        cgroup.limits = Limits {
+        let limits = Limits {
             memory: Some(Bytes::mib(64)),
             cpu: Some(MilliCpu(500)),
             cpu_weight: Some(MilliCpu(1000)),
             pids: Some(10),
         };
-        cgroup.apply().expect("applied");
+        cgroup.set(&limits).expect("applied");
         let read = |file: &str| fs::read_to_string(directory.path().join(file)).expect("there");
         assert_eq!(read("memory.max"), "67108864");
         assert_eq!(read("memory.swap.max"), "0");

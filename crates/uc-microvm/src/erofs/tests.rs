@@ -9,6 +9,8 @@ use std::{
     process::Command,
 };
 
+use uc_linux::worker;
+
 use super::*;
 
 fn same(id: Id) -> u32 {
@@ -324,7 +326,7 @@ fn a_worker_in_a_user_namespace_writes_images_and_says_what_fails() {
     let mapping = own_id_only();
     let layers = [layer];
     let write = |limit| {
-        as_container_root(&mapping, place.path(), || {
+        worker::run_as_reader(&mapping, place.path(), || {
             write_layers(&layers, &same, limit, &out)
         })
     };
@@ -365,7 +367,7 @@ fn a_worker_reads_what_belongs_to_ids_of_containers() {
         lchown(layer.join(path), mapping.host_uid(id), mapping.host_gid(id)).expect("given");
     }
     let out = fs::File::create_new(place.path().join("image")).expect("made");
-    let written = worker::forked(&mapping, &layer, || {
+    let written = worker::run(&mapping, &layer, || {
         write_layers(&[".".into()], &|id| 500 + same(id), 1 << 20, &out)
     });
     match written {

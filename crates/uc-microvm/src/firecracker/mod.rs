@@ -9,7 +9,6 @@ pub mod jailer;
 pub mod launch;
 pub mod machine;
 pub mod monitor;
-pub(crate) mod place;
 mod preparation;
 pub mod process;
 mod snapshot;

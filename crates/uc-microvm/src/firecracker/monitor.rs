@@ -7,7 +7,7 @@ use std::{
 };
 
 use uc_guest_protocol::{Descriptor, VSOCK_PORT};
-use uc_linux::exit::Ending;
+use uc_linux::{cgroup::Entrances, exit::Ending};
 use uc_model::{Problem, Result};
 
 use super::{
@@ -17,13 +17,13 @@ use super::{
     jailer::Jailer,
     launch::{Confinement, GivenFile, Launch, VSOCK, given_path},
     machine::Machine,
-    place::Place,
 };
 use crate::{
     console::Console,
     kernel::Feature,
     machine::{QUIET, Shape},
     monitor::Words,
+    place::Place,
     snapshot::Snapshot,
 };
 
@@ -64,10 +64,14 @@ impl Firecracker {
         of_shape(shape)?.check()
     }
 
-    pub(crate) async fn boot(&self, shape: &Shape) -> Result<FirecrackerMachine> {
+    pub(crate) async fn boot(
+        &self,
+        shape: &Shape,
+        groups: Entrances,
+    ) -> Result<FirecrackerMachine> {
         self.check(shape)?;
         let place = Place::within(&self.machines)?;
-        let mut launch = self.launch(shape, &place);
+        let mut launch = self.launch(shape, &place, groups);
         launch.configuration = Some(of_shape(shape)?);
         launch.files.extend([
             GivenFile::read_only(KERNEL, &shape.kernel.image),
@@ -81,16 +85,17 @@ impl Firecracker {
         &self,
         shape: &Shape,
         snapshot: &Snapshot,
+        groups: Entrances,
     ) -> Result<FirecrackerMachine> {
         self.check(shape)?;
         let place = Place::within(&self.machines)?;
-        let launch = self.launch(shape, &place);
+        let launch = self.launch(shape, &place, groups);
         let machine = Machine::restore(launch, &snapshot.place, Vec::new()).await?;
         Ok(FirecrackerMachine::new(machine, place))
     }
 
     /// What booting and restoring have in common: the disks keep their names.
-    fn launch(&self, shape: &Shape, place: &Place) -> Launch {
+    fn launch(&self, shape: &Shape, place: &Place, groups: Entrances) -> Launch {
         let disks = shape.disks.iter().enumerate();
         let jailer = self.jailer.as_ref().map(Jailer::new);
         Launch {
@@ -98,6 +103,7 @@ impl Firecracker {
                 .map(|(index, disk)| GivenFile::read_only(disk_name(index), &disk.path))
                 .collect(),
             confinement: jailer.map_or(Confinement::Namespaces, Confinement::Jailer),
+            groups,
             ..Launch::new(&self.program, place.id(), place.path().join("vm"))
         }
     }
@@ -314,7 +320,10 @@ mod tests {
     async fn kept_and_restored(firecracker: Firecracker, shape: &Shape, cache: &Path, key: u8) {
         let machines = firecracker.machines.clone();
         let monitor = Monitor::Firecracker(firecracker);
-        let mut machine = monitor.boot(shape, true).await.expect("boots");
+        let mut machine = monitor
+            .boot(shape, true, Entrances::default())
+            .await
+            .expect("boots");
         let store = Snapshots::in_directory(cache.join("snapshots"));
         store
             .save(&digest(key), &mut machine, None)
@@ -325,14 +334,16 @@ mod tests {
         for _ in 0..2 {
             let snapshot = store.find(&digest(key)).expect("whole");
             let before = std::time::Instant::now();
-            let machine = monitor.restore(shape, &snapshot).await.expect("restored");
+            let restored = monitor.restore(shape, &snapshot, Entrances::default());
+            let machine = restored.await.expect("restored");
             println!("restored in {:?}", before.elapsed());
             machine.kill().await;
             machine.ended().await;
         }
         let snapshot = store.find(&digest(key)).expect("whole");
         std::fs::remove_file(snapshot.place.join(MEMORY)).expect("removed");
-        let problem = monitor.restore(shape, &snapshot).await.err();
+        let restored = monitor.restore(shape, &snapshot, Entrances::default());
+        let problem = restored.await.err();
         assert!(problem.is_some_and(|problem| problem.to_string().contains("is missing")));
         assert_eq!(std::fs::read_dir(machines).expect("readable").count(), 0);
     }

@@ -105,7 +105,7 @@ fn in_namespaces(
         root,
         identity: Identity::of(user)?,
         descriptors: Vec::new(),
-        has_network: false,
+        has_low_ports: false,
         program: c"/firecracker".to_owned(),
         arguments: pointers(arguments)?,
         environment: PointerArray::new(Vec::new()),

@@ -20,7 +20,11 @@ pub(crate) enum Start<'a> {
         memory: Option<BorrowedFd<'a>>,
     },
     /// From a state that will be loaded.
-    Restore { memory: BorrowedFd<'a> },
+    Restore {
+        memory: BorrowedFd<'a>,
+        /// Whether what the machine writes is to be seen in it.
+        shared: bool,
+    },
 }
 
 /// Most memory for translated code, in MiB: QEMU's own default is up to a gigabyte.
@@ -73,8 +77,9 @@ pub(super) fn command<'a>(
                 machine.push_str(",memory-backend=ram");
             }
         }
-        Start::Restore { memory } => {
-            add("-object", object(shape, &inherited.path(*memory), "off"));
+        Start::Restore { memory, shared } => {
+            let share = if *shared { "on" } else { "off" };
+            add("-object", object(shape, &inherited.path(*memory), share));
             machine.push_str(",memory-backend=ram");
             add("-incoming", "defer".into());
         }

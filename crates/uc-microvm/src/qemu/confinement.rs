@@ -9,6 +9,7 @@ use std::{
 
 use uc_linux::c_strings::{PointerArray, c_string, path_c_string};
 use uc_model::{Problem, Result};
+use uc_sandbox::PortForward;
 
 use super::Qemu;
 use crate::{
@@ -25,10 +26,13 @@ const LIBRARIES: &str = "/etc/ld.so.cache";
 /// The name servers that a network of user mode leads to.
 const NAME_SERVERS: &str = "/etc/resolv.conf";
 
+/// Ports below may be root's alone.
+const PRIVILEGED_BELOW: u16 = 1024;
+
 /// How QEMU is shut in, and the names behind the indices of its failure.
 pub(super) fn plan<'a>(
     qemu: &Qemu,
-    has_network: bool,
+    ports: Option<&[PortForward]>,
     argv: &[String],
     descriptors: Vec<BorrowedFd<'a>>,
     output: OwnedFd,
@@ -41,7 +45,7 @@ pub(super) fn plan<'a>(
             .at(qemu.program.display())
             .caused_by(error)
     })?;
-    let root = root(&program, qemu.accelerator, has_network)?;
+    let root = root(&program, qemu.accelerator, ports.is_some())?;
     let names = Names::of(program.display(), &root);
     let argv: Result<Vec<CString>> = argv.iter().map(|text| c_string(text)).collect();
     let plan = Plan {
@@ -52,7 +56,10 @@ pub(super) fn plan<'a>(
         environment: PointerArray::new(Vec::new()),
         descriptors,
         streams: Streams::into(output)?,
-        has_network,
+        has_low_ports: ports
+            .unwrap_or_default()
+            .iter()
+            .any(|port| port.container_port < PRIVILEGED_BELOW),
     };
     Ok((plan, names))
 }
@@ -140,7 +147,7 @@ mod tests {
         };
         let (mut read, write) = std::io::pipe().expect("a pipe");
         let argv = ["sh", "-c", script].map(str::to_owned);
-        let (plan, names) = plan(&qemu, false, &argv, Vec::new(), write.into())?;
+        let (plan, names) = plan(&qemu, None, &argv, Vec::new(), write.into())?;
         let surroundings = Surroundings {
             mapping: plan.identity.mapping(),
             host_network: false,

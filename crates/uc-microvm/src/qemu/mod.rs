@@ -54,7 +54,12 @@ pub(crate) struct QemuMachine {
 
 impl Qemu {
     /// Boots a machine. Its memory can be saved later if `keeps_memory`.
-    pub(crate) async fn boot(&self, shape: &Shape, keeps_memory: bool) -> Result<QemuMachine> {
+    pub(crate) async fn boot(
+        &self,
+        shape: &Shape,
+        keeps_memory: bool,
+        groups: &Entrances,
+    ) -> Result<QemuMachine> {
         let kernel = open(&shape.kernel.image)?;
         let initramfs = open(&shape.initramfs)?;
         let memory = keeps_memory.then(|| memory(shape)).transpose()?;
@@ -63,21 +68,40 @@ impl Qemu {
             initramfs: initramfs.as_fd(),
             memory: memory.as_ref().map(AsFd::as_fd),
         };
-        let machine = self.spawn(shape, &start).await?;
+        let machine = self.spawn(shape, &start, groups).await?;
         Ok(QemuMachine { memory, ..machine })
     }
 
-    /// Starts a machine from a snapshot, of whose memory it sees a copy.
-    pub(crate) async fn restore(&self, shape: &Shape, snapshot: &Snapshot) -> Result<QemuMachine> {
+    /// Starts a machine from a snapshot, of whose memory it sees a copy: its own, or one that is shared with us where it may
+    /// be saved later.
+    pub(crate) async fn restore(
+        &self,
+        shape: &Shape,
+        snapshot: &Snapshot,
+        groups: &Entrances,
+    ) -> Result<QemuMachine> {
+        let copy = snapshot
+            .keeps_memory
+            .then(|| copy_of(shape, &snapshot.memory))
+            .transpose()?;
         let start = Start::Restore {
-            memory: snapshot.memory.as_fd(),
+            memory: copy.as_ref().unwrap_or(&snapshot.memory).as_fd(),
+            shared: copy.is_some(),
         };
-        let mut machine = self.spawn(shape, &start).await?;
+        let mut machine = self.spawn(shape, &start, groups).await?;
         machine.load(&snapshot.state).await?;
-        Ok(machine)
+        Ok(QemuMachine {
+            memory: copy,
+            ..machine
+        })
     }
 
-    async fn spawn(&self, shape: &Shape, start: &Start<'_>) -> Result<QemuMachine> {
+    async fn spawn(
+        &self,
+        shape: &Shape,
+        start: &Start<'_>,
+        groups: &Entrances,
+    ) -> Result<QemuMachine> {
         let disks: Vec<File> = shape
             .disks
             .iter()
@@ -90,13 +114,18 @@ impl Qemu {
         let lines = [qmp_far.as_fd(), agent_far.as_fd(), console_far.as_fd()];
         let disks: Vec<_> = disks.iter().map(AsFd::as_fd).collect();
         let (argv, descriptors) = command::command(self, shape, start, lines, &disks);
-        let (plan, names) =
-            confinement::plan(self, shape.ports.is_some(), &argv, descriptors, monitor_far)?;
+        let (plan, names) = confinement::plan(
+            self,
+            shape.ports.as_deref(),
+            &argv,
+            descriptors,
+            monitor_far,
+        )?;
         let surroundings = Surroundings {
             mapping: plan.identity.mapping(),
             host_network: false,
             ports: shape.ports.as_deref(),
-            groups: &Entrances::default(),
+            groups,
         };
         let started = jail::start(&surroundings, |control| jail::enter(&plan, control))?;
         // With these goes our end of its lines: when it ends, they are at their end.
@@ -127,7 +156,21 @@ fn memory(shape: &Shape) -> Result<File> {
     Ok(file)
 }
 
+/// Memory that a monitor and we share, filled from a snapshot's.
+fn copy_of(shape: &Shape, saved: &File) -> Result<File> {
+    let copy = memory(shape)?;
+    copy_data(saved, &copy).map_err(|error| {
+        Problem::storage("cannot read the memory of a microVM's snapshot").caused_by(error)
+    })?;
+    Ok(copy)
+}
+
 impl QemuMachine {
+    /// Whether its memory is shared with us.
+    pub(crate) fn keeps_memory(&self) -> bool {
+        self.memory.is_some()
+    }
+
     /// The line to the agent, which the machine has from its start.
     pub(crate) fn agent(&mut self) -> Result<Descriptor> {
         self.agent

@@ -6,11 +6,11 @@ use std::{
 };
 
 use uc_guest_protocol::Call;
-use uc_model::{Digest, Result, workload::Network};
-use uc_sandbox::{CreateRequest, Part, Payload};
+use uc_model::{Digest, MilliCpu, Result, workload::Network};
+use uc_sandbox::{CreateRequest, Limits, Part, Payload, PrepareRequest};
 
 use super::{DEFAULT_MEMORY_MIB, GUEST_OVERHEAD_MIB, MicrovmSandbox, Prepared};
-use crate::{launch::Running, machine::Shape, snapshot::ReadyFunction};
+use crate::{bounds::Bounds, launch::Running, machine::Shape, snapshot::ReadyFunction};
 
 /// Between two looks at whether a machine still answers.
 const HEARTBEAT: Duration = Duration::from_secs(20);
@@ -30,7 +30,7 @@ pub(super) struct Housing {
 /// Where a function that handles HTTP requests answers.
 pub(super) fn port(payload: &Payload) -> Option<u16> {
     match payload {
-        Payload::Wasm { port, .. } => *port,
+        Payload::Wasm { port, .. } => port.map(|port| port.container_port),
         Payload::Rootfs { .. } => None,
     }
 }
@@ -42,16 +42,15 @@ impl MicrovmSandbox {
         let agent = &self.host.programs()?.agent;
         let (initramfs, initramfs_digest) = self.host.images()?.initramfs(&kernel, agent)?;
         let mut disks = vec![prepared.disk.clone()];
-        let mut limits = vec![prepared.limits];
         for expected in &self.request.containers {
             if expected.container != prepared.container {
                 let (disk, _) = self.disk_of(self.host.images()?, &expected.payload)?;
                 if disks.iter().all(|known| known.digest != disk.digest) {
                     disks.push(disk);
                 }
-                limits.push(expected.limits);
             }
         }
+        let limits = self.limits(prepared);
         let memory: Option<u64> = limits
             .iter()
             .map(|limit| limit.memory.map(|bytes| bytes.0.div_ceil(1 << 20)))
@@ -74,6 +73,28 @@ impl MicrovmSandbox {
         })
     }
 
+    /// The limits of the containers that are known of.
+    fn limits(&self, prepared: &Prepared) -> Vec<Limits> {
+        let others = self.request.containers.iter();
+        let others = others.filter(|expected| expected.container != prepared.container);
+        std::iter::once(prepared.limits)
+            .chain(others.map(|expected| expected.limits))
+            .collect()
+    }
+
+    /// What all containers together may use of processors: a limit if each has one, and the sum of their shares.
+    fn shares(&self, prepared: &Prepared) -> Limits {
+        let limits = self.limits(prepared);
+        let total = |sum: MilliCpu, more: MilliCpu| MilliCpu(sum.0.saturating_add(more.0));
+        let cpu: Option<Vec<MilliCpu>> = limits.iter().map(|limit| limit.cpu).collect();
+        let weights = limits.iter().filter_map(|limit| limit.cpu_weight);
+        Limits {
+            cpu: cpu.map(|all| all.into_iter().fold(MilliCpu(0), total)),
+            cpu_weight: weights.reduce(total),
+            ..Limits::default()
+        }
+    }
+
     /// The machine, started if this is the first container.
     pub(super) async fn machine(&self, prepared: &Prepared) -> Result<Housing> {
         let mut slot = self.machine.lock().await;
@@ -92,9 +113,15 @@ impl MicrovmSandbox {
             .as_ref()
             .map(|inside| launcher.key(&shape, inside));
         let keys: Vec<Digest> = with_function.iter().chain([&plain]).cloned().collect();
-        let running = match self.ready_machine(&shape, keys.first()).await {
+        let shares = self.shares(prepared);
+        let ready = self.ready_machine(&shape, keys.first(), &shares).await;
+        let running = match ready {
             Some(running) => running,
-            None => launcher.start(shape, &self.request.hostname, &keys).await?,
+            None => {
+                let bounds = self.bounds(&shape, &shares)?;
+                let hostname = &self.request.hostname;
+                launcher.start(shape, hostname, &keys, bounds).await?
+            }
         };
         if !running.started.restored
             && let Err(problem) = launcher.keep(&running, &plain, None).await
@@ -127,13 +154,26 @@ impl MicrovmSandbox {
         parts.to_string().into_bytes()
     }
 
+    /// Control groups for a new machine.
+    fn bounds(&self, shape: &Shape, shares: &Limits) -> Result<Bounds> {
+        let PrepareRequest { id, directory, .. } = &self.request;
+        Bounds::of_sandbox(self.host.layout(), id, self.kind, directory, shape, shares)
+    }
+
     /// A machine that was made ready for this, where there is a pool.
-    async fn ready_machine(&self, shape: &Shape, key: Option<&Digest>) -> Option<Running> {
+    async fn ready_machine(
+        &self,
+        shape: &Shape,
+        key: Option<&Digest>,
+        shares: &Limits,
+    ) -> Option<Running> {
         let begin = Instant::now();
         let pool = self.host.pool.get()?;
         let mut running = pool.take(key?, shape, &self.request.hostname)?;
         // Its name may be for another workload; all else has been renewed when it was made ready.
         running.renew(&self.request.hostname).await.ok()?;
+        let (layout, directory) = (self.host.layout(), &self.request.directory);
+        running.bounds.pass_on(layout, directory, shares).ok()?;
         running.started.duration = begin.elapsed();
         running.started.from_pool = true;
         Some(running)

@@ -13,9 +13,9 @@ use std::{
 use uc_microvm::MicrovmDriver;
 use uc_model::{Bytes, Problem, workload::Network};
 use uc_sandbox::{
-    CreateRequest, DestroyRequest, Driver as _, Exit, ExpectedContainer, HostMount, Limits, Mount,
-    MountSource, Payload, PortForward, PrepareRequest, Process, Sandbox, StartRequest, Stdio,
-    StopRequest, User, WaitRequest,
+    CreateRequest, CreateResponse, DestroyRequest, Driver as _, Exit, ExpectedContainer, HostMount,
+    Limits, Mount, MountSource, Payload, PortForward, PrepareRequest, Process, Sandbox,
+    StartRequest, Stdio, StopRequest, User, WaitRequest,
 };
 
 use super::Busybox;
@@ -233,7 +233,16 @@ impl World {
     }
 
     pub(crate) async fn create(&self, spec: Spec) -> Result<Outputs, Problem> {
-        let (stdio, outputs) = stdio(spec.stdin);
+        let (stdio, outputs) = stdio(spec.stdin.clone());
+        self.create_with(spec, stdio).await.map(|_| outputs)
+    }
+
+    /// Creates a container with streams of the caller's.
+    pub(crate) async fn create_with(
+        &self,
+        spec: Spec,
+        stdio: Stdio,
+    ) -> Result<CreateResponse, Problem> {
         let request = CreateRequest {
             container: spec.container,
             payload: spec.payload,
@@ -250,16 +259,22 @@ impl World {
             seccomp_profile: None,
             call_listener: None,
         };
-        self.sandbox.create(request).await.map(|_| outputs)
+        self.sandbox.create(request).await
     }
 
     /// Creates and starts a container.
     pub(crate) async fn start(&self, spec: Spec) -> Outputs {
         let container = spec.container.clone();
         let outputs = self.create(spec).await.expect("created");
-        let request = StartRequest { container };
-        self.sandbox.start(request).await.expect("started");
+        self.begin(&container).await;
         outputs
+    }
+
+    /// Starts a container that has been created.
+    pub(crate) async fn begin(&self, container: &str) {
+        let container = container.to_owned();
+        let started = self.sandbox.start(StartRequest { container }).await;
+        started.expect("started");
     }
 
     pub(crate) async fn wait(&self, container: &str) -> Result<Exit, Problem> {

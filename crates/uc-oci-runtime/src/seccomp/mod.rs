@@ -16,6 +16,7 @@ use uc_linux::{
 use uc_model::{Problem, Result};
 use uc_select::{Architecture, syscall_name, syscall_names, syscall_number};
 
+use crate::flavour::Flavour;
 use arguments::{Arguments, Cube};
 
 /// What becomes of a call that has no rule: one that is on no list. Where the user's profile kills instead, it does so for
@@ -29,7 +30,7 @@ const MAX_RULES: usize = 4096;
 ///
 /// # Errors
 /// Host, where the processor's system calls are not known; invalid or refused, where the user's profile is no good.
-pub(crate) fn profile(own: Option<&[u8]>) -> Result<Value> {
+pub(crate) fn profile(own: Option<&[u8]>, flavour: Flavour) -> Result<Value> {
     let architecture: Architecture = std::env::consts::ARCH.parse()?;
     let own = own.map(Profile::read).transpose()?;
     let listed = verdicts();
@@ -49,7 +50,10 @@ pub(crate) fn profile(own: Option<&[u8]>) -> Result<Value> {
         for (action, set) in outcome {
             match set.is_everything() {
                 true => whole.entry(action).or_default().push(name),
-                false => rules.extend(set.cubes().iter().map(|cube| rule(name, action, cube))),
+                false => {
+                    let more = set.cubes().iter();
+                    rules.extend(more.map(|cube| rule(name, action, cube, flavour)));
+                }
             }
         }
     }
@@ -72,6 +76,8 @@ pub(crate) fn profile(own: Option<&[u8]>) -> Result<Value> {
         "syscalls": calls,
     }))
 }
+
+const MASKED: &str = "SCMP_CMP_MASKED_EQ";
 
 /// Where a filter has its say on a call.
 enum Region {
@@ -181,12 +187,17 @@ fn strictness(action: Action) -> Action {
     }
 }
 
-fn rule(name: &str, action: Action, cube: &Cube) -> Value {
+fn rule(name: &str, action: Action, cube: &Cube, flavour: Flavour) -> Value {
     let args: Vec<Value> = cube
         .fixed()
-        .map(|(index, mask, value)| match mask {
-            u64::MAX => json!({"index": index, "value": value, "op": "SCMP_CMP_EQ"}),
-            _ => json!({"index": index, "value": mask, "valueTwo": value, "op": "SCMP_CMP_MASKED_EQ"}),
+        .map(|(index, mask, value)| {
+            let (operator, first, second) = match (mask, flavour) {
+                (u64::MAX, _) => ("SCMP_CMP_EQ", value, 0),
+                // youki (0.7.0) takes the value for the mask and the mask for the value. The probe tries what comes of it.
+                (_, Flavour::Youki) => (MASKED, value, mask),
+                (_, Flavour::Crun | Flavour::Runc | Flavour::Runsc) => (MASKED, mask, value),
+            };
+            json!({"index": index, "value": first, "valueTwo": second, "op": operator})
         })
         .collect();
     with_action(json!({"names": [name], "args": args}), action)

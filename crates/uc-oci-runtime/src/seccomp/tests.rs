@@ -35,6 +35,10 @@ fn verdict(profile: &Value, name: &str, arguments: [u64; 6]) -> String {
     }
 }
 
+fn profile_of(own: Option<&[u8]>) -> Result<Value> {
+    profile(own, Flavour::Crun)
+}
+
 fn of(profile: &Value, name: &str, first: u64, second: u64) -> String {
     verdict(profile, name, [first, second, 0, 0, 0, 0])
 }
@@ -44,7 +48,7 @@ const TIOCLINUX: u64 = libc::TIOCLINUX;
 
 #[test]
 fn every_verdict_has_its_place() {
-    let profile = profile(None).expect("known");
+    let profile = profile_of(None).expect("known");
     for (call, expected) in [
         ("read", "ALLOW"),
         ("clone3", "ERRNO 38"),
@@ -77,7 +81,7 @@ fn every_verdict_has_its_place() {
 /// The kernel looks at the low half of a request alone, so what is in the high half must not get one past the filter.
 #[test]
 fn no_high_bit_lets_a_request_pass() {
-    let profile = profile(None).expect("known");
+    let profile = profile_of(None).expect("known");
     for request in 0x5400..0x5480 {
         for high in [0, 1 << 32, 1 << 63, 0xffff_ffff << 32] {
             let expected = match request {
@@ -100,7 +104,7 @@ fn a_profile_narrows_and_never_widens() {
         {"names":["write"],"action":"SCMP_ACT_KILL_PROCESS","args":[{"index":0,"value":2,"op":"SCMP_CMP_GT"}]},
         {"names":["mount","ioctl"],"action":"SCMP_ACT_LOG"},
         {"names":["no_such_call"],"action":"SCMP_ACT_TRAP"}]}"#;
-    let profile = profile(Some(own)).expect("well-formed");
+    let profile = profile_of(Some(own)).expect("well-formed");
     for (call, first, second, expected) in [
         ("read", 0, 0, "ERRNO 13"),
         ("write", 2, 0, "ALLOW"),
@@ -122,7 +126,7 @@ fn a_list_of_allowed_calls_meets_the_built_in_one() {
         {"names":["socket"],"action":"SCMP_ACT_ALLOW","args":[{"index":0,"value":40,"op":"SCMP_CMP_NE"}]},
         {"names":["personality"],"action":"SCMP_ACT_ALLOW","args":[{"index":0,"value":5,"op":"SCMP_CMP_EQ"}]},
         {"names":["openat"],"action":"SCMP_ACT_ERRNO","errnoRet":2}]}"#;
-    let profile = profile(Some(own)).expect("well-formed");
+    let profile = profile_of(Some(own)).expect("well-formed");
     for (call, first, second, expected) in [
         ("read", 0, 0, "ALLOW"),
         ("write", 0, 0, "KILL_PROCESS"),
@@ -145,7 +149,7 @@ fn a_list_of_allowed_calls_meets_the_built_in_one() {
             |rule: &&Value| rule["names"][0] == "socket" && rule["action"] == "SCMP_ACT_ALLOW";
         rules.iter().filter(allowed).count()
     };
-    let of_the_list = super::profile(None).expect("known");
+    let of_the_list = profile_of(None).expect("known");
     assert_eq!(count(&profile), count(&of_the_list));
 }
 
@@ -154,7 +158,7 @@ fn too_many_conditions_are_refused_by_the_calls_name() {
     let differs = |index: u8| json!({"index": index, "value": 5, "op": "SCMP_CMP_NE"});
     let own = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
         {"names": ["read"], "action": "SCMP_ACT_ERRNO", "args": [differs(0), differs(1)]}]});
-    let problem = profile(Some(own.to_string().as_bytes())).expect_err("4096 rules");
+    let problem = profile_of(Some(own.to_string().as_bytes())).expect_err("4096 rules");
     let words = format!("{problem} {:?}", problem.to_view().place);
     assert!(words.contains("read"), "{words}");
 }

@@ -18,7 +18,7 @@ use super::{
     processes::Status,
     runtime::{self, Runtime},
 };
-use crate::{bundle, order::PLACE, stub};
+use crate::{bundle, inside, order::PLACE};
 
 /// Most that are done at a time.
 const MAX_ERRANDS: usize = 64;
@@ -75,7 +75,7 @@ impl Errands {
         port: u16,
     ) -> Result<()> {
         self.check_count()?;
-        let program = stub::connect(port).ok_or_else(|| {
+        let program = inside::connect(port).ok_or_else(|| {
             Problem::host("no program is known to try ports with on this processor")
                 .found(std::env::consts::ARCH)
                 .remedy("use exec probes")

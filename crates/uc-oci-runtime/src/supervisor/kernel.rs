@@ -17,8 +17,8 @@ use uc_model::{Problem, Result, Telling};
 
 use super::{Core, Running, place, processes::Status, sacrifice};
 use crate::{
+    inside,
     order::{FIRST, PLACE, Report, Request, covers, place_of},
-    stub,
 };
 
 /// Most containers that are in one kernel at a time.
@@ -68,12 +68,12 @@ impl Kernel {
     pub(super) fn boot(&mut self, core: &mut Core) -> Result<()> {
         place::build(&core.order)?;
         let failed = |error| Problem::host("cannot prepare gVisor's kernel").caused_by(error);
-        let program = stub::pause().ok_or_else(|| {
+        let program = inside::pause().ok_or_else(|| {
             Problem::host("no program is known that keeps a kernel alive on this processor")
                 .found(std::env::consts::ARCH)
                 .remedy("put each container into a Pod of its own")
         })?;
-        let file = format!("{PLACE}/root{}", stub::PAUSE);
+        let file = format!("{PLACE}/root{}", inside::PAUSE);
         fs::write(&file, program)
             .and_then(|()| fs::set_permissions(&file, fs::Permissions::from_mode(0o755)))
             .and_then(|()| fs::create_dir(format!("{PLACE}/containers")))

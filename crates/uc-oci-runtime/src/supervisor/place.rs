@@ -16,6 +16,7 @@ use serde_json::Value;
 use uc_linux::sys;
 use uc_model::{Problem, Result, workload::Network};
 
+use super::cgroups;
 use crate::{
     flavour::Flavour,
     order::{MAX_ORDER, Order, PLACE},
@@ -28,6 +29,8 @@ const PLACE_OPTIONS: &std::ffi::CStr = c"mode=711,size=32m";
 /// Builds everything: mounts of one's own, the root file system, volumes, network.
 pub(super) fn build(order: &Order) -> Result<()> {
     let step = |what: &'static str| move |errno: Errno| failed(what, errno);
+    // The caller's directory may be about to be hidden, and youki returns to the one that it was started in.
+    rustix::process::chdir("/").map_err(step("leaving the caller's directory"))?;
     rustix::mount::mount_change(
         "/",
         MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
@@ -42,9 +45,7 @@ pub(super) fn build(order: &Order) -> Result<()> {
         None,
     )
     .map_err(step("mounting /proc"))?;
-    if order.flavour == Flavour::Crun {
-        hide_cgroups()?;
-    }
+    cgroups::hide(order.flavour)?;
     rustix::mount::mount(c"tmpfs", PLACE, c"tmpfs", guarded, Some(PLACE_OPTIONS))
         .map_err(step("making a file system in memory"))?;
     for directory in ["root", "bundle", "state", "volumes"] {
@@ -116,17 +117,6 @@ fn failed(what: &str, errno: Errno) -> Problem {
     Problem::host(format!("the container could not be set up while {what}"))
         .found(std::io::Error::from(errno))
         .remedy("`uc doctor` shows what this host lacks")
-}
-
-/// No runtime is to manage control groups, and crun gives up where it sees hierarchies of both versions.
-fn hide_cgroups() -> Result<()> {
-    let options = Some(c"mode=755,size=0");
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::RDONLY;
-    match rustix::mount::mount(c"tmpfs", c"/sys/fs/cgroup", c"tmpfs", flags, options) {
-        // There are none.
-        Err(Errno::NOENT) => Ok(()),
-        other => other.map_err(|errno| failed("hiding control groups", errno)),
-    }
 }
 
 /// runsc takes a network namespace for the host's where it sees a setting that older kernels showed there alone.

@@ -12,6 +12,8 @@ use rustix::{
 use serde_json::Value;
 use uc_model::{Problem, ProblemKind, Result};
 
+use crate::flavour::Flavour;
+
 /// Where programs are looked for when the environment does not say.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -19,11 +21,16 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 const MAX_LINKS: usize = 40;
 
 /// Finds the program of an OCI process in the root file system. Where the environment has no PATH, which runtimes take for
-/// an empty one, the program's own path becomes its argument 0.
+/// an empty one, the program's own path becomes its argument 0; where a runtime insists on one, it is added.
 ///
 /// # Errors
 /// Command not found, or not executable.
-pub(super) fn find(process: &mut Value, root: &Path, covers: &[String]) -> Result<()> {
+pub(super) fn find(
+    process: &mut Value,
+    root: &Path,
+    covers: &[String],
+    flavour: Flavour,
+) -> Result<()> {
     let name = process["args"][0].as_str().unwrap_or_default().to_owned();
     let cwd = process["cwd"].as_str().unwrap_or("/").to_owned();
     let path = process["env"]
@@ -33,6 +40,12 @@ pub(super) fn find(process: &mut Value, root: &Path, covers: &[String]) -> Resul
         .rev()
         .find_map(|variable| variable.as_str()?.strip_prefix("PATH="))
         .map(str::to_owned);
+    if path.is_none()
+        && flavour.needs_path()
+        && let Some(variables) = process["env"].as_array_mut()
+    {
+        variables.push(format!("PATH={DEFAULT_PATH}").into());
+    }
     let candidates = if name.contains('/') {
         vec![name.clone()]
     } else {

@@ -221,6 +221,12 @@ impl Runtime {
         Ok(())
     }
 
+    /// Holds the container's program, or all those of its kernel; or lets them go on.
+    pub(super) fn pause(&self, id: &str, hold: bool, processes: &mut Processes) -> Result<()> {
+        let what = if hold { "pause" } else { "resume" };
+        self.complete(what, &mut self.command(&[what, id]), processes)
+    }
+
     /// Starts one more program: the process that ends with it.
     pub(super) fn exec(
         &self,
@@ -309,14 +315,22 @@ pub(super) fn last_words(log: &str) -> Option<String> {
     text.lines().rev().find_map(words)
 }
 
-/// The words of a line: runsc writes JSON, several on one line, runc `… msg="words"`, crun a date, a level in brackets and
-/// the words.
+/// How each of youki's complaints begins.
+const YOUKI_SAYS: &str = "error in executing command: ";
+
+/// The words of a line: runsc and youki write JSON, runsc several on one line, runc `… msg="words"`, crun a date, a level in
+/// brackets and the words.
 fn words(line: &str) -> Option<String> {
     let line = line.trim();
     let of_json = serde_json::Deserializer::from_str(line)
         .into_iter::<Value>()
         .map_while(std::result::Result::ok)
-        .filter_map(|json| Some(json["msg"].as_str()?.to_owned()))
+        .filter_map(|json| {
+            let words = json["msg"].as_str().or(json["message"].as_str())?;
+            // A trace of the stack follows on further lines.
+            let first = words.lines().next().unwrap_or_default();
+            Some(first.trim_start_matches(YOUKI_SAYS).to_owned())
+        })
         .last();
     let words = of_json.unwrap_or_else(|| {
         let quoted = line
@@ -342,6 +356,10 @@ mod tests {
             (
                 r#"{"msg":"an earlier one","level":"error"}{"msg":"the last one","level":"error"}"#,
                 "the last one",
+            ),
+            (
+                r#"{"level":"ERROR","message":"error in executing command: it failed\n\nStack backtrace:","target":"youki"}"#,
+                "it failed",
             ),
             (
                 r#"time="2026-11-25T22:14:46Z" level=error msg="it failed""#,

@@ -26,6 +26,7 @@ fn candidate(kind: RuntimeKind, start_ms: f64, overhead_mib: f64) -> Candidate {
         isolation: kind.isolation(),
         isolation_bits: Figure::assumed(0.5, "bit", "test"),
         shared_loopback: false,
+        serves_handlers: false,
         exec: false,
         gpu: false,
         start_ms: Figure::measured(start_ms, "ms", "test"),
@@ -304,4 +305,39 @@ fn who_asks_for_a_runtime_gets_it_and_hears_of_the_prediction() {
         winner.calls
     );
     assert!(winner.calls.contains("it needs bpf"), "{}", winner.calls);
+}
+
+#[test]
+fn who_only_answers_needs_no_network_where_another_listens() {
+    let mut wasm = candidate(RuntimeKind::Wasm, 2.0, 10.0);
+    wasm.shared_loopback = true;
+    wasm.serves_handlers = true;
+    let answering = Needs {
+        formats: BTreeSet::from([PayloadFormat::WasmComponent]),
+        network: Network::User,
+        only_answers: true,
+        ..Needs::default()
+    };
+    let chosen = |needs: &Needs| kind(needs, &[wasm.clone()]);
+    assert_eq!(chosen(&answering), Some(RuntimeKind::Wasm));
+    for unable in [
+        Needs {
+            only_answers: false,
+            ..answering.clone()
+        },
+        // What listens on the host is on no loopback of the workload.
+        Needs {
+            shared_loopback: true,
+            ..answering.clone()
+        },
+        // The host's network is granted or not.
+        Needs {
+            network: Network::Host,
+            ..answering.clone()
+        },
+    ] {
+        assert_eq!(chosen(&unable), None, "{unable:?}");
+    }
+    wasm.serves_handlers = false;
+    assert_eq!(kind(&answering, &[wasm]), None);
 }

@@ -5,7 +5,10 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     os::fd::OwnedFd,
     path::Path,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
     thread::JoinHandle,
     time::Duration,
 };
@@ -41,6 +44,9 @@ pub struct Running {
     stderr: Option<JoinHandle<String>>,
 }
 
+/// How many lines a program has written so far.
+pub type Lines = Arc<AtomicU64>;
+
 /// How a container is made where a case does not care.
 pub struct Plan {
     /// What it runs.
@@ -68,8 +74,8 @@ impl Bench {
     }
 
     /// Whether a program always has a home directory.
-    pub fn adds_home(&self) -> bool {
-        self.fixtures.adds_home()
+    pub fn adds(&self) -> &'static [&'static str] {
+        self.fixtures.adds()
     }
 
     /// Whether what a program writes to a volume is seen on the host.
@@ -343,6 +349,21 @@ impl Running {
             .join()
             .expect("the reader ends");
         (stdout, stderr)
+    }
+
+    /// Counts the lines of standard output while the program runs.
+    pub fn count(mut self) -> Lines {
+        let lines = Lines::default();
+        let counted = Arc::clone(&lines);
+        let stdout = self.stdout.take().expect("nobody else reads");
+        std::thread::spawn(move || {
+            for line in stdout.lines() {
+                line.expect("standard output is text");
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+            drop(self);
+        });
+        lines
     }
 
     /// As [`Self::finish`], for more output than a pipe holds: reads while the program runs.

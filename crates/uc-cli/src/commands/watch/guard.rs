@@ -332,7 +332,7 @@ impl Watched {
 
     /// The word on it, if there is a new one: a verdict that comes from one sample is one finding however often it is looked at.
     fn finding(&mut self, now_s: f64, thresholds: &Thresholds) -> Option<Finding> {
-        if now_s - self.last_s > STALE_S {
+        if now_s - self.last_s > STALE_S || self.handle.is_paused() {
             return Some(Finding::Unknown);
         }
         let has_news = std::mem::take(&mut self.has_news);

@@ -112,8 +112,8 @@ impl Sources {
                         continue;
                     }
                 },
-                // One that is being ended is still there, without a sample.
-                Phase::Stopping => BTreeMap::new(),
+                // One that is being ended, or is held, is still there, without a sample.
+                Phase::Stopping | Phase::Paused => BTreeMap::new(),
                 _ => {
                     // A record that cannot be read looks like one that is being made.
                     if status.record.created_ms == 0 {

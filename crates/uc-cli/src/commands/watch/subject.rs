@@ -1,6 +1,6 @@
 //! What is watched, as it is seen at one look: subjects, and where nothing could be seen.
 
-use uc_engine::Status;
+use uc_engine::{Phase, Status};
 use uc_foresight::{Sample, eviction::MAX_NAME_BYTES};
 use uc_model::Problem;
 
@@ -18,6 +18,11 @@ pub(super) enum Handle {
 }
 
 impl Handle {
+    /// Whether it is a workload that is held: what it used before says nothing about what it will use.
+    pub(super) fn is_paused(&self) -> bool {
+        matches!(self, Self::Workload(status) if status.record.phase == Phase::Paused)
+    }
+
     /// Whether this is certainly another workload or process than an earlier one of the same name.
     pub(super) fn is_another(&self, earlier: &Self) -> bool {
         match (self, earlier) {

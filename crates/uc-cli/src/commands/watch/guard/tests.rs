@@ -83,6 +83,51 @@ fn see(guard: &mut Guard, sight: Sight, now_s: f64) -> Vec<Event> {
 }
 
 #[test]
+fn a_paused_workload_is_neither_judged_nor_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut guard = empty_guard(&folder);
+    let look = |phase: uc_engine::Phase, samples: Vec<Sample>| {
+        let record = serde_json::json!({
+            "id": "web-000001", "name": "web", "source": "web.yaml", "created_ms": 1, "owner": 1,
+            "detached": true, "phase": phase, "containers": {}, "exit_code": null, "message": null,
+        });
+        let status = uc_engine::Status {
+            record: serde_json::from_value(record).unwrap(),
+            alive: true,
+            directory: folder.path().to_owned(),
+        };
+        let mut sight = Sight::default();
+        sight.add(Subject {
+            name: "web/main".to_owned(),
+            samples,
+            handle: Handle::Workload(Box::new(status)),
+            replica_of: None,
+        });
+        sight
+    };
+    let sample = |t_s: f64| vec![Sample::new(t_s, 50 << 20, Some(100 << 20))];
+    see(
+        &mut guard,
+        look(uc_engine::Phase::Running, sample(10.0)),
+        10.0,
+    );
+    // Well before its last sample is too old to count.
+    let events = see(&mut guard, look(uc_engine::Phase::Paused, Vec::new()), 12.0);
+    assert_eq!(events.last(), Some(&observed("web/main", Finding::Unknown)));
+    let events = see(
+        &mut guard,
+        look(uc_engine::Phase::Running, Vec::new()),
+        14.0,
+    );
+    assert!(!events.contains(&observed("web/main", Finding::Unknown)));
+    assert!(
+        !events
+            .iter()
+            .any(|event| matches!(event, Event::Vanished { .. }))
+    );
+}
+
+#[test]
 fn what_cannot_be_written_down_is_told_and_not_done_until_it_can() {
     let folder = tempfile::tempdir().unwrap();
     let narrow = Bounds {

@@ -1,4 +1,4 @@
-//! The directories of Firecracker's machines. Each goes with its owner; what an owner left that was killed goes when the
+//! The directories of machines that need one. Each goes with its owner; what an owner left that was killed goes when the
 //! next is made.
 //!
 //! An owner holds a lock on its directory, which the kernel gives up with its process. Directories are made and given up
@@ -11,9 +11,10 @@ use std::{
 };
 
 use rustix::fs::{FlockOperation, flock};
+use uc_linux::cgroup;
 use uc_model::{Problem, Result};
 
-use super::launch::make_directory;
+use crate::firecracker::launch::make_directory;
 
 /// Most directories that are looked at before one is made.
 const LOOKED_AT: usize = 1024;
@@ -87,7 +88,10 @@ fn remove_abandoned(parent: &Path) {
         let abandoned = File::open(&path)
             .is_ok_and(|held| flock(&held, FlockOperation::NonBlockingLockExclusive).is_ok());
         if abandoned {
-            let _ = fs::remove_dir_all(path);
+            // Its groups are recorded in it; what of them cannot be removed is looked at again.
+            if cgroup::reclaim(&path).is_ok() {
+                let _ = fs::remove_dir_all(path);
+            }
         }
     }
 }
