@@ -362,23 +362,6 @@ fn broken_runtimes_are_told() {
     host.assert_nothing_left();
 }
 
-/// Several containers of a Pod share a loopback, which gVisor's do not: it is not chosen for them.
-#[test]
-fn gvisor_is_not_for_containers_that_share_a_loopback() {
-    let Some(host) = Host::new() else { return };
-    let Some(mut uc) = host.uc_with("runsc") else {
-        return;
-    };
-    host.file(
-        "pod.yaml",
-        &pod("      command: ['true']
-    - name: other
-      image: oci:busybox:latest
-      command: ['true']\n"),
-    );
-    run(&mut uc, &["run", "pod.yaml"]).refuses(77, &["share a loopback", "Pod of its own"]);
-}
-
 /// A program on a volume is found there, whatever the image has in its place.
 #[test]
 fn a_program_on_a_volume_runs() {

@@ -15,6 +15,7 @@ fn fixtures() -> Made {
         layer: busybox.layer.clone(),
         adds: &[],
         writes_reach_host: true,
+        announces_one: false,
         kept: busybox,
     }))
 }

@@ -15,11 +15,13 @@ pub(crate) fn expected(
     contents: &[ResolvedContainer],
     runtimes: &[RuntimeKind],
 ) -> Vec<ExpectedContainer> {
+    let init_count = workload.init_containers.len();
     all_containers(workload)
         .zip(contents)
         .zip(runtimes)
-        .filter(|(_, runtime)| **runtime == kind)
-        .map(|((container, content), _)| ExpectedContainer {
+        .enumerate()
+        .filter(|(_, (_, runtime))| **runtime == kind)
+        .map(|(index, ((container, content), _))| ExpectedContainer {
             container: container.name.clone(),
             payload: match &content.content {
                 Content::Wasm { file, .. } => Payload::Wasm {
@@ -35,8 +37,10 @@ pub(crate) fn expected(
             limits: Limits {
                 memory: container.resources.memory_limit,
                 cpu: container.resources.cpu_limit,
+                cpu_weight: container.resources.cpu_request,
                 ..Limits::default()
             },
+            is_init: index < init_count,
         })
         .collect()
 }

@@ -11,6 +11,7 @@ fn fixtures() -> Made {
         layer: support::Busybox::shared()?.layer.clone(),
         adds: &[],
         writes_reach_host: false,
+        announces_one: false,
         kept: (),
     }))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use uc_model::{Problem, Result, workload::Network};
-use uc_sandbox::{CreateRequest, MountSource, Process};
+use uc_sandbox::{CreateRequest, MountSource, Process, User};
 
 use crate::{
     flavour::Flavour,
@@ -16,6 +16,10 @@ const VERSION: &str = "1.0.2";
 /// Largest seccomp profile taken, in bytes.
 const MAX_PROFILE: usize = 1 << 20;
 
+/// Annotations by which gVisor knows what shares a kernel: those of the Kubernetes container runtime interface.
+const CONTAINER_TYPE: &str = "io.kubernetes.cri.container-type";
+const SANDBOX_ID: &str = "io.kubernetes.cri.sandbox-id";
+
 /// The group that a runtime joins which always joins one; the supervisor puts files in its place.
 pub(crate) const STAND_IN: &str = "undercurrent";
 
@@ -25,7 +29,7 @@ pub(crate) struct Bundle {
     pub(crate) volumes: Vec<Volume>,
 }
 
-/// The bundle of a container.
+/// The bundle of a container, whose parts lie below `place` when the runtime reads it.
 ///
 /// # Errors
 /// Invalid or refused, where the seccomp profile is no good.
@@ -34,6 +38,7 @@ pub(crate) fn bundle(
     hostname: &str,
     flavour: Flavour,
     network: Network,
+    place: &str,
 ) -> Result<Bundle> {
     let mut mounts = system_mounts(flavour, network);
     let mut volumes = Vec::new();
@@ -41,12 +46,14 @@ pub(crate) fn bundle(
         let access = if mount.read_only { "ro" } else { "rw" };
         match &mount.source {
             MountSource::Host(_) => {
-                let place = format!("{PLACE}/volumes/{}", volumes.len());
+                let below = format!("volumes/{}", volumes.len());
                 mounts.push(json!({
-                    "destination": mount.target, "type": "bind", "source": place,
+                    "destination": mount.target, "type": "bind", "source": format!("{place}/{below}"),
                     "options": ["rbind", "nosuid", "nodev", "rprivate", access],
                 }));
-                volumes.push(Volume { place });
+                volumes.push(Volume {
+                    place: format!("{PLACE}/{below}"),
+                });
             }
             MountSource::Memory { size_limit } => {
                 let mut options = vec!["nosuid".to_owned(), "nodev".into(), "mode=1777".into()];
@@ -58,6 +65,45 @@ pub(crate) fn bundle(
             }
         }
     }
+    let mut config = config(&request.process, &mounts, hostname, flavour, network, place);
+    config["root"]["readonly"] = request.read_only_root.into();
+    if flavour == Flavour::Youki {
+        config["linux"]["cgroupsPath"] = format!("/{STAND_IN}").into();
+    }
+    if let Some(profile) = seccomp(request.seccomp_profile.as_deref(), flavour)? {
+        config["linux"]["seccomp"] = profile;
+    }
+    Ok(Bundle { config, volumes })
+}
+
+/// The configuration of the first container of a kernel that others join: `program` is all that it runs.
+pub(crate) fn of_kernel(program: &str, hostname: &str, network: Network) -> Value {
+    let process = Process {
+        argv: vec![program.to_owned()],
+        env: Vec::new(),
+        cwd: "/".into(),
+        user: User::default(),
+    };
+    let flavour = Flavour::Runsc;
+    let mounts = system_mounts(flavour, network);
+    let mut config = config(&process, &mounts, hostname, flavour, network, PLACE);
+    config["annotations"] = json!({CONTAINER_TYPE: "sandbox"});
+    config
+}
+
+/// Lets a container join the kernel whose first container has this id.
+pub(crate) fn join(config: &mut Value, kernel: &str) {
+    config["annotations"] = json!({CONTAINER_TYPE: "container", SANDBOX_ID: kernel});
+}
+
+fn config(
+    of: &Process,
+    mounts: &[Value],
+    hostname: &str,
+    flavour: Flavour,
+    network: Network,
+    place: &str,
+) -> Value {
     let mut namespaces = vec![
         json!({"type": "pid"}),
         json!({"type": "mount"}),
@@ -68,26 +114,18 @@ pub(crate) fn bundle(
         // gVisor takes over the interfaces of the namespace that it is given: the supervisor's, which is process 1.
         namespaces.push(json!({"type": "network", "path": "/proc/1/ns/net"}));
     }
-    let mut linux = json!({
-        "namespaces": namespaces,
-        "maskedPaths": MASKED,
-        "readonlyPaths": READ_ONLY,
-    });
-    if flavour == Flavour::Youki {
-        linux["cgroupsPath"] = format!("/{STAND_IN}").into();
-    }
-    if let Some(profile) = seccomp(request.seccomp_profile.as_deref(), flavour)? {
-        linux["seccomp"] = profile;
-    }
-    let config = json!({
+    json!({
         "ociVersion": VERSION,
-        "process": process(&request.process),
-        "root": {"path": format!("{PLACE}/root"), "readonly": request.read_only_root},
+        "process": process(of),
+        "root": {"path": format!("{place}/root"), "readonly": false},
         "hostname": hostname,
         "mounts": mounts,
-        "linux": linux,
-    });
-    Ok(Bundle { config, volumes })
+        "linux": {
+            "namespaces": namespaces,
+            "maskedPaths": MASKED,
+            "readonlyPaths": READ_ONLY,
+        },
+    })
 }
 
 /// A process without capabilities and without a way to gain any.

@@ -17,8 +17,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::order::MAX_MESSAGE;
 
-/// Most descriptors that come along with a message: the standard streams.
-const MAX_DESCRIPTORS: usize = 3;
+/// Most descriptors that come along with a message: the parts of a container and its standard streams.
+const MAX_DESCRIPTORS: usize = 4;
 
 /// Both ends.
 pub(crate) fn pair() -> std::io::Result<(OwnedFd, OwnedFd)> {
@@ -53,31 +53,20 @@ pub(crate) fn send(
     Ok(())
 }
 
-/// The next packet of a socket that does not block; empty when the other side is gone.
-pub(crate) fn receive_packet(socket: impl AsFd) -> std::io::Result<Vec<u8>> {
-    let mut bytes = vec![0; MAX_MESSAGE];
-    match rustix::net::recv(&socket, &mut bytes[..], RecvFlags::DONTWAIT) {
-        Ok((length, _)) => {
-            bytes.truncate(length);
-            Ok(bytes)
-        }
-        Err(Errno::CONNRESET) => Ok(Vec::new()),
-        Err(errno) => Err(errno.into()),
-    }
-}
-
-/// The next message with its descriptors; `None` when the other side is gone.
-pub(crate) fn receive<T: DeserializeOwned>(
+/// The next packet with its descriptors; empty when the other side is gone.
+pub(crate) fn receive_packet(
     socket: impl AsFd,
-) -> std::io::Result<Option<(T, Vec<OwnedFd>)>> {
+    flags: RecvFlags,
+) -> std::io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let mut bytes = vec![0; MAX_MESSAGE];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let received = loop {
         let mut parts = [std::io::IoSliceMut::new(&mut bytes)];
-        match recvmsg(&socket, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+        let flags = flags | RecvFlags::CMSG_CLOEXEC;
+        match recvmsg(&socket, &mut parts, &mut ancillary, flags) {
             Err(Errno::INTR) => {}
-            Err(Errno::CONNRESET) => return Ok(None),
+            Err(Errno::CONNRESET) => return Ok((Vec::new(), Vec::new())),
             other => break other?,
         }
     };
@@ -87,13 +76,19 @@ pub(crate) fn receive<T: DeserializeOwned>(
             descriptors.extend(received);
         }
     }
-    if received.bytes == 0 {
+    bytes.truncate(received.bytes);
+    Ok((bytes, descriptors))
+}
+
+/// The next message with its descriptors; `None` when the other side is gone.
+pub(crate) fn receive<T: DeserializeOwned>(
+    socket: impl AsFd,
+) -> std::io::Result<Option<(T, Vec<OwnedFd>)>> {
+    let (bytes, descriptors) = receive_packet(socket, RecvFlags::empty())?;
+    if bytes.is_empty() {
         return Ok(None);
     }
-    Ok(Some((
-        serde_json::from_slice(&bytes[..received.bytes])?,
-        descriptors,
-    )))
+    Ok(Some((serde_json::from_slice(&bytes)?, descriptors)))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use uc_linux::{IdMapping, cgroup, cgroup::Layout, mount_points};
 use uc_model::{Problem, Result, RuntimeKind};
-use uc_sandbox::{Driver, Pending, PrepareRequest, Probe, Sandbox};
+use uc_sandbox::{Driver, Pending, PortForward, PrepareRequest, Probe, Sandbox};
 
 use crate::{
     binary,
@@ -69,6 +69,9 @@ impl OciRuntimeDriver {
     }
 
     fn sandbox(&self, request: PrepareRequest) -> Result<OciSandbox> {
+        if self.flavour.has_own_kernel() {
+            check_ports(&request.ports)?;
+        }
         let mapping = IdMapping::for_caller()?;
         let tools = Tools {
             flavour: self.flavour,
@@ -84,6 +87,22 @@ impl OciRuntimeDriver {
             tools,
         ))
     }
+}
+
+/// A connection from the host's loopback is handed to the loopback of the sandbox's namespace, which is not gVisor's.
+fn check_ports(ports: &[PortForward]) -> Result<()> {
+    let Some(port) = ports.iter().find(|port| port.host_ip.is_loopback()) else {
+        return Ok(());
+    };
+    Err(
+        Problem::refused("a port of the host's loopback cannot lead into gVisor")
+            .at(format!("hostPort {}", port.host_port))
+            .found(format!("hostIP {}", port.host_ip))
+            .remedy(
+                "set hostIP to an address that other hosts see, or 0.0.0.0 for all, and connect to that; or use \
+                 --runtime container",
+            ),
+    )
 }
 
 impl Driver for OciRuntimeDriver {

@@ -3,7 +3,8 @@
 //! The runtime itself is confined. For each container a *supervisor* is started, user 0 of a user namespace whose ids are
 //! nobody's on the host, process 1 of a process namespace, in the container's control groups and network; it builds the
 //! root file system and runs the runtime's commands (`create`, `start`, `kill`, `exec`). So runtime, helper processes and
-//! program have no privilege on the host, and all of them end with the supervisor, which ends with its owner.
+//! program have no privilege on the host, and all of them end with the supervisor, which ends with its owner. The containers
+//! of a Pod share a gVisor kernel, and with it one supervisor.
 //!
 //! Invariants: the host user id of everything that a runtime starts is never 0; the program holds no capability; nothing
 //! of a container lies on the host's disk but its writable layer.
@@ -18,6 +19,10 @@ mod container;
 mod control;
 mod driver;
 mod flavour;
+mod inside;
+mod kernel;
+mod launch;
+mod limits;
 mod order;
 mod probe;
 mod sandbox;
@@ -25,6 +30,7 @@ mod seccomp;
 mod spawn;
 mod streams;
 mod stub;
+mod supervised;
 mod supervisor;
 
 pub use driver::OciRuntimeDriver;

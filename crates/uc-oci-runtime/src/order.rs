@@ -20,8 +20,9 @@ pub(crate) const PLACE: &str = "/tmp";
 /// All that the supervisor must know, handed over in a file without a name, since it may hold secrets.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Order {
-    /// The container's name for the runtime.
+    /// The name for the runtime: the container's, or that of a Pod's kernel.
     pub(crate) id: String,
+    pub(crate) role: Role,
     pub(crate) flavour: Flavour,
     pub(crate) platform: Platform,
     pub(crate) network: Network,
@@ -35,17 +36,34 @@ pub(crate) struct Order {
     pub(crate) config: Value,
 }
 
-impl Order {
-    /// Where volumes cover the image.
-    pub(crate) fn covers(&self) -> Vec<String> {
-        let mounts = self.config["mounts"].as_array();
-        mounts
-            .into_iter()
-            .flatten()
-            .filter(|mount| mount["type"] == "bind")
-            .filter_map(|mount| Some(mount["destination"].as_str()?.to_owned()))
-            .collect()
-    }
+/// Where volumes cover the image, by a bundle's configuration.
+pub(crate) fn covers(config: &Value) -> Vec<String> {
+    let mounts = config["mounts"].as_array();
+    mounts
+        .into_iter()
+        .flatten()
+        .filter(|mount| mount["type"] == "bind")
+        .filter_map(|mount| Some(mount["destination"].as_str()?.to_owned()))
+        .collect()
+}
+
+/// What a supervisor is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Role {
+    /// One container, from its root file system to the end of its program.
+    Container,
+    /// One gVisor kernel, and the containers of a Pod that join it.
+    Kernel,
+    /// What one such container needs: it is built, handed over, and the supervisor ends.
+    Stage,
+}
+
+/// Number of what a supervisor was started for; those that join its kernel count from 1.
+pub(crate) const FIRST: u32 = 0;
+
+/// Where the parts of a container lie that has joined a kernel.
+pub(crate) fn place_of(number: u32) -> String {
+    format!("{PLACE}/containers/{number}")
 }
 
 /// Numbers of the descriptors that the supervisor inherits.
@@ -75,40 +93,60 @@ pub(crate) struct Volume {
 
 /// The driver to the supervisor.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Request {
-    /// Ids and network are in place: create the container.
-    Create,
-    /// Start its program.
-    Start,
-    /// Send its program a signal.
-    Signal { signal: i32 },
-    /// Hold its program, or let it go on, by the runtime's own command.
-    Pause { number: u32, hold: bool },
-    /// Run one more program; three descriptors come along.
-    Exec { number: u32, process: Value },
-    /// End it.
-    EndExec { number: u32 },
+pub(crate) struct ToContainer {
+    /// Which container it concerns.
+    pub(crate) container: u32,
+    pub(crate) request: Request,
 }
 
 /// The supervisor to the driver.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct FromContainer {
+    /// Which container it concerns.
+    pub(crate) container: u32,
+    pub(crate) report: Report,
+}
+
+/// What a driver asks for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// Ids and network are in place: create the container, boot the kernel, or build the parts.
+    Create,
+    /// Take a container into the kernel; its parts, as a detached mount tree, and its three streams come along.
+    Join { id: String },
+    /// Start its program.
+    Start,
+    /// Send its program a signal.
+    Signal { signal: i32 },
+    /// End a container that has joined, whatever it is doing.
+    End,
+    /// Forget one that has ended; an errand like those below.
+    Remove { errand: u32 },
+    /// Hold the program, or all those of the kernel, or let them go on, by the runtime's own command; an errand.
+    Pause { errand: u32, hold: bool },
+    /// Run one more program; three descriptors come along.
+    Exec { number: u32, process: Value },
+    /// Open and close a connection to a port of the kernel's network.
+    Connect { number: u32, port: u16 },
+    /// End such a program, or such an attempt.
+    EndErrand { number: u32 },
+}
+
+/// What a supervisor tells.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Report {
+    /// From a [`Role::Stage`] the parts come along.
     Created,
     Started,
-    /// Creating or starting failed; the supervisor is about to end.
+    /// Creating or starting failed. Unless the container has joined a kernel, the supervisor is about to end.
     Failed(Telling),
-    /// The program has ended; the supervisor is about to end.
+    /// The program has ended. Unless it has joined a kernel, the supervisor is about to end.
     Exited {
         code: u8,
         signal: Option<i32>,
     },
-    /// What was asked under a number is done.
-    Done {
-        number: u32,
-        result: Result<(), Telling>,
-    },
-    /// A further program has ended, or could not be started.
-    ExecEnded {
+    /// A further program or an attempt to connect has ended, or could not be started.
+    ErrandEnded {
         number: u32,
         result: Result<u8, Telling>,
     },

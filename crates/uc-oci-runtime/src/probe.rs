@@ -14,8 +14,8 @@ use uc_linux::{
 };
 use uc_model::{Facility, Figure, PayloadFormat, Problem, Result, workload::Network};
 use uc_sandbox::{
-    Availability, CreateRequest, DestroyRequest, Driver as _, Limit, Limits, Offer, Payload,
-    PrepareRequest, Probe, Process, StartRequest, Stdio, User, WaitRequest,
+    Availability, CreateRequest, DestroyRequest, Driver as _, ExpectedContainer, Limit, Limits,
+    Offer, Payload, PrepareRequest, Probe, Process, StartRequest, Stdio, User, WaitRequest,
 };
 
 use crate::{binary::Binary, driver::OciRuntimeDriver, flavour::Flavour, stub};
@@ -110,8 +110,7 @@ fn offer(flavour: Flavour, start_ms: Figure, tries_network: bool) -> Offer {
             .collect(),
         isolation: flavour.kind().isolation(),
         isolation_bits: isolation_bits(flavour),
-        // Each container has a kernel of its own in gVisor, and with it a network.
-        shared_loopback: flavour != Flavour::Runsc,
+        shared_loopback: true,
         serves_handlers: false,
         exec: true,
         start_ms,
@@ -226,6 +225,9 @@ async fn run(driver: &OciRuntimeDriver, storage: &Path, layer: PathBuf) -> Resul
     let id = storage
         .file_name()
         .map_or_else(name, |name| name.to_string_lossy().into_owned());
+    let payload = Payload::Rootfs {
+        layers: vec![layer],
+    };
     let sandbox = driver
         .prepare(PrepareRequest {
             id,
@@ -235,7 +237,12 @@ async fn run(driver: &OciRuntimeDriver, storage: &Path, layer: PathBuf) -> Resul
             directory: storage.join("sandbox"),
             storage: storage.join("storage"),
             ignore_unenforceable_limits: true,
-            containers: Vec::new(),
+            containers: vec![ExpectedContainer {
+                container: name(),
+                payload: payload.clone(),
+                limits: Limits::default(),
+                is_init: false,
+            }],
         })
         .await?;
     let null = || -> Result<OwnedFd> {
@@ -247,9 +254,7 @@ async fn run(driver: &OciRuntimeDriver, storage: &Path, layer: PathBuf) -> Resul
     };
     let request = CreateRequest {
         container: name(),
-        payload: Payload::Rootfs {
-            layers: vec![layer],
-        },
+        payload,
         process: Process {
             argv: vec!["/stub".into()],
             env: Vec::new(),

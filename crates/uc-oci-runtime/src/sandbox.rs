@@ -1,37 +1,30 @@
-//! One workload's containers, each with a supervisor.
+//! One workload's containers: each with a supervisor, or together in a gVisor kernel.
 
 use std::{
     collections::BTreeMap,
-    os::fd::AsFd,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use tokio::sync::Mutex as AsyncMutex;
-use uc_linux::{
-    IdMapping,
-    c_strings::path_c_string,
-    cgroup::{Cgroup, Layout},
-    id_maps::write_id_maps,
-    namespaces::Namespaces,
-    network::{self, Link},
-    scratch, userns,
-};
+use uc_linux::{IdMapping, cgroup::Layout, network, scratch, userns};
 use uc_model::{Problem, Result, workload::Network};
 use uc_sandbox::{
-    CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, HostMount, MountSource,
-    PauseRequest, Payload, Pending, PrepareRequest, Process, RemoveRequest, ResumeRequest, Sandbox,
-    StartRequest, StartResponse, Stats, StatsRequest, StopRequest, TcpConnectRequest, WaitRequest,
+    CreateRequest, CreateResponse, DestroyRequest, ExecRequest, Exit, MountSource, PauseRequest,
+    Pending, PrepareRequest, Process, RemoveRequest, ResumeRequest, Sandbox, StartRequest,
+    StartResponse, Stats, StatsRequest, StopRequest, TcpConnectRequest, WaitRequest,
 };
 
 use crate::{
     bundle,
-    container::Container,
-    control,
+    container::{self, Container},
     flavour::{Flavour, Platform},
-    order::Order,
-    spawn::{self, Names, Plan, Sources},
+    launch::Shared,
     streams,
+    supervised::Supervised,
 };
 
 /// The programs that a sandbox uses.
@@ -47,20 +40,14 @@ pub(crate) struct Tools {
 
 /// The sandbox of one workload.
 pub(crate) struct OciSandbox {
-    request: PrepareRequest,
-    mapping: IdMapping,
-    layout: Layout,
-    tools: Tools,
+    pub(crate) request: PrepareRequest,
+    pub(crate) mapping: IdMapping,
+    pub(crate) layout: Layout,
+    pub(crate) tools: Tools,
     /// Made with the first container; the lock also keeps two from being first.
-    shared: AsyncMutex<Option<Shared>>,
+    pub(crate) shared: AsyncMutex<Option<Shared>>,
     containers: Mutex<BTreeMap<String, Arc<Container>>>,
-}
-
-/// What the containers of a sandbox share.
-struct Shared {
-    namespaces: Arc<Namespaces>,
-    /// The process that links the sandbox's network to the host's.
-    _link: Option<Link>,
+    kernels: AtomicU32,
 }
 
 impl OciSandbox {
@@ -77,14 +64,25 @@ impl OciSandbox {
             tools,
             shared: AsyncMutex::new(None),
             containers: Mutex::new(BTreeMap::new()),
+            kernels: AtomicU32::new(0),
         }
     }
 
-    fn own_network(&self) -> bool {
+    pub(crate) fn own_network(&self) -> bool {
         self.request.network != Network::Host
     }
 
-    fn containers(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Container>>> {
+    /// Whether containers share a gVisor kernel. One that is known to stay alone has none to share, and starts quicker.
+    pub(crate) fn shares_kernel(&self) -> bool {
+        self.tools.flavour.has_own_kernel() && self.request.containers.len() != 1
+    }
+
+    /// A name for one more kernel of this sandbox, like none of a container's, since it has a dot.
+    pub(crate) fn next_kernel(&self) -> String {
+        format!(".kernel-{}", self.kernels.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn containers(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Container>>> {
         self.containers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -100,11 +98,52 @@ impl OciSandbox {
 
     async fn create_container(&self, request: CreateRequest) -> Result<CreateResponse> {
         let name = request.container.clone();
-        if self.containers().contains_key(&name) {
+        self.check(&request)?;
+        for mount in &request.mounts {
+            if let MountSource::Host(host) = &mount.source {
+                userns::give_volume(&self.mapping, host)?;
+            }
+        }
+        let scratch = self.request.storage.join(&name);
+        scratch::make(&self.mapping, &scratch)?;
+        let launched = match self.shares_kernel() {
+            true => self.launch_in_kernel(request, &scratch).await,
+            false => self.launch_alone(request, &scratch).await,
+        };
+        match launched {
+            Ok(launched) => {
+                let container = Arc::new(launched.container);
+                self.containers().insert(name, container);
+                Ok(CreateResponse {
+                    pid: Some(launched.pid),
+                    warnings: launched.warnings,
+                    parts: Vec::new(),
+                })
+            }
+            Err(problem) => {
+                let _ = userns::remove_tree(&self.mapping, &scratch);
+                Err(problem)
+            }
+        }
+    }
+
+    /// Refuses what cannot work.
+    fn check(&self, request: &CreateRequest) -> Result<()> {
+        let name = &request.container;
+        let containers = self.containers();
+        if containers.contains_key(name) {
             return Err(Problem::invalid("a container of this name exists already")
                 .at(&self.request.id)
                 .found(name));
         }
+        if self.tools.flavour.has_own_kernel() && !self.shares_kernel() && !containers.is_empty() {
+            return Err(
+                Problem::invalid("this sandbox was made for one container, and has it")
+                    .at(&self.request.id)
+                    .found(name),
+            );
+        }
+        drop(containers);
         if request.call_listener.is_some() {
             return Err(Problem::refused(format!(
                 "{} does not tell of the system calls of its programs",
@@ -112,189 +151,63 @@ impl OciSandbox {
             ))
             .remedy("trace the program with --runtime container"));
         }
-        let user = &request.process.user;
-        self.mapping.require(user.uid, user.gid)?;
-        self.mapping.require_groups(&user.groups)?;
-        for mount in &request.mounts {
-            if let MountSource::Host(host) = &mount.source {
-                userns::give_volume(&self.mapping, host)?;
-            }
-        }
-        let group = format!("undercurrent-{}-{name}", self.request.id);
-        let (cgroup, warnings) = Cgroup::plan(
-            &self.layout,
-            &group,
-            &request.limits,
-            self.request.ignore_unenforceable_limits,
-        )?;
-        let scratch = self.request.storage.join(&name);
-        scratch::make(&self.mapping, &scratch)?;
-        match self.launch(request, &scratch, &cgroup).await {
-            Ok((pid, container)) => {
-                let has_own_kernel = self.tools.flavour.has_own_kernel();
-                let container = Container::new(container, cgroup, has_own_kernel);
-                self.containers().insert(name, Arc::new(container));
-                Ok(CreateResponse {
-                    pid: Some(pid),
-                    warnings,
-                    parts: Vec::new(),
-                })
-            }
-            Err(problem) => {
-                cgroup.remove();
-                let _ = userns::remove_tree(&self.mapping, &scratch);
-                Err(problem)
-            }
-        }
-    }
-
-    async fn launch(
-        &self,
-        request: CreateRequest,
-        scratch: &std::path::Path,
-        cgroup: &Cgroup,
-    ) -> Result<(u32, crate::container::Supervised)> {
-        let Payload::Rootfs { layers } = &request.payload else {
-            return Err(
-                Problem::invalid("a container needs a Linux root file system")
-                    .found("a WebAssembly program"),
-            );
-        };
-        let layers: Vec<PathBuf> = std::iter::once(&self.tools.mount_points)
-            .chain(layers)
-            .cloned()
-            .collect();
         if request.process.argv.first().is_none_or(String::is_empty) {
             return Err(Problem::invalid("there is no program to run").remedy(
                 "the image has neither entrypoint nor command: set command in the manifest",
             ));
         }
-        let bundle = bundle::bundle(
-            &request,
-            &self.request.hostname,
-            self.tools.flavour,
-            self.request.network,
-        )?;
-        let (sources, names) = self.sources(&request, &layers, scratch)?;
-        let mut shared = self.shared.lock().await;
-        let id = format!("{}-{}", self.request.id, request.container);
-        let process = request.process.clone();
-        let streams = streams::of(request.stdio, &self.mapping, &process.user)?;
-        let pair = control::pair()
-            .map_err(|error| Problem::host("cannot make a socket pair").caused_by(error))?;
-        let reserve = std::fs::File::open("/dev/null")
-            .map_err(|error| Problem::host("cannot open /dev/null").caused_by(error))?;
-        let plan = Plan::new(
-            sources,
-            path_c_string(&self.tools.supervisor)?,
-            streams,
-            &[pair.0.as_fd(), pair.1.as_fd(), reserve.as_fd()],
-            !self.mapping.is_own_id_only(),
-        )?;
-        // The order takes the number that was kept free for it, so that all numbers stay below the planned ones.
-        drop(reserve);
-        let order = spawn::write_order(&Order {
-            id,
-            flavour: self.tools.flavour,
-            platform: self.tools.platform,
-            network: self.request.network,
-            configure_network: shared.is_none() && self.own_network(),
-            hostname: self.request.hostname.clone(),
-            descriptors: plan.descriptors(),
-            volumes: bundle.volumes,
-            config: bundle.config,
-        })?;
-        let groups = cgroup.make(&self.request.directory)?;
-        let namespaces = shared.as_ref().map(|shared| Arc::clone(&shared.namespaces));
-        let spawned = spawn::spawn(
-            &plan,
-            order.as_fd(),
-            &groups,
-            namespaces.as_deref(),
-            self.own_network(),
-            pair,
-        )?;
-        drop(plan);
-        let pid = spawned.pid;
-        let container = crate::container::Supervised::new(spawned, names, process)?;
-        let link = self.identify(pid, shared.is_none())?;
-        container.create().await?;
-        if let Some(link) = link {
-            *shared = Some(link);
-        }
-        Ok((pid, container))
-    }
-
-    /// Gives the first supervisor of a sandbox its ids and its network.
-    fn identify(&self, pid: u32, is_first: bool) -> Result<Option<Shared>> {
-        if !is_first {
-            return Ok(None);
-        }
-        write_id_maps(&self.mapping, pid)?;
-        let namespaces = Arc::new(Namespaces::of(pid, self.own_network())?);
-        let link = match self.request.network {
-            Network::User => Some(network::link(pid, &self.request.ports)?),
-            Network::None | Network::Http | Network::Host => None,
-        };
-        Ok(Some(Shared {
-            namespaces,
-            _link: link,
-        }))
-    }
-
-    fn sources(
-        &self,
-        request: &CreateRequest,
-        layers: &[PathBuf],
-        scratch: &std::path::Path,
-    ) -> Result<(Sources, Names)> {
-        let hosts: Vec<&HostMount> = request
-            .mounts
-            .iter()
-            .filter_map(|mount| match &mount.source {
-                MountSource::Host(host) => Some(host),
-                MountSource::Memory { .. } => None,
-            })
-            .collect();
-        scratch::check_counts(layers.len(), request.mounts.len())?;
-        let names = Names {
-            layers: layers
-                .iter()
-                .map(|layer| layer.display().to_string())
-                .collect(),
-            volumes: hosts
-                .iter()
-                .map(|host| host.path.display().to_string())
-                .collect(),
-            runtime: self.tools.runtime.display().to_string(),
-            supervisor: self.tools.supervisor.display().to_string(),
-        };
-        let sources = Sources {
-            scratch: path_c_string(scratch)?,
-            runtime: path_c_string(&self.tools.runtime)?,
-            layers: layers
-                .iter()
-                .map(|layer| path_c_string(layer))
-                .collect::<Result<_>>()?,
-            volumes: hosts
-                .iter()
-                .map(|host| {
-                    let below = host.sub_path.as_deref().map(path_c_string).transpose()?;
-                    Ok((path_c_string(&host.path)?, below))
-                })
-                .collect::<Result<_>>()?,
-        };
-        Ok((sources, names))
+        let user = &request.process.user;
+        self.mapping.require(user.uid, user.gid)?;
+        self.mapping.require_groups(&user.groups)
     }
 
     async fn remove_container(&self, name: &str) -> Result<()> {
         let container = self.find(name)?;
-        if container.known().is_none() {
+        if !container.has_ended() {
             return Err(Problem::invalid("the container is still running").found(name));
         }
-        container.cgroup.remove();
+        container.remove().await?;
+        let supervised = container.supervised();
         self.containers().remove(name);
+        if supervised.is_gone() && !self.is_in_use(supervised) {
+            supervised.cgroup.remove();
+        }
         userns::remove_tree(&self.mapping, &self.request.storage.join(name))
+    }
+
+    /// Whether containers that have not been removed are a supervisor's.
+    pub(crate) fn is_in_use(&self, supervised: &Arc<Supervised>) -> bool {
+        self.containers()
+            .values()
+            .any(|container| Arc::ptr_eq(container.supervised(), supervised))
+    }
+
+    /// Holds containers, all or none. gVisor holds a kernel as a whole, and so only all that run in it.
+    async fn pause_together(&self, names: Vec<String>) -> Result<()> {
+        let containers: Vec<_> = names
+            .iter()
+            .map(|name| self.find(name))
+            .collect::<Result<_>>()?;
+        let is_left_out = |other: &Arc<Container>| {
+            other.is_running() && !containers.iter().any(|one| Arc::ptr_eq(one, other))
+        };
+        if self.shares_kernel() && self.containers().values().any(is_left_out) {
+            return Err(Problem::refused(
+                "gVisor cannot hold one container of a Pod without the others in its kernel",
+            )
+            .found(names.join(", "))
+            .remedy("pause the whole Pod, or put the container into a Pod of its own"));
+        }
+        for (index, container) in containers.iter().enumerate() {
+            if let Err(problem) = container.pause(&self.request.directory).await {
+                for held in containers.iter().take(index) {
+                    // One that has ended meanwhile is none to let go.
+                    let _ = held.resume().await;
+                }
+                return Err(problem);
+            }
+        }
+        Ok(())
     }
 
     async fn exec_in_container(&self, request: ExecRequest) -> Result<Exit> {
@@ -314,34 +227,56 @@ impl OciSandbox {
 
     async fn destroy_all(&self) -> Result<()> {
         let containers = std::mem::take(&mut *self.containers());
+        let shared = self.shared.lock().await.take();
+        let kernel = shared.as_ref().and_then(Shared::kernel);
+        let supervised: Vec<_> = containers
+            .values()
+            .map(|container| container.supervised())
+            .chain(kernel)
+            .collect();
+        for supervised in &supervised {
+            supervised.kill();
+        }
         for container in containers.values() {
-            container.kill();
             container.end_pause().await;
+        }
+        for supervised in &supervised {
+            supervised.ending().wait().await?;
+            supervised.cgroup.remove();
         }
         for container in containers.values() {
             container.wait().await?;
-            container.cgroup.remove();
         }
-        drop(containers);
-        *self.shared.lock().await = None;
+        drop((containers, shared));
         uc_linux::cgroup::reclaim(&self.request.directory)?;
         userns::remove_tree(&self.mapping, &self.request.storage)?;
         userns::remove_tree(&self.mapping, &self.request.directory)
     }
 
     async fn tcp_connect_inside(&self, request: TcpConnectRequest) -> Result<()> {
-        if self.tools.flavour == Flavour::Runsc && self.own_network() {
-            return Err(Problem::unavailable(
-                "gVisor's network cannot be reached from outside the sandbox",
-            )
-            .remedy("use exec probes, or --runtime container"));
+        if self.tools.flavour.has_own_kernel() && self.own_network() {
+            return container::tcp_connect(&*self.kernel().await?, request).await;
         }
         let namespaces = match &*self.shared.lock().await {
             Some(shared) => Arc::clone(&shared.namespaces),
-            None => return Err(Problem::invalid("nothing runs in this sandbox yet")),
+            None => return Err(nothing_runs()),
         };
         network::tcp_connect(&namespaces, request).await
     }
+
+    /// Who serves the kernel that has the sandbox's network.
+    async fn kernel(&self) -> Result<Arc<Supervised>> {
+        let running = self
+            .containers()
+            .values()
+            .find(|container| container.is_running())
+            .map(|container| Arc::clone(container.supervised()));
+        running.ok_or_else(nothing_runs)
+    }
+}
+
+fn nothing_runs() -> Problem {
+    Problem::invalid("nothing runs in this sandbox yet")
 }
 
 impl Sandbox for OciSandbox {
@@ -361,10 +296,11 @@ impl Sandbox for OciSandbox {
     }
 
     fn pause(&self, request: PauseRequest) -> Pending<'_, ()> {
-        Box::pin(async move {
-            let container = self.find(&request.container)?;
-            container.pause(&self.request.directory).await
-        })
+        Box::pin(self.pause_together(vec![request.container]))
+    }
+
+    fn pause_all(&self, containers: Vec<String>) -> Pending<'_, ()> {
+        Box::pin(self.pause_together(containers))
     }
 
     fn resume(&self, request: ResumeRequest) -> Pending<'_, ()> {
@@ -391,7 +327,7 @@ impl Sandbox for OciSandbox {
     }
 
     fn stats(&self, request: StatsRequest) -> Pending<'_, Stats> {
-        Box::pin(async move { Ok(self.find(&request.container)?.cgroup.stats()) })
+        Box::pin(async move { Ok(self.find(&request.container)?.stats()) })
     }
 
     fn destroy(&self, _request: DestroyRequest) -> Pending<'_, ()> {

@@ -114,11 +114,19 @@ impl Plan {
     }
 }
 
-/// An order as a file without a name.
-pub(crate) fn write_order(order: &Order) -> Result<OwnedFd> {
-    let failed = |error: std::io::Error| {
-        Problem::host("cannot hand a supervisor its order").caused_by(error)
-    };
+/// A file without a name for an order, which is written once the numbers of descriptors are planned.
+pub(crate) fn order_file() -> Result<OwnedFd> {
+    rustix::fs::memfd_create(c"order", MemfdFlags::CLOEXEC)
+        .map_err(|errno| cannot_order(errno.into()))
+}
+
+fn cannot_order(error: std::io::Error) -> Problem {
+    Problem::host("cannot hand a supervisor its order").caused_by(error)
+}
+
+/// Writes an order into its file.
+pub(crate) fn write_order(file: OwnedFd, order: &Order) -> Result<OwnedFd> {
+    let failed = cannot_order;
     let bytes = serde_json::to_vec(order).map_err(|error| failed(error.into()))?;
     if bytes.len() as u64 > MAX_ORDER {
         return Err(
@@ -127,8 +135,6 @@ pub(crate) fn write_order(order: &Order) -> Result<OwnedFd> {
                 .found(format!("{} bytes", bytes.len())),
         );
     }
-    let file = rustix::fs::memfd_create(c"order", MemfdFlags::CLOEXEC)
-        .map_err(|errno| failed(errno.into()))?;
     let mut file = std::fs::File::from(file);
     file.write_all(&bytes).map_err(failed)?;
     Ok(file.into())

@@ -74,7 +74,7 @@ const CHECK_X86_64: [u8; 113] = [
 
 /// Puts a program together from the fields of the ELF header and of one program header (ELF specification, 64-bit), behind
 /// which its instructions follow.
-fn elf(machine: u16, code: &[u8]) -> Vec<u8> {
+pub(crate) fn elf(machine: u16, code: &[u8]) -> Vec<u8> {
     let entry = HEADER + PROGRAM_HEADER;
     let size = entry + code.len() as u64;
     let mut bytes = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];

@@ -1,20 +1,24 @@
 //! The supervisor: process 1 of a container's namespaces. It builds the root file system, runs the runtime's commands, and
-//! ends when the container's program has ended.
+//! ends when the container's program has ended. Where containers of a Pod share a gVisor kernel, one supervisor serves that
+//! kernel for all of them, and another builds the parts of each and hands them over.
 //!
 //! It has one thread and is told what to do over a socket; when that closes, it ends, and the kernel ends everything that
 //! it started.
 
 mod barriers;
 mod cgroups;
+mod errands;
+mod kernel;
 mod place;
 mod processes;
 mod program;
 mod runtime;
+mod sole;
 
 use std::{
-    collections::BTreeMap,
     io::Read as _,
     os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    path::Path,
     process::ExitCode,
 };
 
@@ -22,16 +26,18 @@ use uc_model::{Problem, Result, Telling};
 
 use crate::{
     control,
-    order::{MAX_ORDER, Order, Report, Request},
+    order::{
+        FIRST, FromContainer, MAX_ORDER, Order, PLACE, Report, Request, Role, ToContainer, covers,
+    },
 };
-use processes::{Event, Processes};
+use errands::Errands;
+use kernel::Kernel;
+use processes::{Event, Processes, Status};
 use runtime::Runtime;
+use sole::Sole;
 
 /// The name under which `uc` is a supervisor: its argument 0.
 pub const NAME: &str = "uc-supervisor";
-
-/// Most programs that run in a container beside its own at a time.
-const MAX_EXECS: usize = 64;
 
 /// Runs as a supervisor, whose order lies under the descriptor that the first argument names.
 pub fn supervise() -> ExitCode {
@@ -43,19 +49,24 @@ pub fn supervise() -> ExitCode {
 }
 
 struct Supervisor {
+    core: Core,
+    work: Work,
+}
+
+/// What every supervisor has.
+struct Core {
     order: Order,
     control: OwnedFd,
     runtime: Runtime,
     processes: Processes,
-    /// The process that ends when the container's program ends, and as it ends: the program itself, or gVisor's kernel.
-    main: Option<i32>,
-    execs: BTreeMap<u32, Exec>,
+    errands: Errands,
 }
 
-struct Exec {
-    pid: i32,
-    /// Where the runtime writes the process id that the program has inside.
-    pid_file: String,
+/// What it is for.
+enum Work {
+    Container(Sole),
+    Kernel(Kernel),
+    Stage,
 }
 
 impl Supervisor {
@@ -83,23 +94,27 @@ impl Supervisor {
         if order.flavour.has_own_kernel() {
             barriers::spare();
         }
-        Ok(Self {
+        let work = match order.role {
+            Role::Container => Work::Container(Sole::default()),
+            Role::Kernel => Work::Kernel(Kernel::default()),
+            Role::Stage => Work::Stage,
+        };
+        let core = Core {
             runtime: Runtime::new(&order),
             processes: Processes::new()?,
+            errands: Errands::default(),
             control,
             order,
-            main: None,
-            execs: BTreeMap::new(),
-        })
+        };
+        Ok(Self { core, work })
     }
 
     fn run(mut self) -> ExitCode {
         loop {
-            match self.processes.next(self.control.as_fd()) {
-                Ok(Event::Message) => match control::receive(&self.control) {
-                    Ok(Some((request, descriptors))) => {
-                        if let Err(problem) = self.handle(request, &descriptors) {
-                            self.report(&Report::Failed(Telling::of(&problem)));
+            match self.core.processes.next(self.core.control.as_fd()) {
+                Ok(Event::Message) => match control::receive(&self.core.control) {
+                    Ok(Some((message, descriptors))) => {
+                        if self.handle(message, descriptors).is_err() {
                             return ExitCode::FAILURE;
                         }
                     }
@@ -107,9 +122,8 @@ impl Supervisor {
                     Ok(None) | Err(_) => return ExitCode::FAILURE,
                 },
                 Ok(Event::Ended { pid, status }) => {
-                    if let Some((code, signal)) = self.ended(pid, status) {
-                        self.report(&Report::Exited { code, signal });
-                        return ExitCode::SUCCESS;
+                    if let Some(code) = self.ended(pid, status) {
+                        return code;
                     }
                 }
                 Err(_) => return ExitCode::FAILURE,
@@ -117,60 +131,124 @@ impl Supervisor {
         }
     }
 
-    fn report(&self, report: &Report) {
-        // A driver that does not listen any more is about to close the socket.
-        let _ = control::send(&self.control, report, &[]);
-    }
-
-    /// Does what is asked; an error ends the container.
-    fn handle(&mut self, request: Request, descriptors: &[OwnedFd]) -> Result<()> {
+    /// Does what is asked, and reports what fails; an error then ends the supervisor.
+    fn handle(&mut self, message: ToContainer, descriptors: Vec<OwnedFd>) -> Result<(), Fatal> {
+        let ToContainer { container, request } = message;
+        let core = &mut self.core;
         match request {
-            Request::Create => {
-                place::build(&self.order)?;
-                let covers = self.order.covers();
-                program::find(
-                    &mut self.order.config["process"],
-                    &covers,
-                    self.order.flavour,
-                )?;
-                place::write_config(&self.order)?;
-                // A second process of runsc would cost a fifth of the start; what it needs has been tried by the probe.
-                if !self.order.flavour.has_own_kernel() {
-                    self.runtime.create(&mut self.processes)?;
-                }
-                self.report(&Report::Created);
-            }
-            Request::Start => {
-                if self.order.flavour.has_own_kernel() {
-                    self.runtime.run(&mut self.processes)?;
-                    sacrifice(self.runtime.main_pid()?);
-                } else {
-                    self.runtime.start(&mut self.processes)?;
-                }
-                // If it has ended by now, that is still to be heard.
-                self.main = Some(self.runtime.main_pid()?);
-                self.report(&Report::Started);
-            }
-            Request::Signal { signal } => self.runtime.signal(signal)?,
-            Request::Pause { number, hold } => {
-                let result = self.runtime.pause(hold, &mut self.processes);
-                let result = result.map_err(|problem| Telling::of(&problem));
-                self.report(&Report::Done { number, result });
-            }
             Request::Exec {
                 number,
                 mut process,
             } => {
-                if let Err(problem) = self.exec(number, &mut process, descriptors) {
-                    self.exec_ended(number, Err(Telling::of(&problem)));
-                }
+                let done = self
+                    .work
+                    .running(&core.order, container)
+                    .and_then(|running| core.exec(number, &mut process, running, &descriptors));
+                core.tell_failed_errand(number, done);
+                return Ok(());
             }
-            Request::EndExec { number } => {
-                if let Some(exec) = self.execs.get(&number) {
-                    self.runtime.end_exec(exec.pid, &exec.pid_file);
-                }
+            Request::Pause { errand, hold } => {
+                let id = core.order.id.clone();
+                let done = core.runtime.pause(&id, hold, &mut core.processes);
+                let result = done.map(|()| 0).map_err(|problem| Telling::of(&problem));
+                core.report(
+                    FIRST,
+                    Report::ErrandEnded {
+                        number: errand,
+                        result,
+                    },
+                );
+                return Ok(());
             }
+            Request::Connect { number, port } => {
+                let id = core.order.id.clone();
+                let done = core.errands.connect(&core.runtime, number, id, port);
+                core.tell_failed_errand(number, done);
+                return Ok(());
+            }
+            Request::EndErrand { number } => {
+                core.errands.end(&core.runtime, number);
+                return Ok(());
+            }
+            request => match &mut self.work {
+                Work::Container(sole) => sole.handle(core, &request),
+                Work::Kernel(kernel) if container == FIRST => kernel.boot(core),
+                Work::Kernel(kernel) => kernel.handle(core, container, request, descriptors),
+                Work::Stage => core.stage(),
+            },
         }
+        .map_err(|problem| {
+            core.report(FIRST, Report::Failed(Telling::of(&problem)));
+            Fatal
+        })
+    }
+
+    /// Takes note of a process's end; a code where the supervisor's work is done.
+    fn ended(&mut self, pid: i32, status: Status) -> Option<ExitCode> {
+        let core = &mut self.core;
+        if let Some((number, result)) = core.errands.ended(pid, status) {
+            core.report(FIRST, Report::ErrandEnded { number, result });
+            return None;
+        }
+        match &mut self.work {
+            Work::Container(sole) => sole.ended(core, pid, status),
+            Work::Kernel(kernel) => kernel.ended(core, pid, status),
+            Work::Stage => None,
+        }
+    }
+}
+
+/// What cannot be gone on from; it has been told.
+struct Fatal;
+
+/// A container in which further programs can be run.
+struct Running {
+    id: String,
+    /// Its root file system.
+    root: String,
+    /// Where volumes cover the image.
+    covers: Vec<String>,
+}
+
+impl Work {
+    fn running(&self, order: &Order, container: u32) -> Result<Running> {
+        match self {
+            Self::Container(_) => Ok(Running {
+                id: order.id.clone(),
+                root: format!("{PLACE}/root"),
+                covers: covers(&order.config),
+            }),
+            Self::Kernel(kernel) => kernel.running(container),
+            Self::Stage => Err(Problem::internal("nothing runs here")),
+        }
+    }
+}
+
+impl Core {
+    fn report(&self, container: u32, report: Report) {
+        self.hand_over(container, report, &[]);
+    }
+
+    fn hand_over(&self, container: u32, report: Report, descriptors: &[BorrowedFd<'_>]) {
+        let message = FromContainer { container, report };
+        // A driver that does not listen any more is about to close the socket.
+        let _ = control::send(&self.control, &message, descriptors);
+    }
+
+    /// Builds the parts of a container: its root file system with its volumes, and its bundle.
+    fn build(&mut self) -> Result<()> {
+        place::build(&self.order)?;
+        let covers = covers(&self.order.config);
+        let root = Path::new(PLACE).join("root");
+        let flavour = self.order.flavour;
+        program::find(&mut self.order.config["process"], &root, &covers, flavour)?;
+        place::write_config(&self.order)
+    }
+
+    fn stage(&mut self) -> Result<()> {
+        self.build()?;
+        let parts = place::detach()?;
+        self.hand_over(FIRST, Report::Created, &[parts.as_fd()]);
         Ok(())
     }
 
@@ -178,36 +256,24 @@ impl Supervisor {
         &mut self,
         number: u32,
         process: &mut serde_json::Value,
+        running: Running,
         descriptors: &[OwnedFd],
     ) -> Result<()> {
         let [stdin, stdout, stderr] = descriptors else {
             return Err(Problem::internal("three streams are needed"));
         };
-        if self.execs.len() >= MAX_EXECS {
-            return Err(Problem::refused("too many programs run in this container")
-                .limit(MAX_EXECS)
-                .remedy("probe less often"));
-        }
-        program::find(process, &self.order.covers(), self.order.flavour)?;
+        let (root, flavour) = (Path::new(&running.root), self.order.flavour);
+        program::find(process, root, &running.covers, flavour)?;
         let streams = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-        let (pid, pid_file) = self.runtime.exec(number, process, streams)?;
-        self.execs.insert(number, Exec { pid, pid_file });
-        Ok(())
+        self.errands
+            .exec(&self.runtime, number, running.id, process, streams)
     }
 
-    fn exec_ended(&self, number: u32, result: std::result::Result<u8, Telling>) {
-        self.report(&Report::ExecEnded { number, result });
-    }
-
-    /// Takes note of a process's end; the exit of the container's program, if that was it.
-    fn ended(&mut self, pid: i32, status: processes::Status) -> Option<(u8, Option<i32>)> {
-        let exec = self.execs.iter().find(|(_, exec)| exec.pid == pid);
-        if let Some((&number, _)) = exec {
-            self.execs.remove(&number);
-            self.exec_ended(number, Ok(status.code()));
-            return None;
+    fn tell_failed_errand(&self, number: u32, begun: Result<()>) {
+        if let Err(problem) = begun {
+            let result = Err(Telling::of(&problem));
+            self.report(FIRST, Report::ErrandEnded { number, result });
         }
-        (self.main == Some(pid)).then(|| (status.code(), status.signal()))
     }
 }
 

@@ -10,13 +10,14 @@ use uc_testkit::{
     contract::Made,
 };
 
-fn fixtures(flavour: Flavour) -> Made {
+fn fixtures(flavour: Flavour, announces_one: bool) -> Made {
     let busybox = Busybox::new()?;
     Ok(Box::new(BusyboxFixtures {
         driver: Box::new(driver(flavour, &busybox)?),
         layer: busybox.layer.clone(),
         adds: added(flavour),
         writes_reach_host: true,
+        announces_one,
         kept: busybox,
     }))
 }
@@ -32,18 +33,24 @@ fn added(flavour: Flavour) -> &'static [&'static str] {
     }
 }
 
-mod runsc {
-    uc_testkit::driver_contract!(|| super::fixtures(super::Flavour::Runsc));
+/// A container that is known to stay alone has a kernel for itself.
+mod runsc_alone {
+    uc_testkit::driver_contract!(|| super::fixtures(super::Flavour::Runsc, true));
+}
+
+/// Others share one.
+mod runsc_shared {
+    uc_testkit::driver_contract!(|| super::fixtures(super::Flavour::Runsc, false));
 }
 
 mod crun {
-    uc_testkit::driver_contract!(|| super::fixtures(super::Flavour::Crun));
+    uc_testkit::driver_contract!(|| super::fixtures(super::Flavour::Crun, false));
 }
 
 mod runc {
-    uc_testkit::driver_contract!(|| super::fixtures(super::Flavour::Runc));
+    uc_testkit::driver_contract!(|| super::fixtures(super::Flavour::Runc, false));
 }
 
 mod youki {
-    uc_testkit::driver_contract!(|| super::fixtures(super::Flavour::Youki));
+    uc_testkit::driver_contract!(|| super::fixtures(super::Flavour::Youki, false));
 }

@@ -46,6 +46,8 @@ pub struct ExpectedContainer {
     pub payload: Payload,
     /// What it may use.
     pub limits: Limits,
+    /// Whether it runs alone, and ends before the others begin.
+    pub is_init: bool,
 }
 
 /// A port forwarded from the host.

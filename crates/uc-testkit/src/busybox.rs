@@ -9,15 +9,15 @@ use std::{
 use uc_linux::IdMapping;
 use uc_sandbox::{Driver, Payload};
 
-use crate::contract::{Fixtures, Program, Task};
+use crate::contract::{Fixtures, Peers, Program, Task};
 
 /// The static busybox of Debian.
 const PROGRAM: &str = "/bin/busybox";
 
 /// What tests call by its name.
-const APPLETS: [&str; 15] = [
-    "cat", "dd", "echo", "env", "false", "head", "id", "ls", "od", "printf", "sh", "sleep",
-    "touch", "true", "wc",
+const APPLETS: [&str; 17] = [
+    "cat", "dd", "echo", "env", "false", "grep", "head", "id", "ls", "nc", "od", "printf", "sh",
+    "sleep", "touch", "true", "wc",
 ];
 
 /// An unpacked layer that belongs to containers' root.
@@ -71,6 +71,8 @@ pub struct BusyboxFixtures<K> {
     pub adds: &'static [&'static str],
     /// Whether what a program writes to a volume of its workload is seen on the host.
     pub writes_reach_host: bool,
+    /// Whether a sandbox is told beforehand that it will have one container.
+    pub announces_one: bool,
     /// What must live as long as the fixtures.
     pub kept: K,
 }
@@ -121,6 +123,27 @@ impl<K: Send + Sync> Fixtures for BusyboxFixtures<K> {
 
     fn adds(&self) -> &'static [&'static str] {
         self.adds
+    }
+
+    fn announces_one(&self) -> bool {
+        self.announces_one
+    }
+
+    fn peers(&self, port: u16) -> Option<Peers> {
+        // A persistent listener of busybox does not live long under gVisor, where its `accept` is interrupted.
+        let serve = format!("nc -l -p {port}");
+        let listens = format!("cat /proc/net/tcp* | grep -q ':{port:04X} 0*:0000 0A'");
+        Some(Peers {
+            server: self.shell(&format!(
+                "echo ready; while :; do echo pong | {serve} >/dev/null; done"
+            )),
+            client: self.shell(&format!(
+                "until nc 127.0.0.1 {port} </dev/null | grep pong; do sleep 0.1; done"
+            )),
+            stuck: self.shell(&format!(
+                "{serve} & until {listens}; do sleep 0.1; done; kill -STOP $!; echo ready; exec sleep 1000000"
+            )),
+        })
     }
 
     fn writes_reach_host(&self) -> bool {

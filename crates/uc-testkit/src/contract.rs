@@ -3,12 +3,14 @@
 mod bench;
 mod cases;
 mod pausing;
+mod ports;
 
 use std::{sync::RwLock, time::Duration};
 
 pub use bench::{Bench, Lines, Plan, Prepared, Running};
 pub use cases::*;
 pub use pausing::*;
+pub use ports::*;
 use uc_sandbox::{Driver, Payload};
 
 /// What a case needs a program to do.
@@ -49,6 +51,17 @@ pub struct Program {
     pub argv: Vec<String>,
 }
 
+/// Programs that meet at a port.
+#[derive(Debug, Clone)]
+pub struct Peers {
+    /// Writes `ready` and a line feed, then answers connections, one after the other, with `pong` and a line feed.
+    pub server: Program,
+    /// Connects until it is answered, and writes the answer.
+    pub client: Program,
+    /// Listens and takes no connection; writes `ready` and a line feed once that is so.
+    pub stuck: Program,
+}
+
 /// A driver and its programs.
 pub trait Fixtures: Send + Sync {
     /// The driver under test.
@@ -64,6 +77,17 @@ pub trait Fixtures: Send + Sync {
     /// specification does not say so.
     fn adds(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// Whether a sandbox is told beforehand that it will have one container, where that is so; otherwise it is told nothing.
+    fn announces_one(&self) -> bool {
+        false
+    }
+
+    /// Programs that meet at a port of the loopback, where this driver has such.
+    fn peers(&self, port: u16) -> Option<Peers> {
+        let _ = port;
+        None
     }
 
     /// Whether what a program writes to a volume of its workload is seen on the host.
@@ -147,6 +171,9 @@ macro_rules! driver_contract {
             stop_ends_a_paused_program
             a_paused_container_can_be_destroyed_or_dropped
             two_containers_share_a_sandbox
+            containers_share_a_loopback
+            ports_are_probed
+            a_port_that_nobody_answers_is_given_up
             unknown_containers_are_problems
             a_name_is_given_once
             removing_an_ended_container_frees_its_name

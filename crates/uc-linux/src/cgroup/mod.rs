@@ -19,7 +19,7 @@ use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
 };
-use uc_model::{Problem, Result};
+use uc_model::{Bytes, Problem, Result};
 use uc_sandbox::{Limit, Limits, Stats};
 
 /// The file in a sandbox's directory that lists its groups, written before they are made, so that they are found
@@ -237,6 +237,27 @@ impl Cgroup {
         Ok(())
     }
 
+    /// Sets other limits than those that were planned; none lifts what was set. Only a controller that was planned for is
+    /// used.
+    ///
+    /// # Errors
+    /// Host, where a limit cannot be set.
+    pub fn change(&self, limits: &Limits) -> Result<()> {
+        if let Some((version, directory)) = self.by_controller.get(&Controller::Memory) {
+            change_memory(*version, directory, limits.memory)?;
+        }
+        if let Some((version, directory)) = self.by_controller.get(&Controller::Cpu) {
+            if limits.cpu.is_none() {
+                match version {
+                    Version::V1 => write(directory, "cpu.cfs_quota_us", -1)?,
+                    Version::V2 => write(directory, "cpu.max", "max")?,
+                }
+            }
+            apply_cpu(*version, directory, limits)?;
+        }
+        Ok(())
+    }
+
     /// What the container uses.
     pub fn stats(&self) -> Stats {
         let mut stats = Stats::default();
@@ -362,6 +383,25 @@ fn unenforceable(limit: Limit) -> Problem {
         )
 }
 
+fn change_memory(version: Version, directory: &Path, limit: Option<Bytes>) -> Result<()> {
+    match version {
+        Version::V1 => {
+            let limit = limit.map_or(-1, |limit| i64::try_from(limit.0).unwrap_or(i64::MAX));
+            // Memory alone may not have a higher limit than together with swap: which comes first depends on the present one.
+            let with_swap = "memory.memsw.limit_in_bytes";
+            if write_if_present(directory, with_swap, limit).is_ok() {
+                return write(directory, "memory.limit_in_bytes", limit);
+            }
+            write(directory, "memory.limit_in_bytes", limit)?;
+            write_if_present(directory, with_swap, limit)
+        }
+        Version::V2 => match limit {
+            Some(limit) => write(directory, "memory.max", limit.0),
+            None => write(directory, "memory.max", "max"),
+        },
+    }
+}
+
 fn apply_cpu(version: Version, directory: &Path, limits: &Limits) -> Result<()> {
     let quota = limits
         .cpu
@@ -442,7 +482,7 @@ fn write(directory: &Path, file: &str, value: impl std::fmt::Display) -> Result<
     })
 }
 
-fn write_if_present(directory: &Path, file: &str, value: u64) -> Result<()> {
+fn write_if_present(directory: &Path, file: &str, value: impl std::fmt::Display) -> Result<()> {
     if directory.join(file).exists() {
         write(directory, file, value)
     } else {
@@ -556,6 +596,57 @@ mod tests {
         assert_eq!(read("cpu.max"), "50000 100000");
         assert_eq!(read("cpu.weight"), "39");
         assert_eq!(read("pids.max"), "10");
+    }
+
+    #[test]
+    fn limits_are_changed_and_lifted() {
+        let limits = |memory: Option<u64>, cpu: Option<u64>| Limits {
+            memory: memory.map(Bytes::mib),
+            cpu: cpu.map(MilliCpu),
+            ..Limits::default()
+        };
+        let files = [
+            ("memory.memsw.limit_in_bytes", "0"),
+            ("cpu.cfs_period_us", "0"),
+        ];
+        for (version, limits, expected) in [
+            (
+                Version::V1,
+                limits(Some(64), Some(500)),
+                [
+                    ("memory.limit_in_bytes", "67108864"),
+                    ("memory.memsw.limit_in_bytes", "67108864"),
+                    ("cpu.cfs_quota_us", "50000"),
+                ]
+                .as_slice(),
+            ),
+            (
+                Version::V1,
+                limits(None, None),
+                &[
+                    ("memory.limit_in_bytes", "-1"),
+                    ("memory.memsw.limit_in_bytes", "-1"),
+                    ("cpu.cfs_quota_us", "-1"),
+                ],
+            ),
+            (
+                Version::V2,
+                limits(Some(64), Some(500)),
+                &[("memory.max", "67108864"), ("cpu.max", "50000 100000")],
+            ),
+            (
+                Version::V2,
+                limits(None, None),
+                &[("memory.max", "max"), ("cpu.max", "max")],
+            ),
+        ] {
+            let (directory, cgroup) = fixture(version, &files);
+            cgroup.change(&limits).expect("changed");
+            for (file, text) in expected {
+                let read = fs::read_to_string(directory.path().join(file)).expect("there");
+                assert_eq!(read, *text, "{version:?} {file}");
+            }
+        }
     }
 
     #[test]

@@ -129,6 +129,7 @@ impl Spec {
             container: self.container.clone(),
             payload: self.payload.clone(),
             limits: self.limits,
+            is_init: false,
         }
     }
 }

@@ -3,21 +3,23 @@
 use std::{
     ffi::CString,
     fs,
-    os::fd::{AsFd, OwnedFd, RawFd},
+    io::Read as _,
+    os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd},
 };
 
 use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
-    mount::{MountFlags, MountPropagationFlags},
+    mount::{MountFlags, MountPropagationFlags, UnmountFlags},
 };
+use serde_json::Value;
 use uc_linux::sys;
 use uc_model::{Problem, Result, workload::Network};
 
 use super::cgroups;
 use crate::{
     flavour::Flavour,
-    order::{Order, PLACE},
+    order::{MAX_ORDER, Order, PLACE},
     supervisor::inherited,
 };
 
@@ -71,11 +73,44 @@ pub(super) fn build(order: &Order) -> Result<()> {
     Ok(())
 }
 
+/// What has been built, as one detached mount tree.
+pub(super) fn detach() -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(PLACE, flags, Mode::empty())
+        .and_then(|place| sys::clone_mount_tree(place.as_fd()))
+        .map_err(|errno| failed("copying mounts", errno))
+}
+
+/// Attaches what another supervisor has built and detached.
+pub(super) fn attach(tree: BorrowedFd<'_>, place: &str) -> Result<()> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::mkdir(place, Mode::from_raw_mode(0o711))
+        .and_then(|()| rustix::fs::open(place, flags, Mode::empty()))
+        .and_then(|target| sys::attach_mount_tree(tree, target.as_fd()))
+        .map_err(|errno| failed("attaching mounts", errno))
+}
+
+/// Takes it away again.
+pub(super) fn remove(place: &str) {
+    // Nothing in it is used any more; what is left is for the end of the namespace.
+    let _ = rustix::mount::unmount(place, UnmountFlags::DETACH);
+    let _ = fs::remove_dir(place);
+}
+
 /// Puts the bundle's configuration where the runtime looks for it.
 pub(super) fn write_config(order: &Order) -> Result<()> {
     let text = serde_json::to_vec(&order.config).unwrap_or_default();
     fs::write(format!("{PLACE}/bundle/config.json"), text)
         .map_err(|error| Problem::host("cannot write the bundle's configuration").caused_by(error))
+}
+
+/// Reads the configuration of a bundle whose parts lie at a place.
+pub(super) fn read_config(place: &str) -> Result<Value> {
+    let mut text = Vec::new();
+    fs::File::open(format!("{place}/bundle/config.json"))
+        .and_then(|file| file.take(MAX_ORDER).read_to_end(&mut text))
+        .and_then(|_| Ok(serde_json::from_slice(&text)?))
+        .map_err(|error| Problem::host("cannot read the bundle's configuration").caused_by(error))
 }
 
 fn failed(what: &str, errno: Errno) -> Problem {
@@ -109,7 +144,7 @@ fn overlay_options(order: &Order) -> Result<CString> {
 }
 
 /// Makes a file or directory of the host appear at a place.
-fn bind(source: std::os::fd::BorrowedFd<'_>, place: &str) -> std::result::Result<(), Errno> {
+fn bind(source: BorrowedFd<'_>, place: &str) -> std::result::Result<(), Errno> {
     let is_directory = rustix::fs::fstat(source)
         .map(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir())?;
     let path = OFlags::PATH | OFlags::CLOEXEC;

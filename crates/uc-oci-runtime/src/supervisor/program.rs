@@ -12,7 +12,7 @@ use rustix::{
 use serde_json::Value;
 use uc_model::{Problem, ProblemKind, Result};
 
-use crate::{flavour::Flavour, order::PLACE};
+use crate::flavour::Flavour;
 
 /// Where programs are looked for when the environment does not say.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -25,7 +25,12 @@ const MAX_LINKS: usize = 40;
 ///
 /// # Errors
 /// Command not found, or not executable.
-pub(super) fn find(process: &mut Value, covers: &[String], flavour: Flavour) -> Result<()> {
+pub(super) fn find(
+    process: &mut Value,
+    root: &Path,
+    covers: &[String],
+    flavour: Flavour,
+) -> Result<()> {
     let name = process["args"][0].as_str().unwrap_or_default().to_owned();
     let cwd = process["cwd"].as_str().unwrap_or("/").to_owned();
     let path = process["env"]
@@ -52,12 +57,12 @@ pub(super) fn find(process: &mut Value, covers: &[String], flavour: Flavour) -> 
             .collect()
     };
     // What a volume covers is not in the image: there the runtime itself must look.
-    let found = first_executable(&name, &candidates, &cwd);
+    let found = first_executable(root, &name, &candidates, &cwd);
     let found = match found {
         Err(_)
             if candidates
                 .iter()
-                .any(|candidate| is_covered(candidate, &cwd, covers)) =>
+                .any(|candidate| is_covered(root, candidate, &cwd, covers)) =>
         {
             return Ok(());
         }
@@ -69,16 +74,13 @@ pub(super) fn find(process: &mut Value, covers: &[String], flavour: Flavour) -> 
     Ok(())
 }
 
-fn first_executable(name: &str, candidates: &[String], cwd: &str) -> Result<String> {
+fn first_executable(root: &Path, name: &str, candidates: &[String], cwd: &str) -> Result<String> {
     let path = OFlags::PATH | OFlags::CLOEXEC;
-    let root = rustix::fs::open(
-        format!("{PLACE}/root"),
-        path | OFlags::DIRECTORY,
-        Mode::empty(),
-    )
-    .map_err(|errno| {
-        Problem::internal("cannot open the root file system").caused_by(std::io::Error::from(errno))
-    })?;
+    let root =
+        rustix::fs::open(root, path | OFlags::DIRECTORY, Mode::empty()).map_err(|errno| {
+            Problem::internal("cannot open the root file system")
+                .caused_by(std::io::Error::from(errno))
+        })?;
     let mut worst = Errno::NOENT;
     for candidate in candidates {
         let absolute = match candidate.starts_with('/') {
@@ -103,11 +105,8 @@ fn first_executable(name: &str, candidates: &[String], cwd: &str) -> Result<Stri
 }
 
 /// Whether a path lies on a volume, once links of the image on the way to it are followed.
-fn is_covered(candidate: &str, cwd: &str, covers: &[String]) -> bool {
-    let path = follow_links(
-        &Path::new(PLACE).join("root"),
-        &Path::new(cwd).join(candidate),
-    );
+fn is_covered(root: &Path, candidate: &str, cwd: &str, covers: &[String]) -> bool {
+    let path = follow_links(root, &Path::new(cwd).join(candidate));
     covers.iter().any(|cover| path.starts_with(cover))
 }
 

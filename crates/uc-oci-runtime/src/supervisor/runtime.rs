@@ -3,7 +3,10 @@
 use std::{
     fs::{self, File},
     io::Read as _,
-    os::{fd::BorrowedFd, unix::process::CommandExt as _},
+    os::{
+        fd::{AsRawFd as _, BorrowedFd},
+        unix::process::CommandExt as _,
+    },
     process::{Command, Stdio},
     time::Duration,
 };
@@ -11,7 +14,10 @@ use std::{
 use serde_json::Value;
 use uc_model::{Problem, ProblemKind, Result};
 
-use super::processes::Processes;
+use super::{
+    errands::Files,
+    processes::{Processes, Status},
+};
 use crate::{
     flavour::Flavour,
     order::{Order, PLACE},
@@ -32,7 +38,6 @@ pub(super) struct Runtime {
     /// The runtime's program, under the descriptor that was inherited.
     program: String,
     options: Vec<String>,
-    id: String,
 }
 
 impl Runtime {
@@ -47,7 +52,6 @@ impl Runtime {
                 order.network,
                 order.platform,
             ),
-            id: order.id.clone(),
         }
     }
 
@@ -81,7 +85,7 @@ impl Runtime {
         let pid = self.spawn(command)?;
         match processes.wait_for(pid, PATIENCE)? {
             Some(status) if status.code() == 0 => Ok(()),
-            Some(status) => Err(self.refused(what, &format!("exit code {}", status.code()))),
+            Some(status) => Err(self.refused(what, &code(status), &log_file())),
             None => Err(Problem::host(format!("{} does not answer", self.flavour))
                 .at(what)
                 .limit(format!("{} s", PATIENCE.as_secs()))
@@ -89,8 +93,8 @@ impl Runtime {
         }
     }
 
-    fn refused(&self, what: &str, status: &str) -> Problem {
-        let words = last_words().unwrap_or_else(|| status.to_owned());
+    fn refused(&self, what: &str, status: &str, log: &str) -> Problem {
+        let words = last_words(log).unwrap_or_else(|| status.to_owned());
         let lower = words.to_lowercase();
         let kind = match () {
             () if lower.contains("no such file") && lower.contains("exec") => {
@@ -110,30 +114,82 @@ impl Runtime {
     }
 
     /// Creates the container, whose program has this process's standard streams.
-    pub(super) fn create(&self, processes: &mut Processes) -> Result<()> {
-        self.make("create", &[], processes)
+    pub(super) fn create(&self, id: &str, processes: &mut Processes) -> Result<()> {
+        self.make("create", &[], id, processes)
     }
 
     /// Starts the program of the created container.
-    pub(super) fn start(&self, processes: &mut Processes) -> Result<()> {
-        self.complete("start", &mut self.command(&["start", &self.id]), processes)
+    pub(super) fn start(&self, id: &str, processes: &mut Processes) -> Result<()> {
+        self.complete("start", &mut self.command(&["start", id]), processes)
     }
 
     /// Creates and starts at once.
-    pub(super) fn run(&self, processes: &mut Processes) -> Result<()> {
-        self.make("run", &["--detach"], processes)
+    pub(super) fn run(&self, id: &str, processes: &mut Processes) -> Result<()> {
+        self.make("run", &["--detach"], id, processes)
     }
 
-    fn make(&self, what: &str, options: &[&str], processes: &mut Processes) -> Result<()> {
+    fn make(
+        &self,
+        what: &str,
+        options: &[&str],
+        id: &str,
+        processes: &mut Processes,
+    ) -> Result<()> {
         let bundle = format!("{PLACE}/bundle");
         let pid_file = pid_file();
-        let common = ["--bundle", &bundle, "--pid-file", &pid_file, &self.id];
+        let common = ["--bundle", &bundle, "--pid-file", &pid_file, id];
         let mut command = self.command(&[&[what], options, &common].concat());
         command
             .stdin(Stdio::inherit())
             .stdout(Stdio::inherit())
             .stderr(Stdio::inherit());
         self.complete(what, &mut command, processes)
+    }
+
+    /// Begins to create and start a container in a kernel that runs: the process that ends when its program runs.
+    pub(super) fn run_joined(
+        &self,
+        id: &str,
+        place: &str,
+        streams: [BorrowedFd<'_>; 3],
+    ) -> Result<i32> {
+        let (bundle, log) = (format!("{place}/bundle"), log_of(place));
+        let words = ["--log", &log, "run", "--detach", "--bundle", &bundle, id];
+        self.spawn(with_streams(&mut self.command(&words), streams)?)
+    }
+
+    /// Why that failed.
+    pub(super) fn did_not_run(&self, place: &str, status: Status) -> Problem {
+        self.refused("run", &code(status), &log_of(place))
+    }
+
+    /// Begins to wait for a container: the process that ends when its program has ended.
+    pub(super) fn wait(&self, id: &str, place: &str) -> Result<i32> {
+        let answer = File::create(exit_file(place))
+            .map_err(|error| Problem::host("cannot wait for a program").caused_by(error))?;
+        self.spawn(self.command(&["wait", id]).stdout(answer))
+    }
+
+    /// The exit code that was waited for; `None` where the runtime could not tell.
+    pub(super) fn exit_code(&self, place: &str) -> Option<u8> {
+        let mut text = String::new();
+        let file = File::open(exit_file(place)).ok()?;
+        file.take(MAX_LOG).read_to_string(&mut text).ok()?;
+        let answer: Value = serde_json::from_str(&text).ok()?;
+        Some((answer["exitStatus"].as_u64()? & 0xff) as u8)
+    }
+
+    /// Begins to forget a container that has ended, or was not quite started.
+    pub(super) fn delete(&self, id: &str) -> Result<i32> {
+        self.spawn(&mut self.command(&["delete", "--force", id]))
+    }
+
+    /// Removes what was written about a container that had joined.
+    pub(super) fn forget(&self, place: &str) {
+        for file in [log_of(place), exit_file(place)] {
+            // One that never ran has none.
+            let _ = fs::remove_file(file);
+        }
     }
 
     /// The process that is the container's program-to-be.
@@ -152,11 +208,11 @@ impl Runtime {
             })
     }
 
-    /// Sends the container's program a signal.
-    pub(super) fn signal(&self, signal: i32) -> Result<()> {
+    /// Sends a container's program a signal.
+    pub(super) fn signal(&self, id: &str, signal: i32) -> Result<()> {
         if self.flavour.has_own_kernel() {
             return self
-                .spawn(&mut self.command(&["kill", &self.id, &signal.to_string()]))
+                .spawn(&mut self.command(&["kill", id, &signal.to_string()]))
                 .map(drop);
         }
         let pid = self.main_pid()?;
@@ -165,49 +221,82 @@ impl Runtime {
         Ok(())
     }
 
-    /// Holds the container's program, or lets it go on.
-    pub(super) fn pause(&self, hold: bool, processes: &mut Processes) -> Result<()> {
+    /// Holds the container's program, or all those of its kernel; or lets them go on.
+    pub(super) fn pause(&self, id: &str, hold: bool, processes: &mut Processes) -> Result<()> {
         let what = if hold { "pause" } else { "resume" };
-        self.complete(what, &mut self.command(&[what, &self.id]), processes)
+        self.complete(what, &mut self.command(&[what, id]), processes)
     }
 
-    /// Starts one more program: the process that ends with it, and the file that will hold its process id inside.
+    /// Starts one more program: the process that ends with it.
     pub(super) fn exec(
         &self,
-        number: u32,
-        process: &Value,
+        id: &str,
+        files: &Files,
         streams: [BorrowedFd<'_>; 3],
-    ) -> Result<(i32, String)> {
-        let failed =
-            |error: std::io::Error| Problem::host("cannot prepare a program").caused_by(error);
-        let file = format!("{PLACE}/exec-{number}.json");
-        fs::write(&file, process.to_string()).map_err(failed)?;
-        let pid_file = format!("{PLACE}/exec-{number}.pid");
-        let mut words = vec!["exec", "--process", &file];
+    ) -> Result<i32> {
+        let mut words = vec!["exec", "--process", &files.process];
         if self.flavour == Flavour::Runsc {
-            words.extend(["--internal-pid-file", &pid_file]);
+            words.extend(["--internal-pid-file", &files.pid]);
+            // What it says of one errand of thousands is not kept.
+            words.splice(0..0, ["--log", &files.log]);
         }
-        words.push(&self.id);
-        let mut command = self.command(&words);
-        let [stdin, stdout, stderr] = streams;
-        let stream = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map(Stdio::from);
-        command
-            .stdin(stream(stdin).map_err(failed)?)
-            .stdout(stream(stdout).map_err(failed)?)
-            .stderr(stream(stderr).map_err(failed)?);
-        Ok((self.spawn(&mut command)?, pid_file))
+        words.push(id);
+        self.spawn(with_streams(&mut self.command(&words), streams)?)
     }
 
     /// Ends such a program.
-    pub(super) fn end_exec(&self, pid: i32, pid_file: &str) {
+    pub(super) fn kill_inside(&self, id: &str, pid_file: &str) {
         let inside = fs::read_to_string(pid_file).unwrap_or_default();
         if let Ok(inside) = inside.trim().parse::<i32>() {
-            let words = ["kill", "--pid", &inside.to_string(), &self.id, "KILL"];
+            let words = ["kill", "--pid", &inside.to_string(), id, "KILL"];
             let _ = self.spawn(&mut self.command(&words));
         }
-        // SAFETY: kill takes integers; the process is a child that has not been reaped.
-        unsafe { libc::kill(pid, libc::SIGKILL) };
     }
+
+    /// As [`Self::exec`], with the program in an open file, and no streams.
+    pub(super) fn exec_file(
+        &self,
+        id: &str,
+        program: BorrowedFd<'_>,
+        files: &Files,
+    ) -> Result<i32> {
+        let failed = |errno| {
+            Problem::host("cannot hand a program over").caused_by(std::io::Error::from(errno))
+        };
+        // A copy that the command inherits; this process has one thread, so nothing else starts meanwhile.
+        let inherited = rustix::io::dup(program).map_err(failed)?;
+        let number = inherited.as_raw_fd().to_string();
+        let mut words = vec!["--log", &files.log, "exec", "--process", &files.process];
+        words.extend(["--exec-fd", &number, "--internal-pid-file", &files.pid, id]);
+        self.spawn(&mut self.command(&words))
+    }
+}
+
+fn with_streams<'a>(
+    command: &'a mut Command,
+    [stdin, stdout, stderr]: [BorrowedFd<'_>; 3],
+) -> Result<&'a mut Command> {
+    let stream = |fd: BorrowedFd<'_>| {
+        fd.try_clone_to_owned()
+            .map(Stdio::from)
+            .map_err(|error| Problem::host("cannot prepare a program").caused_by(error))
+    };
+    Ok(command
+        .stdin(stream(stdin)?)
+        .stdout(stream(stdout)?)
+        .stderr(stream(stderr)?))
+}
+
+fn code(status: Status) -> String {
+    format!("exit code {}", status.code())
+}
+
+fn log_of(place: &str) -> String {
+    format!("{place}.log")
+}
+
+fn exit_file(place: &str) -> String {
+    format!("{place}.exit")
 }
 
 fn pid_file() -> String {
@@ -218,10 +307,10 @@ fn log_file() -> String {
     format!("{PLACE}/log")
 }
 
-/// The last error in the runtime's log.
-fn last_words() -> Option<String> {
+/// The last error in a log of the runtime.
+pub(super) fn last_words(log: &str) -> Option<String> {
     let mut text = String::new();
-    let file = File::open(log_file()).ok()?;
+    let file = File::open(log).ok()?;
     file.take(MAX_LOG).read_to_string(&mut text).ok()?;
     text.lines().rev().find_map(words)
 }
@@ -229,15 +318,20 @@ fn last_words() -> Option<String> {
 /// How each of youki's complaints begins.
 const YOUKI_SAYS: &str = "error in executing command: ";
 
-/// The words of a line: runsc and youki write JSON, runc `… msg="words"`, crun a date, a level in brackets and the words.
+/// The words of a line: runsc and youki write JSON, runsc several on one line, runc `… msg="words"`, crun a date, a level in
+/// brackets and the words.
 fn words(line: &str) -> Option<String> {
     let line = line.trim();
-    let of_json = serde_json::from_str::<Value>(line).ok().and_then(|json| {
-        let words = json["msg"].as_str().or(json["message"].as_str())?;
-        // A trace of the stack follows on further lines.
-        let first = words.lines().next().unwrap_or_default();
-        Some(first.trim_start_matches(YOUKI_SAYS).to_owned())
-    });
+    let of_json = serde_json::Deserializer::from_str(line)
+        .into_iter::<Value>()
+        .map_while(std::result::Result::ok)
+        .filter_map(|json| {
+            let words = json["msg"].as_str().or(json["message"].as_str())?;
+            // A trace of the stack follows on further lines.
+            let first = words.lines().next().unwrap_or_default();
+            Some(first.trim_start_matches(YOUKI_SAYS).to_owned())
+        })
+        .last();
     let words = of_json.unwrap_or_else(|| {
         let quoted = line
             .split_once("msg=")
@@ -258,6 +352,10 @@ mod tests {
             (
                 r#"{"msg":"no such file","level":"error","time":"2026-11-25T22:14:46Z"}"#,
                 "no such file",
+            ),
+            (
+                r#"{"msg":"an earlier one","level":"error"}{"msg":"the last one","level":"error"}"#,
+                "the last one",
             ),
             (
                 r#"{"level":"ERROR","message":"error in executing command: it failed\n\nStack backtrace:","target":"youki"}"#,

@@ -16,12 +16,12 @@ use std::{
 use tempfile::TempDir;
 use uc_model::{Problem, workload::Network};
 use uc_sandbox::{
-    CreateRequest, DestroyRequest, Driver, Exit, HostMount, Limits, Mount, MountSource,
-    PrepareRequest, Process, RemoveRequest, Sandbox, StartRequest, Stdio, StopRequest, User,
-    WaitRequest,
+    CreateRequest, DestroyRequest, Driver, Exit, ExpectedContainer, HostMount, Limits, Mount,
+    MountSource, PrepareRequest, Process, RemoveRequest, Sandbox, StartRequest, Stdio, StopRequest,
+    TcpConnectRequest, User, WaitRequest,
 };
 
-use super::{Fixtures, Program, Task};
+use super::{Fixtures, Peers, Program, Task};
 
 /// The fixtures and the wrappers around them.
 pub struct Bench {
@@ -93,9 +93,31 @@ impl Bench {
         Plan::new(self.fixtures.missing())
     }
 
-    /// A fresh sandbox without a network.
+    /// A fresh sandbox without a network, for one container at a time.
     pub async fn prepare(&self) -> Prepared {
+        let one = || ExpectedContainer {
+            container: "main".into(),
+            payload: self.fixtures.program(Task::Sleep).payload,
+            limits: Limits::default(),
+            is_init: false,
+        };
+        let expected = self.fixtures.announces_one().then(one);
+        let containers = expected.into_iter().collect();
+        Prepared::expecting(self.driver(), Network::None, containers).await
+    }
+
+    /// A fresh sandbox without a network, for several containers.
+    pub async fn prepare_for_several(&self) -> Prepared {
         Prepared::new(self.driver(), Network::None).await
+    }
+
+    /// Programs that meet at a port; says so where this driver has none.
+    pub fn peers(&self, port: u16) -> Option<Peers> {
+        let peers = self.fixtures.peers(port);
+        if peers.is_none() {
+            println!("skipped: this driver has no programs for it");
+        }
+        peers
     }
 
     /// Runs a plan from its creation to its destruction.
@@ -105,8 +127,16 @@ impl Bench {
 }
 
 impl Prepared {
-    /// A fresh sandbox of a driver.
+    /// A fresh sandbox of a driver, which is told nothing of its containers.
     pub async fn new(driver: &dyn Driver, network: Network) -> Self {
+        Self::expecting(driver, network, Vec::new()).await
+    }
+
+    async fn expecting(
+        driver: &dyn Driver,
+        network: Network,
+        containers: Vec<ExpectedContainer>,
+    ) -> Self {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let directory = tempfile::Builder::new()
             .prefix("uc-contract-")
@@ -124,7 +154,7 @@ impl Prepared {
             directory: directory.path().join("sandbox"),
             storage: directory.path().join("storage"),
             ignore_unenforceable_limits: false,
-            containers: Vec::new(),
+            containers,
         };
         let sandbox = driver.prepare(request).await.expect("a sandbox");
         Self { sandbox, directory }
@@ -249,6 +279,12 @@ impl Prepared {
             signal: rustix::process::Signal::TERM.as_raw(),
         };
         self.sandbox.stop(request).await.expect("an end")
+    }
+
+    /// Tries a port of the sandbox's loopback.
+    pub async fn connect(&self, port: u16, timeout: Duration) -> Result<(), Problem> {
+        let request = TcpConnectRequest { port, timeout };
+        self.sandbox.tcp_connect(request).await
     }
 
     /// Removes a container.

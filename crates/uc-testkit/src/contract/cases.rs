@@ -231,7 +231,7 @@ pub async fn start_twice_is_refused(bench: &Bench) {
 
 /// Containers of one sandbox run side by side and end on their own.
 pub async fn two_containers_share_a_sandbox(bench: &Bench) {
-    let prepared = bench.prepare().await;
+    let prepared = bench.prepare_for_several().await;
     let mut first = prepared.start("first", bench.plan(Task::Spin)).await;
     let second = prepared.start("second", bench.plan(Task::Exit(9))).await;
     assert_eq!(first.line().await, "ready\n");
@@ -456,7 +456,7 @@ pub async fn a_created_container_can_be_destroyed(bench: &Bench) {
 /// `destroy` ends what runs and leaves no process, and a second one is no problem.
 pub async fn destroy_leaves_nothing(bench: &Bench) {
     let children_before = children();
-    let prepared = bench.prepare().await;
+    let prepared = bench.prepare_for_several().await;
     let mut busy = prepared.start("busy", bench.plan(Task::Spin)).await;
     let mut idle = prepared.start("idle", bench.plan(Task::Sleep)).await;
     assert_eq!(busy.line().await, "ready\n");

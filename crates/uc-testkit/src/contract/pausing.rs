@@ -44,7 +44,7 @@ async fn holds(bench: &Bench, task: Task) {
 
 /// A paused container is alone in that.
 pub async fn pause_spares_the_other_containers(bench: &Bench) {
-    let prepared = bench.prepare().await;
+    let prepared = bench.prepare_for_several().await;
     let paused = prepared.start("paused", bench.plan(Task::Count)).await;
     let paused = paused.count();
     let other = prepared
@@ -66,7 +66,7 @@ pub async fn pause_spares_the_other_containers(bench: &Bench) {
 
 /// Containers are held together, whatever the sandbox can do with a single one of them, and go on together.
 pub async fn pause_all_holds_the_containers_of_a_sandbox(bench: &Bench) {
-    let prepared = bench.prepare().await;
+    let prepared = bench.prepare_for_several().await;
     let first = prepared
         .start("first", bench.plan(Task::Count))
         .await
