@@ -132,5 +132,4 @@ fn a_guest_reaches_its_gateway_and_is_reached_by_its_port() {
     );
     drop(taken);
     let _ = connecting.join().expect("no panic");
-    TcpStream::connect(host).expect_err("nobody listens any more");
 }
