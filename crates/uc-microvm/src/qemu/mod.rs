@@ -3,6 +3,7 @@
 mod bare;
 mod command;
 mod confinement;
+mod copy;
 mod qmp;
 
 use std::{
@@ -80,10 +81,10 @@ impl Qemu {
         snapshot: &Snapshot,
         groups: &Entrances,
     ) -> Result<QemuMachine> {
-        let copy = snapshot
-            .keeps_memory
-            .then(|| copy_of(shape, &snapshot.memory))
-            .transpose()?;
+        let copy = match snapshot.keeps_memory {
+            true => Some(copy_of(shape, &snapshot.memory, groups).await?),
+            false => None,
+        };
         let start = Start::Restore {
             memory: copy.as_ref().unwrap_or(&snapshot.memory).as_fd(),
             shared: copy.is_some(),
@@ -156,11 +157,11 @@ fn memory(shape: &Shape) -> Result<File> {
     Ok(file)
 }
 
-/// Memory that a monitor and we share, filled from a snapshot's.
-fn copy_of(shape: &Shape, saved: &File) -> Result<File> {
+/// Memory that a monitor and we share, filled from a snapshot's by a process in the machine's groups.
+async fn copy_of(shape: &Shape, saved: &File, groups: &Entrances) -> Result<File> {
     let copy = memory(shape)?;
-    copy_data(saved, &copy).map_err(|error| {
-        Problem::storage("cannot read the memory of a microVM's snapshot").caused_by(error)
+    copy::copy(saved, &copy, groups).await.map_err(|error| {
+        Problem::storage("cannot copy the memory of a microVM's snapshot").caused_by(error)
     })?;
     Ok(copy)
 }
@@ -219,7 +220,8 @@ impl QemuMachine {
         let uri = json!({ "uri": "fd:state" });
         self.qmp.execute("migrate", uri).await?;
         self.migrated("query-migrate").await?;
-        copy_data(own, memory)
+        copy::copy(own, memory, &Entrances::default())
+            .await
             .map_err(|error| Problem::storage("cannot write a microVM's memory").caused_by(error))
     }
 
@@ -253,39 +255,6 @@ impl QemuMachine {
             }
         }
     }
-}
-
-/// Copies what a sparse file holds; its holes stay holes.
-fn copy_data(from: &File, to: &File) -> std::io::Result<()> {
-    use rustix::fs::SeekFrom;
-    let size = from.metadata()?.len();
-    to.set_len(size)?;
-    let mut at = 0;
-    while at < size {
-        let start = match rustix::fs::seek(from, SeekFrom::Data(at)) {
-            Ok(start) => start,
-            Err(rustix::io::Errno::NXIO) => break,
-            Err(errno) => return Err(errno.into()),
-        };
-        let end = rustix::fs::seek(from, SeekFrom::Hole(start))?;
-        copy_range(from, to, start, end)?;
-        at = end;
-    }
-    Ok(())
-}
-
-fn copy_range(from: &File, to: &File, mut at: u64, end: u64) -> std::io::Result<()> {
-    rustix::fs::seek(to, rustix::fs::SeekFrom::Start(at))?;
-    while at < end {
-        let length = usize::try_from(end - at)
-            .unwrap_or(usize::MAX)
-            .min(16 << 20);
-        let copied = rustix::fs::sendfile(to, from, Some(&mut at), length)?;
-        if copied == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-    Ok(())
 }
 
 /// QEMU among the programs on `PATH`.
