@@ -24,6 +24,7 @@ use crate::{
     jail::{self, Jailed, Surroundings, Wanted},
     machine::{Accelerator, Shape, line, open},
     monitor::Words,
+    restore::NotRestored,
     snapshot::{MEMORY, STATE, Snapshot},
 };
 use command::Start;
@@ -80,7 +81,7 @@ impl Qemu {
         shape: &Shape,
         snapshot: &Snapshot,
         groups: &Entrances,
-    ) -> Result<QemuMachine> {
+    ) -> Result<QemuMachine, NotRestored> {
         let copy = match snapshot.keeps_memory {
             true => Some(copy_of(shape, &snapshot.memory, groups).await?),
             false => None,
@@ -90,7 +91,10 @@ impl Qemu {
             shared: copy.is_some(),
         };
         let mut machine = self.spawn(shape, &start, groups).await?;
-        machine.load(&snapshot.state).await?;
+        // What keeps it from starting at all is not the snapshot's fault.
+        machine.shares_memory().await?;
+        let loaded = machine.load(&snapshot.state).await;
+        loaded.map_err(NotRestored::by_snapshot)?;
         Ok(QemuMachine {
             memory: copy,
             ..machine
@@ -181,7 +185,6 @@ impl QemuMachine {
 
     /// Loads a state and lets the machine go on from it.
     async fn load(&mut self, state: &File) -> Result<()> {
-        self.shares_memory().await?;
         self.qmp.give("state", state.as_fd()).await?;
         let uri = json!({ "uri": "fd:state" });
         self.qmp.execute("migrate-incoming", uri).await?;
