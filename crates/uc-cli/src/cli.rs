@@ -89,6 +89,7 @@ pub(crate) enum Command {
     Logs(commands::logs::LogsArgs),
     Stats(commands::stats::StatsArgs),
     Pause(commands::pause::PauseArgs),
+    #[command(visible_alias = "unpause")]
     Resume(commands::resume::ResumeArgs),
     Stop(commands::stop::StopArgs),
     Rm(commands::rm::RmArgs),

@@ -124,10 +124,18 @@ fn container(home: &Home) -> Result<Arc<dyn Driver>> {
             .found(&wanted)
         })?;
     let driver = OciRuntimeDriver::new(flavour, THIS_PROGRAM.into(), home.mount_points());
-    Ok(Arc::new(match wanted.contains('/') {
-        true => driver.with_program(path),
-        false => driver,
-    }))
+    // Whoever names a runtime does not mean another sandbox where it is missing.
+    let missing = |problem: Problem| problem.within(CONTAINER_RUNTIME);
+    if !wanted.contains('/') {
+        driver.program().map_err(missing)?;
+        return Ok(Arc::new(driver));
+    }
+    if !path.is_file() {
+        return Err(missing(
+            Problem::not_found("no such program").at(path.display()),
+        ));
+    }
+    Ok(Arc::new(driver.with_program(path)))
 }
 
 fn gvisor(home: &Home) -> Result<OciRuntimeDriver> {

@@ -319,3 +319,30 @@ fn is_not_unhealthy(user: &User<'_>) {
     user.succeeds(&["rm", "--force", "counter"]);
     user.host.assert_nothing_left();
 }
+
+#[test]
+fn nothing_is_done_where_one_of_several_names_is_unknown() {
+    let Some(host) = Host::new() else { return };
+    host.file("counter.wat", COUNTER_WAT);
+    host.file("pod.yaml", &webassembly_pod());
+    let user = User {
+        host: &host,
+        uc: &|| host.uc(),
+    };
+    user.starts(&["pod.yaml"]);
+    for command in ["pause", "stop", "rm"] {
+        user.run(&[command, "counter", "nobody"])
+            .refuses(66, &["nobody"]);
+        assert_eq!(user.only()["state"], "running", "{command}");
+    }
+    let paused = user.succeeds(&["pause", "counter", "counter"]);
+    assert_eq!(paused.lines().count(), 1, "{paused}");
+    user.run(&["resume", "counter", "nobody"])
+        .refuses(66, &["nobody"]);
+    assert_eq!(user.only()["state"], "paused");
+    user.succeeds(&["unpause", "counter"]);
+    assert_eq!(user.only()["state"], "running");
+    user.succeeds(&["stop", "--now", "counter", "counter"]);
+    user.succeeds(&["rm", "counter"]);
+    host.assert_nothing_left();
+}

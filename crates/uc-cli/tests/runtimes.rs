@@ -356,6 +356,16 @@ fn broken_runtimes_are_told() {
     uc.env("UC_CONTAINER_RUNTIME", "docker");
     run(&mut uc, &["run", "oci:busybox:latest", "--", "true"])
         .refuses(65, &["crun, runc or youki"]);
+    // It is not replaced by another sandbox in silence.
+    let mut uc = host.uc();
+    uc.env("UC_CONTAINER_RUNTIME", "/no/such/youki");
+    run(&mut uc, &["run", "oci:busybox:latest", "--", "true"])
+        .refuses(66, &["UC_CONTAINER_RUNTIME", "no such program"]);
+    let mut uc = host.uc();
+    uc.env("UC_CONTAINER_RUNTIME", "youki")
+        .env("PATH", "/nowhere");
+    run(&mut uc, &["run", "oci:busybox:latest", "--", "true"])
+        .refuses(78, &["UC_CONTAINER_RUNTIME", "youki is not on PATH"]);
     let mut uc = host.uc();
     uc.env("UC_GVISOR_PLATFORM", "magic");
     run(&mut uc, &["doctor"]).refuses(65, &["systrap, ptrace or kvm"]);

@@ -87,9 +87,22 @@ impl fmt::Display for Figure {
         write!(
             f,
             "{}{space}{} ({})",
-            self.value, self.unit, self.provenance
+            for_reading(self.value),
+            self.unit,
+            self.provenance
         )
     }
+}
+
+/// A value with four digits, or all of its whole ones: nobody reads more, and few figures have more.
+fn for_reading(value: f64) -> f64 {
+    if !value.is_normal() {
+        return value;
+    }
+    let whole_digits = value.abs().log10().floor() as i32 + 1;
+    let scale = 10_f64.powi((4 - whole_digits).clamp(0, 300));
+    let rounded = (value * scale).round() / scale;
+    if rounded.is_finite() { rounded } else { value }
 }
 
 #[cfg(test)]
@@ -105,5 +118,22 @@ mod tests {
         assert_eq!(json["basis"], "mission M1.2");
         let back: Figure = serde_json::from_value(json).expect("reads back");
         assert_eq!(back, figure);
+    }
+
+    #[test]
+    fn digits_beyond_what_is_read_are_left_out() {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.355_732_999_999_999_97, "0.3557"),
+            (119.186_517, "119.2"),
+            (-2.000_04, "-2"),
+            (123_456.7, "123457"),
+            (0.000_012_345_6, "0.00001235"),
+            (f64::MAX, &format!("{}", f64::MAX)),
+            (f64::NAN, "NaN"),
+        ] {
+            let shown = Figure::assumed(value, "", "x").to_string();
+            assert_eq!(shown, format!("{text} (assumed: x)"));
+        }
     }
 }

@@ -61,7 +61,11 @@ impl OciRuntimeDriver {
         self.platform
     }
 
-    pub(crate) fn program(&self) -> Result<PathBuf> {
+    /// The runtime's program.
+    ///
+    /// # Errors
+    /// Host, where none was given and none is on PATH.
+    pub fn program(&self) -> Result<PathBuf> {
         binary::locate(self.flavour, self.program.as_deref()).ok_or_else(|| {
             Problem::host(format!("{} is not on PATH", self.flavour))
                 .remedy(probe::how_to_get(self.flavour))

@@ -14,6 +14,7 @@ pub(crate) mod key;
 pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod monitor;
+mod named;
 pub(crate) mod offload;
 pub(crate) mod pause;
 pub(crate) mod plan;

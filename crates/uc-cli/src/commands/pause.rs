@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use uc_engine::{Status, owner, record};
+use uc_engine::{Status, owner};
 use uc_model::{Problem, Result};
 
-use super::engine;
-use crate::{
-    cli::Format,
-    printing::{self, json},
+use super::{
+    engine,
+    named::{each, find_all},
 };
+use crate::cli::Format;
 
 /// Hold workloads where they are, with their memory, files and connections
 #[derive(Debug, Args)]
@@ -28,31 +28,19 @@ pub(crate) struct PauseArgs {
 
 /// Runs the command.
 pub(crate) fn pause(args: &PauseArgs, format: Format) -> Result<ExitCode> {
-    let ids = each(&args.workloads, owner::pause)?;
-    match format {
-        Format::Json => json(&serde_json::json!({ "paused": ids }))?,
-        Format::Text => printing::result(&format!("{}\n", ids.join("\n")))?,
-    }
-    Ok(ExitCode::SUCCESS)
+    let workloads = find_all(engine()?.home(), &args.workloads)?;
+    each(&workloads, "paused", format, |status| {
+        require_alive(status)?;
+        owner::pause(status)
+    })
 }
 
-/// Does the same with each workload of these names; their ids.
-pub(super) fn each(
-    names: &[String],
-    action: impl Fn(&Status) -> Result<()>,
-) -> Result<Vec<String>> {
-    let home = engine()?.home().clone();
-    let mut ids = Vec::new();
-    for name in names {
-        let status = record::find(&home, name)?;
-        if !status.alive {
-            return Err(Problem::not_found("the workload does not run")
-                .at(&status.record.id)
-                .found(status.word())
-                .remedy("uc ps lists what runs"));
-        }
-        action(&status)?;
-        ids.push(status.record.id);
+pub(super) fn require_alive(status: &Status) -> Result<()> {
+    if status.alive {
+        return Ok(());
     }
-    Ok(ids)
+    Err(Problem::not_found("the workload does not run")
+        .at(&status.record.id)
+        .found(status.word())
+        .remedy("uc ps lists what runs"))
 }

@@ -6,11 +6,12 @@ use clap::Args;
 use uc_engine::owner;
 use uc_model::Result;
 
-use super::pause::each;
-use crate::{
-    cli::Format,
-    printing::{self, json},
+use super::{
+    engine,
+    named::{each, find_all},
+    pause::require_alive,
 };
+use crate::cli::Format;
 
 /// Let paused workloads go on
 #[derive(Debug, Args)]
@@ -25,10 +26,9 @@ pub(crate) struct ResumeArgs {
 
 /// Runs the command.
 pub(crate) fn resume(args: &ResumeArgs, format: Format) -> Result<ExitCode> {
-    let ids = each(&args.workloads, owner::resume)?;
-    match format {
-        Format::Json => json(&serde_json::json!({ "resumed": ids }))?,
-        Format::Text => printing::result(&format!("{}\n", ids.join("\n")))?,
-    }
-    Ok(ExitCode::SUCCESS)
+    let workloads = find_all(engine()?.home(), &args.workloads)?;
+    each(&workloads, "resumed", format, |status| {
+        require_alive(status)?;
+        owner::resume(status)
+    })
 }

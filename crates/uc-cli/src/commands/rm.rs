@@ -6,11 +6,12 @@ use clap::Args;
 use uc_engine::record;
 use uc_model::{Problem, Result};
 
-use super::{engine, stop::end};
-use crate::{
-    cli::Format,
-    printing::{self, json},
+use super::{
+    engine,
+    named::{each, find_all},
+    stop::end,
 };
+use crate::cli::Format;
 
 /// How long a forced removal waits for the end.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -42,13 +43,9 @@ pub(crate) fn rm(args: &RmArgs, format: Format) -> Result<ExitCode> {
             .filter(|status| !status.alive)
             .collect()
     } else {
-        args.workloads
-            .iter()
-            .map(|name| record::find(engine.home(), name))
-            .collect::<Result<Vec<_>>>()?
+        find_all(engine.home(), &args.workloads)?
     };
-    let mut ids = Vec::new();
-    for status in chosen {
+    each(&chosen, "removed", format, |status| {
         if status.alive && !args.force {
             return Err(Problem::refused("the workload still runs")
                 .at(&status.record.id)
@@ -57,14 +54,7 @@ pub(crate) fn rm(args: &RmArgs, format: Format) -> Result<ExitCode> {
                     status.record.id
                 )));
         }
-        end(engine.home(), &status, true, PATIENCE)?;
-        engine.erase(&status.record.id, &status.directory)?;
-        ids.push(status.record.id);
-    }
-    match format {
-        Format::Json => json(&serde_json::json!({ "removed": ids }))?,
-        Format::Text if ids.is_empty() => {}
-        Format::Text => printing::result(&format!("{}\n", ids.join("\n")))?,
-    }
-    Ok(ExitCode::SUCCESS)
+        end(engine.home(), status, true, PATIENCE)?;
+        engine.erase(&status.record.id, &status.directory)
+    })
 }

@@ -9,11 +9,11 @@ use clap::Args;
 use uc_engine::{Home, Status, owner, record};
 use uc_model::{Problem, Result};
 
-use super::engine;
-use crate::{
-    cli::Format,
-    printing::{self, json},
+use super::{
+    engine,
+    named::{each, find_all},
 };
+use crate::cli::Format;
 
 /// How often is looked whether a workload has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -38,18 +38,12 @@ pub(crate) struct StopArgs {
 
 /// Runs the command.
 pub(crate) fn stop(args: &StopArgs, format: Format) -> Result<ExitCode> {
-    let home = engine()?.home().clone();
-    let mut ids = Vec::new();
-    for name in &args.workloads {
-        let status = record::find(&home, name)?;
-        end(&home, &status, args.now, Duration::from_secs(args.wait))?;
-        ids.push(status.record.id);
-    }
-    match format {
-        Format::Json => json(&serde_json::json!({ "stopped": ids }))?,
-        Format::Text => printing::result(&format!("{}\n", ids.join("\n")))?,
-    }
-    Ok(ExitCode::SUCCESS)
+    let engine = engine()?;
+    let home = engine.home();
+    let workloads = find_all(home, &args.workloads)?;
+    each(&workloads, "stopped", format, |status| {
+        end(home, status, args.now, Duration::from_secs(args.wait))
+    })
 }
 
 /// Asks for a workload's end and waits until its owner is gone.
