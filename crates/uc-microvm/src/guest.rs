@@ -67,6 +67,12 @@ impl Expected {
     }
 }
 
+fn silent(patience: Duration) -> Problem {
+    Problem::host("the microVM does not answer")
+        .limit(format!("{} s", patience.as_secs()))
+        .remedy("its program may take all of its time: raise limits.cpu")
+}
+
 fn locked(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -140,6 +146,35 @@ impl Guest {
 
     /// The same with another patience. It holds for the request as well: an agent that reads nothing takes none.
     pub(crate) async fn ask_for(&self, call: Call, patience: Duration) -> Result<Answer> {
+        let answer = self.answer_within(call, patience).await;
+        answer.unwrap_or_else(|| Err(silent(patience)))
+    }
+
+    /// Asks for what must not happen once this has failed: where no answer comes in time, asks for `undo` behind it. An agent
+    /// begins in turn with what it is asked, however late.
+    ///
+    /// # Errors
+    /// Those of [`Self::ask`].
+    pub(crate) async fn ask_or_undo(
+        &self,
+        call: Call,
+        undo: Call,
+        patience: Duration,
+    ) -> Result<Answer> {
+        if let Some(answer) = self.answer_within(call, patience).await {
+            return answer;
+        }
+        let id = self.next_request.fetch_add(1, Ordering::Relaxed);
+        let link = self.link.clone();
+        // An agent that reads nothing takes nothing yet; this has until it is gone. What it answers is dropped.
+        tokio::spawn(async move {
+            let _ = link.send(Kind::Request, &Request { id, call: undo }).await;
+        });
+        Err(silent(patience))
+    }
+
+    /// The answer, if it comes in time.
+    async fn answer_within(&self, call: Call, patience: Duration) -> Option<Result<Answer>> {
         let id = self.next_request.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
         {
@@ -153,13 +188,7 @@ impl Guest {
             self.link.send(Kind::Request, &Request { id, call }).await?;
             answer.await.unwrap_or_else(|_| Err(self.gone()))
         };
-        tokio::time::timeout(patience, asked)
-            .await
-            .unwrap_or_else(|_| {
-                Err(Problem::host("the microVM does not answer")
-                    .limit(format!("{} s", patience.as_secs()))
-                    .remedy("its program may take all of its time: raise limits.cpu"))
-            })
+        tokio::time::timeout(patience, asked).await.ok()
     }
 
     /// Asks without waiting for the answer, which [`Self::answer_to`] does.

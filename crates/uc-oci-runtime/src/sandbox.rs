@@ -182,8 +182,8 @@ impl OciSandbox {
             .any(|container| Arc::ptr_eq(container.supervised(), supervised))
     }
 
-    /// Holds containers, all or none. gVisor holds a kernel as a whole, and so only all that run in it.
-    async fn pause_together(&self, names: Vec<String>) -> Result<()> {
+    /// Finds containers that are to be held. gVisor holds a kernel as a whole, and so only all that run in it.
+    fn pausable(&self, names: &[String]) -> Result<Vec<Arc<Container>>> {
         let containers: Vec<_> = names
             .iter()
             .map(|name| self.find(name))
@@ -198,10 +198,15 @@ impl OciSandbox {
             .found(names.join(", "))
             .remedy("pause the whole Pod, or put the container into a Pod of its own"));
         }
+        Ok(containers)
+    }
+
+    async fn pause_together(&self, names: Vec<String>) -> Result<()> {
+        let containers = self.pausable(&names)?;
         for (index, container) in containers.iter().enumerate() {
             if let Err(problem) = container.pause(&self.request.directory).await {
-                for held in containers.iter().take(index) {
-                    // One that has ended meanwhile is none to let go.
+                for held in containers.iter().take(index + 1) {
+                    // One that has ended meanwhile is none to let go, nor the last one, unless it was held before.
                     let _ = held.resume().await;
                 }
                 return Err(problem);
@@ -296,7 +301,12 @@ impl Sandbox for OciSandbox {
     }
 
     fn pause(&self, request: PauseRequest) -> Pending<'_, ()> {
-        Box::pin(self.pause_together(vec![request.container]))
+        Box::pin(async move {
+            for container in self.pausable(&[request.container])? {
+                container.pause(&self.request.directory).await?;
+            }
+            Ok(())
+        })
     }
 
     fn pause_all(&self, containers: Vec<String>) -> Pending<'_, ()> {

@@ -242,12 +242,25 @@ impl Supervised {
             return Ok(());
         }
         let request = |errand| Request::Pause { errand, hold };
-        match self.errand(FIRST, request, Vec::new(), PATIENCE).await? {
-            Some(done) => done.map(drop)?,
-            None => return Err(too_long()),
+        let done = match self.errand(FIRST, request, Vec::new(), PATIENCE).await {
+            Ok(Some(done)) => done.map(drop),
+            Ok(None) => Err(too_long()),
+            Err(problem) => Err(problem),
+        };
+        match done {
+            Ok(()) => *is_held = hold,
+            Err(_) if hold => self.undo_hold(),
+            Err(_) => {}
         }
-        *is_held = hold;
-        Ok(())
+        done
+    }
+
+    /// Lets the kernel go after a hold that failed: it may have been held all the same, or be held yet, and nobody would
+    /// know. The supervisor does what it is asked in turn, and nobody waits for what it says of this.
+    fn undo_hold(&self) {
+        let errand = self.next_errand.fetch_add(1, Ordering::Relaxed);
+        let hold = false;
+        let _ = self.send(FIRST, Request::Pause { errand, hold }, &[]);
     }
 
     /// Has something done beside a container's program; `None` where that takes longer than it may.
@@ -378,3 +391,7 @@ impl Waiting {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "supervised/tests.rs"]
+mod tests;

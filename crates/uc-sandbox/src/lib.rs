@@ -62,14 +62,14 @@ pub trait Sandbox: Send + Sync {
 
     /// Holds the program, all of its processes and threads, where it is. When this returns it does nothing more, but it keeps
     /// its memory, files and connections. A container that does not run, or is paused, is a problem; a driver that cannot
-    /// hold it refuses.
+    /// hold it refuses. One that could not be held in time goes on, and is not held later.
     fn pause(&self, request: PauseRequest) -> Pending<'_, ()>;
 
     /// Lets a paused program go on. A container that is not paused is a problem.
     fn resume(&self, request: ResumeRequest) -> Pending<'_, ()>;
 
-    /// Holds containers, all or none. A driver that can only hold all that run may be able to do this, and refuse
-    /// [`Sandbox::pause`].
+    /// Holds containers, all or none: where one cannot be held, it and those before it go on. A driver that can only hold
+    /// all that run may be able to do this, and refuse [`Sandbox::pause`].
     fn pause_all(&self, containers: Vec<String>) -> Pending<'_, ()> {
         Box::pin(async move {
             for (index, container) in containers.iter().enumerate() {
@@ -77,8 +77,9 @@ pub trait Sandbox: Send + Sync {
                     container: container.clone(),
                 };
                 if let Err(problem) = self.pause(request).await {
-                    let held = containers.into_iter().take(index).collect();
-                    // One that has ended meanwhile is none to let go.
+                    // The last one too: it may be held nevertheless, or from before.
+                    let held = containers.into_iter().take(index + 1).collect();
+                    // One that has ended meanwhile, or is not held, is none to let go.
                     let _ = self.resume_all(held).await;
                     return Err(problem);
                 }

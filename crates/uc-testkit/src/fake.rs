@@ -137,7 +137,7 @@ impl FakeDriver {
         self.shared.port_is_open.store(open, Ordering::Relaxed);
     }
 
-    /// Fails the `pause` of a container from now on.
+    /// Fails the `pause` of a container from now on, and holds it all the same.
     pub fn fail_pause_of(&self, container: &str) {
         *lock(&self.shared.unpausable) = Some(container.to_owned());
     }
@@ -291,12 +291,10 @@ impl Sandbox for FakeSandbox {
             let name = request.container;
             self.shared.note(format!("pause {name}"));
             let container = self.find(&name)?;
+            container.paused.store(true, Ordering::Relaxed);
             match lock(&self.shared.unpausable).as_ref() == Some(&name) {
                 true => Err(Problem::refused("the script fails pause").at(name)),
-                false => {
-                    container.paused.store(true, Ordering::Relaxed);
-                    Ok(())
-                }
+                false => Ok(()),
             }
         })
     }

@@ -126,8 +126,10 @@ impl Container {
     pub(crate) async fn pause(&self) -> Result<()> {
         self.require_running()?;
         self.control.gate.close(&self.ticker).await?;
-        // It may have ended while it was waited for.
-        self.require_running()
+        // It may have ended while it was waited for, or been asked to: a server that is held would never hear of that.
+        self.require_running().inspect_err(|_| {
+            let _ = self.control.gate.open();
+        })
     }
 
     /// Lets it go on.
@@ -154,12 +156,12 @@ impl Container {
     /// `grace` for the answers in progress.
     pub(crate) async fn stop(&self, grace: Duration) -> Result<Exit> {
         if self.served.is_some() && !grace.is_zero() && self.is_running() {
-            // It goes on for its last answers.
-            let _ = self.control.gate.open();
             let latest = Instant::now() + grace.min(GRACE_MAX);
             self.control.deadline.send_modify(|deadline| {
                 *deadline = Some(deadline.map_or(latest, |earlier| earlier.min(latest)));
             });
+            // It goes on for its last answers. Whoever pauses it looks at the deadline behind that: one of the two opens.
+            let _ = self.control.gate.open();
             return self.wait().await;
         }
         let _ticking = self.request_stop();

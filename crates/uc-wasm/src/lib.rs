@@ -47,6 +47,7 @@ mod loader;
 mod meter;
 mod mounts;
 mod outgoing;
+mod patience;
 mod program;
 mod randomness;
 mod run;

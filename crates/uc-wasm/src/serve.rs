@@ -5,23 +5,22 @@ use std::{
     future::poll_fn,
     net::SocketAddr,
     os::fd::OwnedFd,
-    pin::{Pin, pin},
+    pin::pin,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
-    task::{Context, Poll},
+    task::Poll,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
-    Request, Response, StatusCode, body::Incoming, header::CONTENT_TYPE, rt, server::conn::http1,
+    Request, Response, StatusCode, body::Incoming, header::CONTENT_TYPE, server::conn::http1,
     service::service_fn,
 };
 use tokio::{
     io::Interest,
     net::{TcpListener, TcpStream},
     sync::{Semaphore, oneshot, watch},
-    time::timeout,
 };
 use uc_model::Result;
 use uc_sandbox::ExitReason;
@@ -39,6 +38,7 @@ use crate::{
     ending,
     host::Host,
     meter::{Meter, Usage},
+    patience::{Patience, Timer},
     run::{Setting, new_store},
     stdio::{Sink, Stream, Streams, takes_now, wait},
     throttle::{Throttle, thread_cpu},
@@ -233,13 +233,18 @@ impl<O: Sink + Clone, E: Sink + Clone> Server<O, E> {
         sender: oneshot::Sender<Answer>,
         title: String,
     ) -> Ended {
-        match timeout(INSTANCE_PATIENCE, self.handle(request, sender)).await {
-            Ok(Ok(())) => Ended::Returned,
-            Ok(Err(message)) => {
+        let handled = tokio::select! {
+            biased;
+            handled = self.handle(request, sender) => Some(handled),
+            () = Patience::new(INSTANCE_PATIENCE) => None,
+        };
+        match handled {
+            Some(Ok(())) => Ended::Returned,
+            Some(Err(message)) => {
                 self.tell(&title, &message);
                 Ended::Failed
             }
-            Err(_) => {
+            None => {
                 let message = format!("ended after {} s", INSTANCE_PATIENCE.as_secs());
                 self.tell(&title, &message);
                 Ended::Late
@@ -378,30 +383,4 @@ pub(crate) async fn come(until: &dyn Until) {
         if come { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
-}
-
-/// Tokio's clock for hyper.
-#[derive(Clone, Copy)]
-struct Timer;
-
-impl rt::Timer for Timer {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn rt::Sleep>> {
-        Box::pin(Sleep(Box::pin(tokio::time::sleep(duration))))
-    }
-
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn rt::Sleep>> {
-        Box::pin(Sleep(Box::pin(tokio::time::sleep_until(deadline.into()))))
-    }
-}
-
-struct Sleep(Pin<Box<tokio::time::Sleep>>);
-
-impl rt::Sleep for Sleep {}
-
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().poll(context)
-    }
 }

@@ -5,7 +5,7 @@ use std::{
     os::unix::net::UnixStream,
 };
 
-use uc_guest_protocol::{encode, encode_json};
+use uc_guest_protocol::{Decoder, encode, encode_json};
 
 use super::*;
 
@@ -64,6 +64,76 @@ async fn one_that_reads_nothing_is_given_up_as_well() {
         in_time(asked).await.expect_err("nobody reads");
     }
     sending.abort();
+}
+
+/// The requests that have arrived: which container each is to hold, or to let go, with its number.
+async fn pauses(far: &mut UnixStream, count: usize) -> Vec<(u32, String, bool)> {
+    far.set_nonblocking(true).expect("ours");
+    let mut decoder = Decoder::new(Bounds::BY_HOST);
+    let mut pauses = Vec::new();
+    let mut bytes = [0; 4096];
+    while pauses.len() < count {
+        match far.read(&mut bytes) {
+            Ok(length) => decoder.push(&bytes[..length]),
+            // What is sent, tasks send.
+            Err(_) => tokio::task::yield_now().await,
+        }
+        while let Some(frame) = decoder.next_frame().expect("frames") {
+            let request: Request = frame.message().expect("a request");
+            let Call::Pause { container, hold } = request.call else {
+                panic!("another request");
+            };
+            pauses.push((request.id, container, hold));
+        }
+    }
+    pauses
+}
+
+/// However late the agent does what it is asked, the container goes on in the end.
+#[tokio::test(start_paused = true)]
+async fn what_is_not_answered_in_time_is_undone() {
+    let (guest, mut far) = agent();
+    let call = |hold| Call::Pause {
+        container: "main".into(),
+        hold,
+    };
+    let asked = guest.ask_or_undo(call(true), call(false), LONG).await;
+    let said = asked.expect_err("no answer").to_string();
+    assert!(said.contains("does not answer"), "{said}");
+    let asked = pauses(&mut far, 2).await;
+    assert_eq!(asked, [(1, "main".into(), true), (2, "main".into(), false)]);
+    // Late answers are dropped; nobody waits for them.
+    far.write_all(&[answer(1, Answer::Done), answer(2, Answer::Done)].concat())
+        .expect("taken");
+    assert!(locked(&guest.shared).pending.is_empty());
+    assert!(guest.is_alive());
+}
+
+/// A container that was paused before must not be let go by a second pause.
+#[tokio::test]
+async fn what_an_agent_refuses_is_not_undone() {
+    let (guest, mut far) = agent();
+    let call = |hold| Call::Pause {
+        container: "main".into(),
+        hold,
+    };
+    let asking = guest.ask_or_undo(call(true), call(false), LONG);
+    let answering = async {
+        assert_eq!(pauses(&mut far, 1).await.len(), 1);
+        let problem = Problem::invalid("the container is paused already");
+        let answer = Err(uc_model::Telling::of(&problem));
+        let response = encode_json(Kind::Response, &Response { id: 1, answer }, Bounds::BY_HOST);
+        far.write_all(&response.expect("short")).expect("taken");
+    };
+    let (asked, ()) = in_time(async { tokio::join!(asking, answering) }).await;
+    let said = asked.expect_err("refused").to_string();
+    assert!(said.contains("paused already"), "{said}");
+    let (next, asked) = tokio::join!(
+        tokio::time::timeout(LONG, guest.ask_for(call(true), Duration::from_millis(50))),
+        pauses(&mut far, 1)
+    );
+    next.expect("in time").expect_err("no answer");
+    assert_eq!(asked, [(2, "main".into(), true)], "nothing came before");
 }
 
 #[tokio::test]

@@ -4,12 +4,15 @@
 //! does it in another way. In the guest the freezer that containers have outside holds one of them, and nothing needs to be
 //! set right afterwards. A machine whose programs stand still takes next to no time of a processor.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use uc_guest_protocol::Call;
 use uc_model::{Problem, Result};
 
 use super::MicrovmSandbox;
+
+/// How long an agent may take to hold a container. Its freezer gives up after 5 s.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl MicrovmSandbox {
     /// Holds a container, or lets it go on.
@@ -20,11 +23,19 @@ impl MicrovmSandbox {
             return Err(Problem::invalid("the container is not running").found(&name));
         }
         let running = self.running().await?;
-        let call = Call::Pause {
-            container: name,
+        let call = |hold| Call::Pause {
+            container: name.clone(),
             hold,
         };
-        match running.guest.ask(call).await {
+        let asked = match hold {
+            // Held later, it would stand still while the engine takes it to run.
+            true => {
+                let (pause, resume) = (call(true), call(false));
+                running.guest.ask_or_undo(pause, resume, PATIENCE).await
+            }
+            false => running.guest.ask(call(false)).await,
+        };
+        match asked {
             Ok(_) => Ok(()),
             Err(problem) => Err(self.explained(&running, problem).await),
         }
