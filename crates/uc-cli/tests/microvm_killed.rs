@@ -59,8 +59,6 @@ fn kill(pid: u32) {
 #[derive(Debug, PartialEq, Eq)]
 struct Traces {
     mounts: usize,
-    /// Names given to namespaces, which would outlive their processes.
-    kept_namespaces: usize,
     groups: BTreeSet<PathBuf>,
     sockets: BTreeSet<PathBuf>,
     interfaces: BTreeSet<String>,
@@ -77,10 +75,6 @@ impl Traces {
         };
         Self {
             mounts: mounts.lines().filter(|line| line.contains(&home)).count(),
-            kept_namespaces: mounts
-                .lines()
-                .filter(|line| line.contains(" - nsfs "))
-                .count(),
             groups: found(Path::new("/sys/fs/cgroup"), |path| {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 name.contains(&victim())
@@ -129,8 +123,64 @@ fn found(directory: &Path, is_one: impl Fn(&Path) -> bool + Copy) -> BTreeSet<Pa
     all
 }
 
-/// Namespaces, as the kernel calls them.
+/// Namespaces, as the kernel calls them. It gives the name of one that has gone to the next.
 type Namespaces = BTreeSet<PathBuf>;
+
+/// Clock ticks since this host was started.
+type Ticks = u64;
+
+/// When a process was started; `None` where it has gone.
+fn start_of(pid: &str) -> Option<Ticks> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // A name may have spaces and brackets in it. The start is the 22nd field, and the name the second.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// Now: the start of a process that is started for that.
+fn now() -> Ticks {
+    let mut process = Command::new("sleep").arg("1000").spawn().expect("starts");
+    let start = start_of(&process.id().to_string());
+    process.kill().expect("killed");
+    process.wait().expect("killed");
+    start.expect("it was there")
+}
+
+/// What ran when something was killed.
+struct Family {
+    namespaces: Namespaces,
+    killed: Ticks,
+}
+
+impl Family {
+    /// Of processes in these namespaces that have just been killed.
+    fn killed_now(namespaces: Namespaces) -> Self {
+        Self {
+            namespaces,
+            killed: now(),
+        }
+    }
+
+    /// Those that still run. Who was started later is another's, in a namespace of the same name.
+    fn members(&self) -> Vec<String> {
+        let mut all = all_processes();
+        all.retain(|pid| {
+            !self.namespaces.is_disjoint(&namespaces_of(pid))
+                && start_of(pid).is_some_and(|start| start <= self.killed)
+        });
+        all
+    }
+
+    /// Mounts of its namespaces, which outlive their processes with that.
+    fn kept(&self) -> Vec<String> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").expect("there");
+        let is_own = |line: &&str| {
+            let root = line.split(' ').nth(3).unwrap_or_default();
+            line.contains(" - nsfs ") && self.namespaces.contains(Path::new(root))
+        };
+        mounts.lines().filter(is_own).map(str::to_owned).collect()
+    }
+}
 
 /// The namespaces that a process is in, other than this one's.
 fn namespaces_of(pid: &str) -> Namespaces {
@@ -172,30 +222,6 @@ fn namespaces_below(pid: u32) -> Namespaces {
     }
 }
 
-/// When a process began, in the kernel's ticks since the host's start.
-fn began(pid: &str) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, fields) = stat.rsplit_once(") ")?;
-    fields.split(' ').nth(19)?.parse().ok()
-}
-
-/// Now, in the same ticks.
-fn now() -> u64 {
-    let mut child = Command::new("true").spawn().expect("starts");
-    let ticks = began(&child.id().to_string());
-    child.wait().expect("ends");
-    ticks.expect("known")
-}
-
-/// Processes in one of these namespaces that were there by then: what others make later may get a number that is free again.
-fn members(namespaces: &Namespaces, by: u64) -> Vec<String> {
-    let mut all = all_processes();
-    all.retain(|pid| {
-        began(pid).is_some_and(|began| began <= by) && !namespaces.is_disjoint(&namespaces_of(pid))
-    });
-    all
-}
-
 /// Processes whose command line or environment names this home.
 fn processes(host: &MicrovmHost) -> Vec<String> {
     let home = host.path().to_string_lossy().into_owned();
@@ -212,16 +238,12 @@ fn processes(host: &MicrovmHost) -> Vec<String> {
         .collect()
 }
 
-fn assert_all_ends(host: &MicrovmHost, namespaces: &Namespaces, moment: Duration) {
+fn assert_all_ends(host: &MicrovmHost, family: &Family, moment: Duration) {
     let until = Instant::now() + Duration::from_secs(10);
-    let killed = now();
     loop {
-        let left = (
-            host.monitors(),
-            processes(host),
-            members(namespaces, killed),
-        );
-        if left.0.is_empty() && left.1.is_empty() && left.2.is_empty() {
+        let ours = [processes(host), family.members(), family.kept()].concat();
+        let left = (host.monitors(), ours);
+        if left.0.is_empty() && left.1.is_empty() {
             return;
         }
         assert!(Instant::now() < until, "after {moment:?}: {left:?}");
@@ -298,7 +320,45 @@ fn assert_nothing_is_left(host: &MicrovmHost, before: &Traces) {
         "fine",
     ];
     host.run(&run).expect(0, "fine\n");
-    assert_all_ends(host, &Namespaces::new(), Duration::ZERO);
+    assert_all_ends(host, &Family::killed_now(Namespaces::new()), Duration::ZERO);
+}
+
+/// A process with a network of its own, in a namespace that this process then knows.
+fn with_own_network() -> Option<(Child, Namespaces)> {
+    let mut child = Command::new("unshare")
+        .args(["--net", "sleep", "1000"])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starts");
+    let name = format!("/proc/{}/comm", child.id());
+    while child.try_wait().expect("known").is_none() {
+        if fs::read_to_string(&name).is_ok_and(|name| name == "sleep\n") {
+            let namespaces = namespaces_of(&child.id().to_string());
+            assert_eq!(namespaces.len(), 1, "{namespaces:?}");
+            return Some((child, namespaces));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    println!("skipped: no network of one's own can be had here");
+    None
+}
+
+#[test]
+fn who_is_left_is_told_from_who_came_later() {
+    let Some((mut child, namespaces)) = with_own_network() else {
+        return;
+    };
+    let pid = child.id().to_string();
+    let start = start_of(&pid).expect("it runs");
+    let mut family = Family::killed_now(namespaces);
+    assert!(start <= family.killed);
+    assert_eq!(family.members(), [pid]);
+    // As if another had come after a kill.
+    family.killed = start - 1;
+    assert_eq!(family.members(), Vec::<String>::new());
+    assert_eq!(family.kept(), Vec::<String>::new());
+    child.kill().expect("killed");
+    child.wait().expect("killed");
 }
 
 #[test]
@@ -321,8 +381,9 @@ fn uc_killed_at_any_moment_takes_its_machine_along() {
         let namespaces = namespaces_below(child.id());
         child.kill().expect("killed");
         child.wait().expect("killed");
-        assert_all_ends(&host, &namespaces, moment);
-        seen.extend(namespaces);
+        let family = Family::killed_now(namespaces);
+        assert_all_ends(&host, &family, moment);
+        seen.extend(family.namespaces);
     }
     assert!(!seen.is_empty(), "no kill met a machine");
     assert_all_are_lost(&host);
@@ -348,6 +409,7 @@ fn a_machine_killed_at_any_moment_ends_its_run_with_an_explanation() {
         std::thread::sleep(moment);
         let namespaces = namespaces_below(child.id());
         kill(monitor);
+        let family = Family::killed_now(namespaces);
         // A start from a snapshot that fails is followed by a cold one, which is killed as well.
         let ended = loop {
             if let Some(ended) = child.try_wait().expect("known") {
@@ -358,7 +420,7 @@ fn a_machine_killed_at_any_moment_ends_its_run_with_an_explanation() {
             std::thread::sleep(Duration::from_millis(20));
         };
         assert_eq!(ended.code(), Some(78), "after {moment:?}");
-        assert_all_ends(&host, &namespaces, moment);
+        assert_all_ends(&host, &family, moment);
     }
     assert_eq!(list(&host), Vec::<Value>::new());
     assert_nothing_is_left(&host, &before);
@@ -388,7 +450,7 @@ fn a_killed_owner_of_a_detached_machine_shows_as_lost() {
         let namespaces = namespaces_below(owner as u32);
         assert!(!namespaces.is_empty(), "it runs");
         kill(owner as u32);
-        assert_all_ends(&host, &namespaces, moment);
+        assert_all_ends(&host, &Family::killed_now(namespaces), moment);
         assert_all_are_lost(&host);
         let removed = host.run(&["rm", &victim()]);
         assert_eq!(removed.code, 0, "{removed}");

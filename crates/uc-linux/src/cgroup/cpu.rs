@@ -15,7 +15,7 @@ const PERIOD_US: u64 = 100_000;
 pub(super) fn apply(version: Version, directory: &Path, limits: &Limits) -> Result<()> {
     if let Some(cpu) = limits.cpu {
         set_quota(version, directory, cpu)
-            .map_err(|(file, error)| not_written(directory, file, quota_us(cpu), error))?;
+            .map_err(|(file, error)| not_written(directory, file, quota_us(cpu), &error))?;
     }
     // Kubernetes' rule for requests: 1024 shares per CPU, at least 2.
     let shares = limits
@@ -39,7 +39,7 @@ pub(super) fn set_first(version: Version, directory: &Path, quotas: &[MilliCpu])
             Ok(()) => return Ok(true),
             Err((_, error)) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {}
             Err((file, error)) => {
-                return Err(not_written(directory, file, quota_us(*cpu), error));
+                return Err(not_written(directory, file, quota_us(*cpu), &error));
             }
         }
     }

@@ -469,7 +469,7 @@ fn keyed(directory: &Path, file: &str, key: &str) -> Option<u64> {
 }
 
 fn write(directory: &Path, file: &str, value: impl std::fmt::Display) -> Result<()> {
-    try_write(directory, file, &value).map_err(|error| not_written(directory, file, value, error))
+    try_write(directory, file, &value).map_err(|error| not_written(directory, file, value, &error))
 }
 
 fn try_write(directory: &Path, file: &str, value: &impl std::fmt::Display) -> io::Result<()> {
@@ -480,7 +480,7 @@ fn not_written(
     directory: &Path,
     file: &str,
     value: impl std::fmt::Display,
-    error: io::Error,
+    error: &io::Error,
 ) -> Problem {
     Problem::host("cannot set a control group up")
         .at(directory.join(file).display())
