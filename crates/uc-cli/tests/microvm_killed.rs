@@ -172,10 +172,27 @@ fn namespaces_below(pid: u32) -> Namespaces {
     }
 }
 
-/// Processes in one of these namespaces.
-fn members(namespaces: &Namespaces) -> Vec<String> {
+/// When a process began, in the kernel's ticks since the host's start.
+fn began(pid: &str) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    fields.split(' ').nth(19)?.parse().ok()
+}
+
+/// Now, in the same ticks.
+fn now() -> u64 {
+    let mut child = Command::new("true").spawn().expect("starts");
+    let ticks = began(&child.id().to_string());
+    child.wait().expect("ends");
+    ticks.expect("known")
+}
+
+/// Processes in one of these namespaces that were there by then: what others make later may get a number that is free again.
+fn members(namespaces: &Namespaces, by: u64) -> Vec<String> {
     let mut all = all_processes();
-    all.retain(|pid| !namespaces.is_disjoint(&namespaces_of(pid)));
+    all.retain(|pid| {
+        began(pid).is_some_and(|began| began <= by) && !namespaces.is_disjoint(&namespaces_of(pid))
+    });
     all
 }
 
@@ -197,8 +214,13 @@ fn processes(host: &MicrovmHost) -> Vec<String> {
 
 fn assert_all_ends(host: &MicrovmHost, namespaces: &Namespaces, moment: Duration) {
     let until = Instant::now() + Duration::from_secs(10);
+    let killed = now();
     loop {
-        let left = (host.monitors(), processes(host), members(namespaces));
+        let left = (
+            host.monitors(),
+            processes(host),
+            members(namespaces, killed),
+        );
         if left.0.is_empty() && left.1.is_empty() && left.2.is_empty() {
             return;
         }

@@ -21,6 +21,7 @@ mod probe_memory;
 mod probes;
 mod process;
 pub mod record;
+mod regular_file;
 mod rehearsal;
 mod removal;
 pub mod resolve;

@@ -215,11 +215,18 @@ pub(crate) fn last_words(child: &mut Child) -> String {
     if let Some(stderr) = &mut child.stderr {
         let _ = stderr.take(4096).read_to_string(&mut message);
     }
-    // Where there is no system log, each line for it brings a complaint about that first.
+    reasons(&message)
+}
+
+/// What of a program's words may be the reason for its end.
+fn reasons(message: &str) -> String {
+    /// Where there is no system log, each line for it brings a complaint about that first; and passt tells root that it
+    /// becomes nobody, which is what is wanted.
+    const NO_REASONS: [&str; 2] = ["syslog", "Don't run as root"];
     let told: Vec<&str> = message
         .lines()
         .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.contains("syslog"))
+        .filter(|line| !line.is_empty() && !NO_REASONS.iter().any(|none| line.contains(none)))
         .collect();
     told.join("; ")
 }
@@ -267,5 +274,21 @@ fn connect(port: u16, timeout: Duration) -> Result<(), Errno> {
     match rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, Some(&timeout)))? {
         0 => Err(Errno::TIMEDOUT),
         _ => rustix::net::sockopt::socket_error(&socket)?,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_be_the_reason_of_an_end_is_told() {
+        let said = "Failed to send 47 bytes to syslog\nDon't run as root. Changing to nobody...\n\n \
+                    Failed to bind any port for '-t 80', exiting\n";
+        assert_eq!(
+            reasons(said),
+            "Failed to bind any port for '-t 80', exiting"
+        );
+        assert_eq!(reasons("Don't run as root. Changing to nobody...\n"), "");
     }
 }

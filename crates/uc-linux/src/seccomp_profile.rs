@@ -4,7 +4,7 @@ use serde::Deserialize;
 use uc_model::{Problem, Result};
 
 /// Largest profile read, in bytes; container engines' default ones have about 20 KiB.
-const MAX_PROFILE: usize = 1 << 20;
+pub const MAX_PROFILE: usize = 1 << 20;
 
 /// Largest error number that the kernel passes on.
 const MAX_ERRNO: u32 = 4095;

@@ -17,8 +17,9 @@ use crate::{
     sys,
 };
 
-/// Longest answer of a worker, in bytes.
-const MAX_ANSWER: u64 = 1 << 20;
+/// Longest answer of a worker, in bytes. The longest that is meant are the names of 8 MiB of directories which a layer uses
+/// and does not describe; each of their bytes is written as a number.
+const MAX_ANSWER: u64 = 40 << 20;
 
 /// What a worker says.
 #[derive(Serialize, Deserialize)]
@@ -134,18 +135,23 @@ impl Worker {
     }
 
     /// The worker's answer.
-    fn finish(mut self) -> Result<Vec<u8>> {
+    fn finish(self) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        (&mut self.answer)
-            .take(MAX_ANSWER)
-            .read_to_end(&mut bytes)
-            .map_err(|error| Problem::internal("cannot read a worker's answer").caused_by(error))?;
+        let read = self.answer.take(MAX_ANSWER + 1).read_to_end(&mut bytes);
+        // The reading end is closed by now, so that a worker with more to say ends as well.
         let status = rustix::io::retry_on_intr(|| {
             rustix::process::waitpid(Some(self.pid), rustix::process::WaitOptions::empty())
         })
         .map_err(|errno| {
             Problem::internal("cannot wait for a worker").caused_by(std::io::Error::from(errno))
         })?;
+        read.map_err(|error| Problem::internal("cannot read a worker's answer").caused_by(error))?;
+        if bytes.len() as u64 > MAX_ANSWER {
+            return Err(
+                Problem::refused("a worker in a user namespace has too much to say")
+                    .limit(format!("{} MiB", MAX_ANSWER >> 20)),
+            );
+        }
         match status {
             Some((_, status)) if status.exit_status() == Some(0) => Ok(bytes),
             other => {
@@ -231,7 +237,9 @@ mod tests {
             return;
         };
         assert!(died.expect_err("no answer").to_string().contains("died"));
-        let long = ran(|| Ok("x".repeat(MAX_ANSWER as usize))).expect("as before");
-        long.expect_err("cut short");
+        // More than the pipe holds beyond what is read.
+        let long = ran(|| Ok("x".repeat(MAX_ANSWER as usize + (2 << 20)))).expect("as before");
+        let problem = long.expect_err("too long");
+        assert_eq!(problem.kind(), ProblemKind::Refused, "{problem}");
     }
 }

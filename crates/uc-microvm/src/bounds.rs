@@ -6,7 +6,7 @@
 
 use std::{
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{Mutex, PoisonError},
 };
 
 use uc_linux::cgroup::{Cgroup, Controller, Entrances, Layout};
@@ -35,12 +35,20 @@ const THREADS: u32 = 128;
 pub(crate) struct Bounds {
     cgroup: Cgroup,
     /// Set when there is a program to bound: a start is not to wait for its turn.
-    cpu: Limits,
-    has_cpu: AtomicBool,
+    cpu: Cpu,
+    has_cpu: Mutex<bool>,
     /// What the owner is to know.
     pub(crate) warning: Option<String>,
     /// Where the groups are recorded until the machine has a sandbox. Last: it goes when they have gone.
     _place: Option<Place>,
+}
+
+/// What a machine may use of processors.
+#[derive(Debug, Default)]
+struct Cpu {
+    /// The first for which the groups around it leave room counts.
+    quotas: Vec<MilliCpu>,
+    weight: Option<MilliCpu>,
 }
 
 impl Bounds {
@@ -55,13 +63,12 @@ impl Bounds {
     ) -> Result<Self> {
         // A Pod may have a machine of each kind. No container has a name with a dot.
         let name = format!("undercurrent-{id}.{kind}");
-        let cpu = cpu(containers);
         let size = size(shape);
-        let (cgroup, _) = Cgroup::plan(layout, &name, &both(size, cpu), true)?;
+        let (cgroup, _) = Cgroup::plan(layout, &name, &both(size, containers), true)?;
         // Made before it is given limits, so that it goes where these are refused.
-        let warning = unbounded(layout, &cpu);
-        let bounds = Self::new(cgroup, cpu, warning, None);
+        let mut bounds = Self::new(cgroup, None);
         bounds.cgroup.make_with(directory, &size)?;
+        bounds.expect(layout, containers)?;
         Ok(bounds)
     }
 
@@ -80,18 +87,18 @@ impl Bounds {
             cpu: Some(MilliCpu(1000)),
             ..Limits::default()
         };
-        let (cgroup, _) = Cgroup::plan(layout, &name, &both(size, any), true)?;
-        let bounds = Self::new(cgroup, Limits::default(), None, Some(place));
+        let (cgroup, _) = Cgroup::plan(layout, &name, &both(size, &any), true)?;
+        let bounds = Self::new(cgroup, Some(place));
         bounds.cgroup.make_with(&directory, &size)?;
         Ok(bounds)
     }
 
-    fn new(cgroup: Cgroup, cpu: Limits, warning: Option<String>, place: Option<Place>) -> Self {
+    fn new(cgroup: Cgroup, place: Option<Place>) -> Self {
         Self {
             cgroup,
-            cpu,
-            has_cpu: AtomicBool::new(false),
-            warning,
+            cpu: Cpu::default(),
+            has_cpu: Mutex::default(),
+            warning: None,
             _place: place,
         }
     }
@@ -103,9 +110,21 @@ impl Bounds {
         directory: &Path,
         containers: &Limits,
     ) -> Result<()> {
+        self.cgroup.record(directory)?;
+        self.expect(layout, containers)
+    }
+
+    /// Takes down what its containers may use, and what its owner is to know of that.
+    fn expect(&mut self, layout: &Layout, containers: &Limits) -> Result<()> {
         self.cpu = cpu(containers);
-        self.warning = unbounded(layout, &self.cpu);
-        self.cgroup.record(directory)
+        let has_room = self.cgroup.has_room_for(&self.cpu.quotas)?;
+        let warnings = [
+            unbounded(layout, &self.cpu),
+            (!has_room).then(|| crowded(containers)),
+        ];
+        let warnings: Vec<String> = warnings.into_iter().flatten().collect();
+        self.warning = (!warnings.is_empty()).then(|| warnings.join("; "));
+        Ok(())
     }
 
     /// For the processes that are to be in them.
@@ -113,12 +132,15 @@ impl Bounds {
         self.cgroup.enter()
     }
 
-    /// Bounds the use of processors, when the first program starts.
+    /// Bounds the use of processors, when the first program starts. Another one that starts waits for that.
     pub(crate) fn bound_cpu(&self) -> Result<()> {
-        match self.has_cpu.swap(true, Ordering::AcqRel) {
-            true => Ok(()),
-            false => self.cgroup.set(&self.cpu),
+        let mut has_cpu = self.has_cpu.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*has_cpu {
+            // Where there is no room for them, the owner has been told.
+            let _ = self.cgroup.bound_cpu(&self.cpu.quotas, self.cpu.weight)?;
+            *has_cpu = true;
         }
+        Ok(())
     }
 
     /// A problem that comes of a machine's end, which may be that of these bounds.
@@ -156,29 +178,41 @@ fn size(shape: &Shape) -> Limits {
     }
 }
 
-/// What a machine may use of processors while its containers may use so much.
-fn cpu(containers: &Limits) -> Limits {
-    let quota = |cpu: MilliCpu| MilliCpu(cpu.0.saturating_add(MONITOR_MILLI_CPU));
-    Limits {
-        cpu: containers.cpu.map(quota),
-        cpu_weight: containers.cpu_weight,
-        ..Limits::default()
+/// What a machine may use of processors while its containers may use so much: a little more, or the same where a group around
+/// it has no more than that.
+fn cpu(containers: &Limits) -> Cpu {
+    let wider = |cpu: MilliCpu| MilliCpu(cpu.0.saturating_add(MONITOR_MILLI_CPU));
+    Cpu {
+        quotas: containers
+            .cpu
+            .map_or_else(Vec::new, |cpu| vec![wider(cpu), cpu]),
+        weight: containers.cpu_weight,
     }
 }
 
-fn both(size: Limits, cpu: Limits) -> Limits {
+/// What a machine of this size is planned with: the groups that it will need.
+fn both(size: Limits, containers: &Limits) -> Limits {
     Limits {
-        cpu: cpu.cpu,
-        cpu_weight: cpu.cpu_weight,
+        cpu: containers.cpu,
+        cpu_weight: containers.cpu_weight,
         ..size
     }
 }
 
+/// What an owner is told whose machine has its group's processors alone.
+fn crowded(containers: &Limits) -> String {
+    let limit = containers.cpu.map_or(0, |cpu| cpu.0);
+    format!(
+        "the microVM bounds its containers, but a control group around it leaves less than their {limit}m of CPU time: that \
+         group alone bounds its monitor's. Lower limits.cpu, or raise that group's quota"
+    )
+}
+
 /// What an owner is told whose machine lacks some of its groups.
-fn unbounded(layout: &Layout, cpu: &Limits) -> Option<String> {
+fn unbounded(layout: &Layout, cpu: &Cpu) -> Option<String> {
     let wanted = [
         (Controller::Memory, true),
-        (Controller::Cpu, cpu.cpu.is_some()),
+        (Controller::Cpu, !cpu.quotas.is_empty()),
         (Controller::Pids, true),
     ];
     let lacking = wanted
@@ -217,7 +251,11 @@ mod tests {
         let told = unbounded(&nowhere, &cpu(&limits(None))).expect("told");
         assert!(told.contains("of memory, pids:"), "{told}");
         let planned = Cgroup::plan(&nowhere, "undercurrent-x", &limits(Some(500)), true);
-        let bounds = Bounds::new(planned.expect("planned").0, limits(None), Some(told), None);
+        let mut bounds = Bounds::new(planned.expect("planned").0, None);
+        bounds
+            .expect(&nowhere, &limits(Some(500)))
+            .expect("nothing to try");
+        assert!(bounds.warning.is_some());
         let entrances = bounds.entrances().expect("none");
         assert!(entrances.unified().is_none() && entrances.tasks.is_empty());
         bounds.bound_cpu().expect("nothing to bound");
@@ -227,9 +265,10 @@ mod tests {
 
     #[test]
     fn a_machine_may_use_what_its_containers_may_and_a_little() {
-        assert_eq!(cpu(&limits(Some(500))).cpu, Some(MilliCpu(750)));
-        assert_eq!(cpu(&limits(Some(500))).cpu_weight, Some(MilliCpu(100)));
-        assert_eq!(cpu(&limits(None)).cpu, None);
-        assert_eq!(cpu(&limits(Some(u64::MAX))).cpu, Some(MilliCpu(u64::MAX)));
+        let quotas = |milli| cpu(&limits(milli)).quotas;
+        assert_eq!(quotas(Some(500)), [MilliCpu(750), MilliCpu(500)]);
+        assert_eq!(cpu(&limits(Some(500))).weight, Some(MilliCpu(100)));
+        assert_eq!(quotas(None), []);
+        assert_eq!(quotas(Some(u64::MAX)), [MilliCpu(u64::MAX); 2]);
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     machine::{ADDRESSES, Accelerator, Shape},
     monitor::{Machine, Monitor, Words, hear_out},
     reactor::Reactor,
+    restore::{self, NotRestored},
     snapshot::{ReadyFunction, Snapshot, Snapshots},
 };
 
@@ -25,10 +26,6 @@ const TRANSLATED_PATIENCE: Duration = Duration::from_secs(120);
 
 /// The same on the processor itself.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How long a machine that was restored may take to its agent's first answer: fifty at once take less than half of it. One
-/// that takes longer is given up for one that is booted.
-const RESTORE_PATIENCE: Duration = Duration::from_secs(10);
 
 const REMEDY: &str =
     "raise limits.memory, or try another kernel (--kernel); `uc doctor` shows what was tried";
@@ -108,11 +105,12 @@ impl Launcher {
                 };
                 // There is none of the kind that is wanted most: this machine may become that one.
                 snapshot.keeps_memory = keys.first() != Some(key);
-                let restored = self.restore(&shape, hostname, key, snapshot, &bounds);
+                let restored = self.restore(&shape, hostname, key, &snapshot, &bounds);
                 match restored.await {
                     Ok(running) => return Ok(running.within(bounds)),
-                    // It may be of a monitor that has been replaced since: a cold start tells what is really wrong.
-                    Err(_) => snapshots.remove(key),
+                    // A cold start tells what is really wrong: this host may be short of something.
+                    Err(failed) if failed.by_snapshot => snapshot.remove(),
+                    Err(_) => {}
                 }
             }
         }
@@ -137,8 +135,9 @@ impl Launcher {
             .and_then(|snapshots| snapshots.find(key));
         let snapshot = snapshot.ok_or_else(|| Problem::not_found("there is no such snapshot"))?;
         let running = self
-            .restore(shape, hostname, key, snapshot, &bounds)
-            .await?
+            .restore(shape, hostname, key, &snapshot, &bounds)
+            .await
+            .map_err(|failed| failed.problem)?
             .within(bounds);
         running.renewed().await?;
         Ok(running)
@@ -193,53 +192,52 @@ impl Launcher {
         }
     }
 
-    /// Restores a machine and has it renewed, or gives it up.
+    /// Restores a machine and has it renewed, or gives it up. Where a function waits in it that is not waited for: the agent
+    /// does one after the other, and the call can be on its way meanwhile.
     async fn restore(
         &self,
         shape: &Shape,
         hostname: &str,
         key: &Digest,
-        snapshot: Snapshot,
+        snapshot: &Snapshot,
         bounds: &Bounds,
-    ) -> Result<Running> {
-        let restored = self.restore_and_renew(shape, hostname, key, snapshot, bounds);
-        tokio::time::timeout(RESTORE_PATIENCE, restored)
-            .await
-            .unwrap_or_else(|_| Err(silent()))
-    }
-
-    /// Restores a machine and has it renewed. Where a function waits in it that is not waited for: the agent does one after
-    /// the other, and the call can be on its way meanwhile.
-    async fn restore_and_renew(
-        &self,
-        shape: &Shape,
-        hostname: &str,
-        key: &Digest,
-        snapshot: Snapshot,
-        bounds: &Bounds,
-    ) -> Result<Running> {
+    ) -> Result<Running, NotRestored> {
         let begin = Instant::now();
-        let reactor = Reactor::new()?;
-        let verification = snapshot.verify();
-        let restoring = self.monitor.restore(shape, &snapshot, bounds.entrances()?);
-        let mut machine = reactor.run(restoring).await?;
-        let guest = reach(&mut machine, &reactor);
-        let guest = reactor.run(guest).await?;
-        let mut running = Running::new(guest, machine, shape.clone(), reactor);
-        let renewal = Call::Renew(renewal(hostname)?);
-        verification.done().await?;
-        running.renewing = StdMutex::new(Some(running.guest.post(renewal).await?));
-        if snapshot.note.function.is_none() {
-            running.renewed().await?;
+        let verification = snapshot.verify()?;
+        let mut running = restore::within(
+            [restore::PATIENCE, restore::VERIFICATION_PATIENCE],
+            self.reach_restored(shape, snapshot, bounds),
+            verification.done(),
+        )
+        .await?;
+        let function = snapshot.note.function.clone();
+        running.ask_to_renew(hostname).await?;
+        if function.is_none() {
+            running.renewed().await.map_err(NotRestored::by_snapshot)?;
         }
         running.started = Started {
             duration: begin.elapsed(),
             restored: true,
             from_pool: false,
-            function: snapshot.note.function,
+            function,
             key: Some(key.clone()),
         };
         Ok(running)
+    }
+
+    /// Restores a machine, up to the line to its agent.
+    async fn reach_restored(
+        &self,
+        shape: &Shape,
+        snapshot: &Snapshot,
+        bounds: &Bounds,
+    ) -> Result<Running, NotRestored> {
+        let reactor = Reactor::new()?;
+        let restoring = self.monitor.restore(shape, snapshot, bounds.entrances()?);
+        let mut machine = reactor.run(restoring).await?;
+        let guest = reactor.run(reach(&mut machine, &reactor)).await;
+        let guest = guest.map_err(NotRestored::by_snapshot)?;
+        Ok(Running::new(guest, machine, shape.clone(), reactor))
     }
 
     /// Forgets the snapshot of a machine that did not work: the next one starts cold.
@@ -260,7 +258,7 @@ impl Launcher {
         let Some(snapshots) = self
             .snapshots
             .as_ref()
-            .filter(|_| self.monitor.keeps_links())
+            .filter(|snapshots| self.monitor.keeps_links() && !snapshots.has(key))
         else {
             return Ok(());
         };
@@ -270,11 +268,12 @@ impl Launcher {
 
     /// Keeps a snapshot of a machine that nobody uses yet, and reaches its agent anew.
     async fn save_early(&self, mut running: Running) -> Result<Running> {
-        let Some(snapshots) = &self.snapshots else {
+        let key = self.key(&running.shape, b"");
+        let snapshots = self.snapshots.as_ref();
+        let Some(snapshots) = snapshots.filter(|snapshots| !snapshots.has(&key)) else {
             return Ok(running);
         };
         let machine = running.machine.get_mut();
-        let key = self.key(&running.shape, b"");
         let saving = snapshots.save(&key, machine, None);
         // Nothing is lost without it but time: the machine is what was asked for.
         let _ = running.reactor.run(saving).await;
@@ -298,15 +297,9 @@ async fn reach(machine: &mut Machine, reactor: &Reactor) -> Result<Guest> {
 
 async fn reach_again(machine: &mut Machine, reactor: &Reactor) -> Result<Guest> {
     let reached = reactor.run(reach(machine, reactor));
-    tokio::time::timeout(RESTORE_PATIENCE, reached)
+    tokio::time::timeout(restore::PATIENCE, reached)
         .await
-        .unwrap_or_else(|_| Err(silent()))
-}
-
-/// Why a machine is given up that does not answer after a restore.
-fn silent() -> Problem {
-    Problem::host("the microVM's agent is not reached again")
-        .limit(format!("{} s", RESTORE_PATIENCE.as_secs()))
+        .unwrap_or_else(|_| Err(restore::silent()))
 }
 
 async fn greet(guest: &Guest, shape: &Shape, hostname: &str) -> Result<()> {
@@ -362,6 +355,16 @@ impl Running {
         self.guest.ask(renewal).await.map(drop)
     }
 
+    /// Asks the agent of a machine that has just been restored for a renewal.
+    async fn ask_to_renew(&mut self, hostname: &str) -> Result<(), NotRestored> {
+        let renewal = Call::Renew(renewal(hostname)?);
+        let posted = tokio::time::timeout(restore::PATIENCE, self.guest.post(renewal)).await;
+        let posted = posted.unwrap_or_else(|_| Err(restore::silent()));
+        let posted = posted.map_err(NotRestored::by_snapshot)?;
+        self.renewing = StdMutex::new(Some(posted));
+        Ok(())
+    }
+
     /// Waits until the renewal that has been asked for is done.
     pub(crate) async fn renewed(&self) -> Result<()> {
         let renewing = self
@@ -372,8 +375,8 @@ impl Running {
         match renewing {
             Some(renewing) => {
                 let answer = self.guest.answer_to(renewing);
-                let answer = tokio::time::timeout(RESTORE_PATIENCE, answer).await;
-                answer.unwrap_or_else(|_| Err(silent())).map(drop)
+                let answer = tokio::time::timeout(restore::PATIENCE, answer).await;
+                answer.unwrap_or_else(|_| Err(restore::silent())).map(drop)
             }
             None => Ok(()),
         }

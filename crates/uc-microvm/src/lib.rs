@@ -36,6 +36,7 @@ mod pool;
 mod probe;
 mod qemu;
 mod reactor;
+mod restore;
 mod sandbox;
 mod snapshot;
 mod strangers;

@@ -14,6 +14,7 @@ use crate::{
     firecracker::monitor::{Firecracker, FirecrackerMachine},
     machine::{Accelerator, Shape},
     qemu::{Qemu, QemuMachine},
+    restore::NotRestored,
     snapshot::Snapshot,
 };
 
@@ -115,7 +116,7 @@ impl Monitor {
         shape: &Shape,
         snapshot: &Snapshot,
         groups: Entrances,
-    ) -> Result<Machine> {
+    ) -> Result<Machine, NotRestored> {
         Ok(match self {
             Self::Qemu(qemu) => {
                 let machine = Box::pin(qemu.restore(shape, snapshot, &groups)).await?;

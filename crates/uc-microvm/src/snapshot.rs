@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use uc_model::{Digest, Problem, Result};
 
-use crate::monitor::Machine;
+use crate::{monitor::Machine, restore::NotRestored};
 
 /// The names of a snapshot's two large files.
 pub(crate) const STATE: &str = "state";
@@ -68,52 +68,101 @@ pub(crate) struct Snapshot {
 }
 
 /// A snapshot that is being read to its end.
-pub(crate) struct Verification(Option<oneshot::Receiver<bool>>);
+pub(crate) struct Verification(Option<oneshot::Receiver<std::io::Result<bool>>>);
 
 impl Verification {
     /// Waits for what comes of it.
     ///
     /// # Errors
-    /// Storage, where it is not what was saved.
-    pub(crate) async fn done(self) -> Result<()> {
+    /// Storage, where it is not what was saved, or where that cannot be told now.
+    pub(crate) async fn done(self) -> Result<(), NotRestored> {
         let Some(done) = self.0 else {
             return Ok(());
         };
         match done.await {
-            Ok(true) => Ok(()),
-            _ => Err(Problem::storage(
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err(NotRestored::by_snapshot(Problem::storage(
                 "a microVM's snapshot is not what was saved",
-            )),
+            ))),
+            Ok(Err(error)) => Err(unread(error).into()),
+            Err(error) => Err(unread(std::io::Error::other(error)).into()),
         }
     }
+}
+
+fn unread(error: std::io::Error) -> Problem {
+    Problem::storage("a microVM's snapshot cannot be read to its end").caused_by(error)
+}
+
+/// Whether a failure is of this host, which may have more to give the next time, and says nothing of a file.
+fn is_shortage(error: &std::io::Error) -> bool {
+    let shortages = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::EAGAIN];
+    error
+        .raw_os_error()
+        .is_some_and(|errno| shortages.contains(&errno))
 }
 
 impl Snapshot {
     /// Has it read to its end in a thread, unless that has been done since this host was started. A monitor can load it
     /// meanwhile.
-    pub(crate) fn verify(&self) -> Verification {
+    ///
+    /// # Errors
+    /// Host, where there can be no such thread.
+    pub(crate) fn verify(&self) -> Result<Verification> {
         let place = self.place.join(VERIFIED);
         let boot = this_boot();
         let known = fs::read(&place).unwrap_or_default();
         if !boot.is_empty() && known == boot {
-            return Verification(None);
+            return Ok(Verification(None));
         }
+        let failed = |error| {
+            Problem::host("a microVM's snapshot cannot be read to its end").caused_by(error)
+        };
         let (tell, done) = oneshot::channel();
-        let verified = (reopened(&self.state), reopened(&self.memory));
-        let imprint = self.note.imprint.clone();
-        std::thread::spawn(move || {
-            let is_whole = verified
-                .0
-                .and_then(|state| imprint.is_of(&state, &verified.1?))
-                .unwrap_or(false);
-            if is_whole {
-                // Nothing is lost without it but time.
-                let _ = fs::write(&place, &boot);
-            }
-            // Whoever does not wait any more has given the machine up.
-            let _ = tell.send(is_whole);
-        });
-        Verification(Some(done))
+        let reopened = |file: &File| reopened(file).map_err(failed);
+        let another = Self {
+            place: self.place.clone(),
+            state: reopened(&self.state)?,
+            memory: reopened(&self.memory)?,
+            note: self.note.clone(),
+            keeps_memory: false,
+        };
+        std::thread::Builder::new()
+            .name("microvm-snapshot".into())
+            .spawn(move || {
+                let is_whole = another.is_whole();
+                if matches!(is_whole, Ok(true)) {
+                    // Nothing is lost without it but time.
+                    let _ = fs::write(&place, &boot);
+                }
+                // Whoever does not wait any more leaves what is to be done to this thread.
+                if let Err(Ok(false)) = tell.send(is_whole) {
+                    another.remove();
+                }
+            })
+            .map_err(failed)?;
+        Ok(Verification(Some(done)))
+    }
+
+    /// Reads it to its end: whether it is what was saved.
+    fn is_whole(&self) -> std::io::Result<bool> {
+        match self.note.imprint.is_of(&self.state, &self.memory) {
+            Err(error) if is_shortage(&error) => Err(error),
+            // A disk that cannot give it back.
+            Err(_) => Ok(false),
+            told => told,
+        }
+    }
+
+    /// Removes it, unless another has taken its place.
+    pub(crate) fn remove(&self) {
+        use std::os::unix::fs::MetadataExt as _;
+        let file = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let there = fs::metadata(self.place.join(MEMORY)).map(file);
+        let own = self.memory.metadata().map(file);
+        if matches!((there, own), (Ok(there), Ok(own)) if there == own) {
+            let _ = fs::remove_dir_all(&self.place);
+        }
     }
 }
 
@@ -141,13 +190,18 @@ impl Snapshots {
         let place = self.place(key);
         match open(&place) {
             Ok(snapshot) => Some(snapshot),
-            Err(_) if !place.exists() => None,
+            Err(error) if is_shortage(&error) || !place.exists() => None,
             // Cut short, without one of its files, or not ours to read: the next one takes its place.
             Err(_) => {
                 self.remove(key);
                 None
             }
         }
+    }
+
+    /// Whether there is one of a key, whatever it is worth.
+    pub(crate) fn has(&self, key: &Digest) -> bool {
+        self.place(key).exists()
     }
 
     /// Forgets a snapshot that does not work.
@@ -298,21 +352,55 @@ mod tests {
         let key = Digest::from_sha256(&[7; 32]);
         let place = put(&snapshots, &key);
         let found = snapshots.find(&key).expect("whole");
-        let reading = found.verify();
+        let reading = found.verify().expect("a thread");
         assert!(reading.0.is_some());
         reading.done().await.expect("what was saved");
-        assert!(found.verify().0.is_none());
+        let is_read = |snapshot: &Snapshot| snapshot.verify().expect("a thread").0.is_none();
+        assert!(is_read(&found));
         // A disk that rots changes no time.
         let memory = place.join(MEMORY);
         let before = fs::metadata(&memory).expect("known").modified();
         fs::write(&memory, [1; 100]).expect("written");
         let file = File::options().write(true).open(&memory).expect("opened");
         file.set_modified(before.expect("known")).expect("set");
-        assert!(snapshots.find(&key).expect("like it").verify().0.is_none());
+        assert!(is_read(&snapshots.find(&key).expect("like it")));
         fs::write(place.join(VERIFIED), "another run").expect("written");
-        let reading = snapshots.find(&key).expect("like it").verify();
-        let problem = reading.done().await.expect_err("another memory");
-        assert!(problem.to_string().contains("not what was saved"));
+        let another = snapshots.find(&key).expect("like it");
+        let reading = another.verify().expect("a thread");
+        let failed = reading.done().await.expect_err("another memory");
+        assert!(failed.by_snapshot);
+        assert!(failed.problem.to_string().contains("not what was saved"));
+        // Who does not wait for it has it removed all the same.
+        drop(another.verify().expect("a thread"));
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while snapshots.has(&key) {
+            assert!(std::time::Instant::now() < until, "it stays");
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+
+    #[test]
+    fn only_the_one_that_was_found_is_removed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let snapshots = Snapshots::in_directory(directory.path().to_owned());
+        let key = Digest::from_sha256(&[7; 32]);
+        let place = put(&snapshots, &key);
+        let first = snapshots.find(&key).expect("whole");
+        fs::rename(&place, directory.path().join("kept")).expect("moved");
+        put(&snapshots, &key);
+        first.remove();
+        let second = snapshots.find(&key).expect("still there");
+        second.remove();
+        assert!(!snapshots.has(&key));
+        second.remove();
+    }
+
+    #[test]
+    fn a_host_that_is_short_of_something_says_nothing_of_a_snapshot() {
+        let error = std::io::Error::from_raw_os_error;
+        assert!(is_shortage(&error(libc::EMFILE)));
+        assert!(!is_shortage(&error(libc::EIO)));
+        assert!(!is_shortage(&std::io::ErrorKind::InvalidData.into()));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -243,6 +244,83 @@ fn a_machine_of_the_pool_is_bounded_before_it_has_a_sandbox_and_after() {
         assert_gone(&found);
         drop(driver);
     });
+}
+
+/// Set for a process that is in a group with one processor.
+const IN_ONE: &str = "UC_TEST_IN_ONE_PROCESSOR";
+
+/// A group with one processor. It goes with this value.
+struct One(PathBuf);
+
+impl One {
+    /// `None`, with the reason printed, where groups of version 1 cannot be made: version 2 takes any quota.
+    fn make() -> Option<Self> {
+        let layout = Layout::of_this_host();
+        let place = layout.place(Controller::Cpu);
+        let Some(place) = place.filter(|place| place.version == Version::V1) else {
+            println!("skipped: no group of version 1 bounds processors here");
+            return None;
+        };
+        let name = format!("undercurrent-one-{}", std::process::id());
+        let one = Self(place.parent.join(name));
+        fs::create_dir(&one.0).expect("made");
+        fs::write(one.0.join("cpu.cfs_quota_us"), "100000").expect("bounded");
+        Some(one)
+    }
+}
+
+impl Drop for One {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// The warnings at a creation with this limit of processors, and the monitor's own limit from its start on.
+async fn limited(driver: &MicrovmDriver, busybox: &Busybox, milli: u64) -> (String, Option<u64>) {
+    let world = World::new(driver).await;
+    let mut spec = Spec::shell(busybox, SERVE).memory(325);
+    spec.limits.cpu = Some(MilliCpu(milli));
+    let (stdio, outputs) = support::world::stdio(None);
+    let created = world.create_with(spec, stdio).await.expect("created");
+    let pid = monitor(325);
+    assert_eq!(cpu_limit(pid), None, "a start does not wait for its turn");
+    world.begin("main").await;
+    let limit = cpu_limit(pid);
+    world.destroy().await;
+    outputs.read().await;
+    (created.warnings.join("\n"), limit)
+}
+
+#[test]
+fn a_machine_starts_where_a_group_around_it_has_no_more_than_its_containers_limit() {
+    if std::env::var_os(IN_ONE).is_some() {
+        test_with_groups(async |driver, busybox| {
+            let (warnings, limit) = limited(&driver, busybox, 500).await;
+            assert_eq!(limit, Some(750), "{warnings}");
+            let (warnings, limit) = limited(&driver, busybox, 1000).await;
+            assert_eq!(limit, Some(1000), "{warnings}");
+            assert!(!warnings.contains("CPU time"), "{warnings}");
+            let (warnings, limit) = limited(&driver, busybox, 1500).await;
+            assert_eq!(limit, None, "{warnings}");
+            assert!(warnings.contains("less than their 1500m"), "{warnings}");
+        });
+        return;
+    }
+    let Some(one) = One::make() else { return };
+    let script = "echo $$ > \"$1/tasks\" && shift && exec \"$@\"";
+    let ended = Command::new("sh")
+        .args(["-c", script, "sh"])
+        .arg(&one.0)
+        .arg(std::env::current_exe().expect("known"))
+        .args(["--exact", "--nocapture"])
+        .arg("a_machine_starts_where_a_group_around_it_has_no_more_than_its_containers_limit")
+        .env(IN_ONE, "1")
+        .output()
+        .expect("runs");
+    let said = [ended.stdout, ended.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(ended.status.success(), "{said}");
+    assert!(said.contains("1 passed"), "{said}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use std::{
 
 use support::{
     Busybox,
-    world::{Ended, Setting, Spec, World, block_on, monitors, run_alone, signal},
+    world::{Ended, Setting, Spec, World, block_on, monitors, run_alone},
 };
 use uc_microvm::{MicrovmDriver, Program, Settings};
 
@@ -238,32 +238,122 @@ fn snapshots_that_are_broken_are_made_anew() {
     });
 }
 
-#[test]
-fn a_restored_machine_that_does_not_answer_is_given_up_for_one_that_is_booted() {
-    let cache = tempfile::tempdir().expect("a directory");
-    let Some((settings, busybox)) = settings(cache.path()) else {
+/// A monitor that is QEMU until it is to restore a machine: what it does then says a file that lies beside it.
+struct Fickle {
+    driver: MicrovmDriver,
+    busybox: &'static Busybox,
+    mode: PathBuf,
+    /// With the cache.
+    directory: tempfile::TempDir,
+}
+
+impl Fickle {
+    /// What it becomes: nothing; a program that says nothing; QEMU without a line to the guest's agent.
+    const ENDS: &str = "ends";
+    const STANDS: &str = "stands";
+    const KEEPS_AGENT: &str = "keeps the agent";
+
+    const SCRIPT: &str = r#"#!/usr/bin/sh
+case " $* " in *" -incoming "*)
+    read -r mode < "${0%/*}/mode"
+    case $mode in
+        ends) exit 1 ;;
+        stands) exec sleep 1000 ;;
+        "keeps the agent")
+            for argument; do
+                shift
+                case $argument in socket,id=agent,*) argument=null,id=agent ;; esac
+                set -- "$@" "$argument"
+            done ;;
+    esac ;;
+esac
+exec qemu-system-x86_64 "$@"
+"#;
+
+    fn new() -> Option<Self> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().expect("a directory");
+        let (settings, busybox) = settings(&directory.path().join("cache"))?;
+        let own = directory.path().join("monitor");
+        fs::create_dir(&own).expect("made");
+        let program = own.join("qemu");
+        fs::write(&program, Self::SCRIPT).expect("written");
+        for path in [&own, &program] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("set");
+        }
+        let fickle = Self {
+            driver: MicrovmDriver::new(Settings {
+                qemu: Some(program),
+                ..settings
+            }),
+            busybox,
+            mode: own.join("mode"),
+            directory,
+        };
+        fickle.becomes("QEMU");
+        Some(fickle)
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.directory.path().join("cache")
+    }
+
+    fn becomes(&self, mode: &str) {
+        fs::write(&self.mode, format!("{mode}\n")).expect("written");
+    }
+}
+
+/// How a run of a machine came to be, as its owner is told.
+async fn origin(driver: &MicrovmDriver, spec: &Spec) -> String {
+    let world = World::new(driver).await;
+    let (stdio, outputs) = support::world::stdio(None);
+    let created = world.create_with(spec.clone(), stdio).await;
+    let parts = created.expect("created").parts;
+    world.begin("main").await;
+    world.wait("main").await.expect("an end");
+    assert_eq!(outputs.read().await.0, "fine\n");
+    world.destroy().await;
+    parts.first().expect("the machine").how.clone()
+}
+
+/// A restore that fails in this way is followed by a cold start, and the next is a restore. Whether the snapshot stays.
+fn given_up(mode: &str, memory: u64, stays: bool) {
+    let Some(fickle) = Fickle::new() else {
         return;
     };
-    let driver = MicrovmDriver::new(settings);
+    let cache = fickle.cache();
     block_on(async {
-        let spec = Spec::shell(busybox, "echo fine").memory(326);
-        assert_eq!(run_alone(&driver, spec.clone()).await.stdout, "fine\n");
-        let before = written(cache.path());
-        // Stopped before it can answer.
-        let stopping = std::thread::spawn(|| {
-            loop {
-                if let [monitor] = monitors(326 + 96)[..] {
-                    signal(monitor, rustix::process::Signal::STOP);
-                    return monitor;
-                }
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        });
-        assert_eq!(run_alone(&driver, spec).await.stdout, "fine\n");
-        let stopped = stopping.join().expect("stopped");
-        assert_ne!(written(cache.path()), before, "the snapshot is another one");
-        assert!(!monitors(326 + 96).contains(&stopped));
+        let spec = Spec::shell(fickle.busybox, "echo fine").memory(memory);
+        let starts = async |how: &str| {
+            let origin = origin(&fickle.driver, &spec).await;
+            assert!(origin.starts_with(how), "{origin} is not {how}");
+        };
+        starts("booted").await;
+        let before = written(&cache);
+        fickle.becomes(mode);
+        starts("booted").await;
+        assert_eq!(written(&cache) == before, stays, "{mode}");
+        assert_eq!(monitors(memory + 96), Vec::<u32>::new());
+        let before = written(&cache);
+        fickle.becomes("QEMU");
+        starts("restored").await;
+        assert_eq!(written(&cache), before, "{mode}");
     });
+}
+
+#[test]
+fn a_restored_machine_whose_agent_is_silent_is_given_up_for_one_that_is_booted() {
+    given_up(Fickle::KEEPS_AGENT, 326, false);
+}
+
+#[test]
+fn a_monitor_that_does_not_answer_is_given_up_with_the_snapshot() {
+    given_up(Fickle::STANDS, 327, false);
+}
+
+#[test]
+fn a_snapshot_outlives_a_monitor_that_does_not_start() {
+    given_up(Fickle::ENDS, 328, true);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The bundle's `config.json` (OCI runtime specification 1.0.2), made from a container's request.
 
 use serde_json::{Value, json};
+use uc_linux::seccomp_profile::MAX_PROFILE;
 use uc_model::{Problem, Result, workload::Network};
 use uc_sandbox::{CreateRequest, MountSource, Process, User};
 
@@ -12,9 +13,6 @@ use crate::{
 
 /// The version of the specification that the oldest runtimes understood here know.
 const VERSION: &str = "1.0.2";
-
-/// Largest seccomp profile taken, in bytes.
-const MAX_PROFILE: usize = 1 << 20;
 
 /// Annotations by which gVisor knows what shares a kernel: those of the Kubernetes container runtime interface.
 const CONTAINER_TYPE: &str = "io.kubernetes.cri.container-type";

@@ -22,6 +22,7 @@ use uc_sbom::{
 };
 
 use super::{Bill, Observer, name_of, spool::Spool};
+use crate::regular_file;
 
 /// The most entries of a tree.
 const ENTRIES: u64 = 5_000_000;
@@ -53,7 +54,7 @@ const PSEUDO: [u64; 14] = [
 
 pub(super) fn bill(path: &Path, options: Options, observer: &dyn Observer) -> Result<Bill> {
     let root: OwnedFd = File::open(path)
-        .map_err(|error| super::file::cannot_open(path, error))?
+        .map_err(|error| regular_file::cannot_open(path, error))?
         .into();
     let mut collector = Collector::new(options);
     collector.begin_layer(None);

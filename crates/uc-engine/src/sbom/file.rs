@@ -2,8 +2,8 @@
 
 use std::{
     fs::File,
-    io::{self, Read as _, Seek as _, SeekFrom},
-    os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
+    io::{Read as _, Seek as _, SeekFrom},
+    os::unix::ffi::OsStrExt as _,
     path::Path,
 };
 
@@ -12,6 +12,7 @@ use uc_model::{Digest, Problem, Result};
 use uc_sbom::{Collector, Entry, EntryKind, Options, Subject, SubjectKind, Want, document};
 
 use super::{Bill, name_of, spool::Spool};
+use crate::regular_file::{open, unreadable};
 
 /// The largest SBOM, in bytes; the reader has the same limit.
 const DOCUMENT_BYTES: u64 = 256 << 20;
@@ -103,36 +104,4 @@ fn digest(file: &mut File) -> Result<Digest> {
             count => hasher.update(&buffer[..count]),
         }
     }
-}
-
-/// Opens a regular file.
-pub(super) fn open(path: &Path) -> Result<File> {
-    // Not blocking: a pipe would wait for somebody to write.
-    let flags = rustix::fs::OFlags::NONBLOCK.bits();
-    let file = File::options()
-        .read(true)
-        .custom_flags(flags.cast_signed())
-        .open(path)
-        .map_err(|error| cannot_open(path, error))?;
-    let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
-    if is_file {
-        Ok(file)
-    } else {
-        Err(Problem::invalid("not a regular file").at(path.display()))
-    }
-}
-
-pub(super) fn cannot_open(path: &Path, error: io::Error) -> Problem {
-    let problem = if error.kind() == io::ErrorKind::NotFound {
-        Problem::not_found("no such file or directory").remedy("check the path")
-    } else {
-        Problem::invalid("cannot be read").found(&error)
-    };
-    problem.at(path.display()).caused_by(error)
-}
-
-pub(super) fn unreadable(error: io::Error) -> Problem {
-    Problem::invalid("the file cannot be read")
-        .found(&error)
-        .caused_by(error)
 }

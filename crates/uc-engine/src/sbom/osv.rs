@@ -14,7 +14,8 @@ use uc_sbom::{
     vulnerability::{Report, Scan, each_record},
 };
 
-use super::{Observer, file};
+use super::Observer;
+use crate::regular_file;
 
 /// The largest single record, in bytes; the reader has the same limit.
 const RECORD_BYTES: u64 = 32 << 20;
@@ -60,7 +61,8 @@ pub fn scan(inventory: &Inventory, export: &Path, observer: &dyn Observer) -> Re
         damaged_files: 0,
         unreadable: Vec::new(),
     };
-    let metadata = fs::metadata(export).map_err(|error| file::cannot_open(export, error))?;
+    let metadata =
+        fs::metadata(export).map_err(|error| regular_file::cannot_open(export, error))?;
     if metadata.is_dir() {
         reading.directory(export, 0)?;
     } else {
@@ -129,16 +131,16 @@ impl Reading<'_> {
 
     fn record_file(&mut self, path: &Path) -> Result<()> {
         let mut bytes = Vec::new();
-        file::open(path)?
+        regular_file::open(path)?
             .take(RECORD_BYTES + 1)
             .read_to_end(&mut bytes)
-            .map_err(file::unreadable)?;
+            .map_err(regular_file::unreadable)?;
         self.record(|| path.display().to_string(), &bytes);
         Ok(())
     }
 
     fn archive(&mut self, path: &Path) -> Result<()> {
-        let mut reader: BufReader<File> = BufReader::new(file::open(path)?);
+        let mut reader: BufReader<File> = BufReader::new(regular_file::open(path)?);
         each_record(&mut reader, |name, content| {
             let place = || format!("{}!/{name}", path.display());
             match content {
@@ -174,8 +176,10 @@ impl Reading<'_> {
 /// What is in a directory, sorted, so that equal exports give equal messages.
 fn names(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
-    for entry in fs::read_dir(directory).map_err(|error| file::cannot_open(directory, error))? {
-        let entry = entry.map_err(|error| file::cannot_open(directory, error))?;
+    for entry in
+        fs::read_dir(directory).map_err(|error| regular_file::cannot_open(directory, error))?
+    {
+        let entry = entry.map_err(|error| regular_file::cannot_open(directory, error))?;
         if paths.len() as u64 >= FILES {
             return Err(Problem::refused("the export has too many files").limit(FILES));
         }

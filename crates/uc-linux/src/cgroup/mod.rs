@@ -1,5 +1,6 @@
 //! Control groups of one container: limits, membership, usage, removal. Version 1, version 2 and hybrid.
 
+mod cpu;
 mod freezer;
 mod layout;
 
@@ -19,7 +20,7 @@ use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
 };
-use uc_model::{Bytes, Problem, Result};
+use uc_model::{Bytes, MilliCpu, Problem, Result};
 use uc_sandbox::{Limit, Limits, Stats};
 
 /// The file in a sandbox's directory that lists its groups, written before they are made, so that they are found
@@ -28,9 +29,6 @@ const LEDGER: &str = ".cgroups";
 
 /// How long removal waits for processes that are being killed.
 const REMOVAL_PATIENCE: Duration = Duration::from_secs(5);
-
-/// The period of CPU limits, in microseconds: the kernel's own default.
-const CPU_PERIOD_US: u64 = 100_000;
 
 /// What a process needs to get into its groups.
 #[derive(Debug, Default)]
@@ -232,7 +230,7 @@ impl Cgroup {
             write(directory, "pids.max", pids)?;
         }
         if let Some((version, directory)) = self.by_controller.get(&Controller::Cpu) {
-            apply_cpu(*version, directory, limits)?;
+            cpu::apply(*version, directory, limits)?;
         }
         Ok(())
     }
@@ -248,14 +246,44 @@ impl Cgroup {
         }
         if let Some((version, directory)) = self.by_controller.get(&Controller::Cpu) {
             if limits.cpu.is_none() {
-                match version {
-                    Version::V1 => write(directory, "cpu.cfs_quota_us", -1)?,
-                    Version::V2 => write(directory, "cpu.max", "max")?,
-                }
+                cpu::lift(*version, directory)?;
             }
-            apply_cpu(*version, directory, limits)?;
+            cpu::apply(*version, directory, limits)?;
         }
         Ok(())
+    }
+
+    /// Bounds the use of processors by the first of these quotas that the groups around it leave room for, and sets its share.
+    /// `false` where they leave room for none: then they alone bound it. Nothing is done where there is no group for it.
+    ///
+    /// # Errors
+    /// Host, where a limit cannot be set for another reason.
+    pub fn bound_cpu(&self, quotas: &[MilliCpu], weight: Option<MilliCpu>) -> Result<bool> {
+        let Some((version, directory)) = self.by_controller.get(&Controller::Cpu) else {
+            return Ok(true);
+        };
+        let shares = Limits {
+            cpu_weight: weight,
+            ..Limits::default()
+        };
+        cpu::apply(*version, directory, &shares)?;
+        Ok(quotas.is_empty() || cpu::set_first(*version, directory, quotas)?)
+    }
+
+    /// Whether [`Cgroup::bound_cpu`] will bound it by one of these quotas, found by trial: no quota is left behind.
+    ///
+    /// # Errors
+    /// Host, where a limit cannot be set for another reason.
+    pub fn has_room_for(&self, quotas: &[MilliCpu]) -> Result<bool> {
+        match self.by_controller.get(&Controller::Cpu) {
+            Some((Version::V1, directory)) if !quotas.is_empty() => {
+                let has_room = cpu::set_first(Version::V1, directory, quotas)?;
+                cpu::lift(Version::V1, directory)?;
+                Ok(has_room)
+            }
+            // Version 2 takes every quota, and the narrower one counts.
+            _ => Ok(true),
+        }
     }
 
     /// What the container uses.
@@ -402,38 +430,6 @@ fn change_memory(version: Version, directory: &Path, limit: Option<Bytes>) -> Re
     }
 }
 
-fn apply_cpu(version: Version, directory: &Path, limits: &Limits) -> Result<()> {
-    let quota = limits
-        .cpu
-        .map(|cpu| (cpu.0.saturating_mul(CPU_PERIOD_US) / 1000).max(1000));
-    // Kubernetes' rule for requests: 1024 shares per CPU, at least 2.
-    let shares = limits
-        .cpu_weight
-        .map(|cpu| (cpu.0.saturating_mul(1024) / 1000).clamp(2, 262_144));
-    match version {
-        Version::V1 => {
-            if let Some(quota) = quota {
-                write(directory, "cpu.cfs_period_us", CPU_PERIOD_US)?;
-                write(directory, "cpu.cfs_quota_us", quota)?;
-            }
-            shares.map_or(Ok(()), |shares| write(directory, "cpu.shares", shares))
-        }
-        Version::V2 => {
-            if let Some(quota) = quota {
-                write(
-                    directory,
-                    "cpu.max",
-                    format_args!("{quota} {CPU_PERIOD_US}"),
-                )?;
-            }
-            // The kernel's mapping of shares 2-262144 to weights 1-10000.
-            shares.map_or(Ok(()), |shares| {
-                write(directory, "cpu.weight", 1 + (shares - 2) * 9999 / 262_142)
-            })
-        }
-    }
-}
-
 fn memory_stats(version: Version, directory: &Path, stats: &mut Stats) {
     /// Version 1 shows "no limit" as the largest multiple of the page size.
     const UNLIMITED_FROM: u64 = 1 << 60;
@@ -473,13 +469,23 @@ fn keyed(directory: &Path, file: &str, key: &str) -> Option<u64> {
 }
 
 fn write(directory: &Path, file: &str, value: impl std::fmt::Display) -> Result<()> {
-    let path = directory.join(file);
-    fs::write(&path, value.to_string()).map_err(|error| {
-        Problem::host("cannot set a control group up")
-            .at(path.display())
-            .found(format!("{value}: {error}"))
-            .remedy("`uc doctor` shows which controllers work here")
-    })
+    try_write(directory, file, &value).map_err(|error| not_written(directory, file, value, error))
+}
+
+fn try_write(directory: &Path, file: &str, value: &impl std::fmt::Display) -> io::Result<()> {
+    fs::write(directory.join(file), value.to_string())
+}
+
+fn not_written(
+    directory: &Path,
+    file: &str,
+    value: impl std::fmt::Display,
+    error: io::Error,
+) -> Problem {
+    Problem::host("cannot set a control group up")
+        .at(directory.join(file).display())
+        .found(format!("{value}: {error}"))
+        .remedy("`uc doctor` shows which controllers work here")
 }
 
 fn write_if_present(directory: &Path, file: &str, value: impl std::fmt::Display) -> Result<()> {
@@ -550,8 +556,6 @@ pub fn reclaim(directory: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use uc_model::{Bytes, MilliCpu};
-
     use super::*;
 
     /// Files of a version 2 group as a plain directory: what is written can be read back.
@@ -647,6 +651,88 @@ mod tests {
                 assert_eq!(read, *text, "{version:?} {file}");
             }
         }
+    }
+
+    /// A group with half a processor, in which groups are made; it goes with them.
+    struct Half {
+        layout: Layout,
+        directory: PathBuf,
+    }
+
+    impl Half {
+        /// `None`, with the reason printed, where version 1 does not bound processors.
+        fn make() -> Option<Self> {
+            let own = fs::read_to_string("/proc/self/cgroup").expect("procfs");
+            let mounts = fs::read_to_string("/proc/self/mountinfo").expect("procfs");
+            let layout = Layout::from_texts(&own, &mounts);
+            let place = layout.place(Controller::Cpu);
+            let Some(place) = place.filter(|place| place.version == Version::V1) else {
+                println!("skipped: no group of version 1 bounds processors here");
+                return None;
+            };
+            let name = format!("undercurrent-half-{}", std::process::id());
+            let directory = place.parent.join(&name);
+            fs::create_dir(&directory).expect("made");
+            cpu::apply(Version::V1, &directory, &quota(500)).expect("bounded");
+            let inside: Vec<String> = own
+                .lines()
+                .map(|line| match line.split(':').nth(1) {
+                    Some(names) if names.split(',').any(|name| name == "cpu") => {
+                        format!("{}/{name}", line.trim_end_matches('/'))
+                    }
+                    _ => line.to_owned(),
+                })
+                .collect();
+            let layout = Layout::from_texts(&inside.join("\n"), &mounts);
+            Some(Self { layout, directory })
+        }
+    }
+
+    impl Drop for Half {
+        fn drop(&mut self) {
+            remove_group(&self.directory).expect("removed");
+        }
+    }
+
+    fn quota(milli: u64) -> Limits {
+        Limits {
+            cpu: Some(MilliCpu(milli)),
+            ..Limits::default()
+        }
+    }
+
+    #[test]
+    fn a_quota_above_that_of_the_group_around_gives_way_to_the_next() {
+        let Some(half) = Half::make() else { return };
+        assert_eq!(
+            half.layout
+                .place(Controller::Cpu)
+                .map(|place| &place.parent),
+            Some(&half.directory)
+        );
+        let (cgroup, _) = Cgroup::plan(&half.layout, "inner", &quota(500), true).expect("planned");
+        let inner = half.directory.join("inner");
+        let read = || fs::read_to_string(inner.join("cpu.cfs_quota_us")).expect("there");
+        let sandbox = tempfile::tempdir().expect("a directory");
+        cgroup
+            .make_with(sandbox.path(), &Limits::default())
+            .expect("made");
+        cgroup.set(&quota(750)).expect_err("more than half");
+        for (quotas, fits, set) in [
+            (&[MilliCpu(750), MilliCpu(500)][..], true, "50000\n"),
+            (&[MilliCpu(450), MilliCpu(200)], true, "45000\n"),
+            (&[MilliCpu(1250), MilliCpu(1000)], false, "-1\n"),
+            (&[], true, "-1\n"),
+        ] {
+            assert_eq!(cgroup.has_room_for(quotas).expect("tried"), fits);
+            assert_eq!(read(), "-1\n");
+            let weight = Some(MilliCpu(100));
+            assert_eq!(cgroup.bound_cpu(quotas, weight).expect("set"), fits);
+            assert_eq!(read(), set);
+            cpu::lift(Version::V1, &inner).expect("lifted");
+        }
+        assert_eq!(number(&inner, "cpu.shares"), Some(102));
+        cgroup.remove();
     }
 
     #[test]

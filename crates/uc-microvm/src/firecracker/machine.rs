@@ -15,7 +15,10 @@ use super::{
     process::Process,
     snapshot, vsock,
 };
-use crate::snapshot::{MEMORY, STATE};
+use crate::{
+    restore::NotRestored,
+    snapshot::{MEMORY, STATE},
+};
 
 /// A running or paused microVM. Dropping it kills it and removes its directory.
 #[derive(Debug)]
@@ -50,16 +53,29 @@ impl Machine {
     /// Those of [`Process::start`]; not found, where a file of the snapshot is missing; invalid, where another version made
     /// it or its files do not belong together.
     pub async fn restore(
-        mut launch: Launch,
+        launch: Launch,
         snapshot: &Path,
         networks: Vec<NetworkOverride>,
     ) -> Result<Self> {
+        Self::restore_or_tell(launch, snapshot, networks)
+            .await
+            .map_err(|failed| failed.problem)
+    }
+
+    /// The same, telling what the snapshot is to blame for: what Firecracker does not load.
+    pub(crate) async fn restore_or_tell(
+        mut launch: Launch,
+        snapshot: &Path,
+        networks: Vec<NetworkOverride>,
+    ) -> Result<Self, NotRestored> {
         launch.configuration = None;
         let files = [STATE, MEMORY].map(|name| GivenFile::read_only(name, snapshot.join(name)));
         launch.files.extend(files);
         let process = Process::start(launch).await?;
         let loaded = load(&process, networks).await;
-        Self::or_removed(process, loaded).await
+        Self::or_removed(process, loaded)
+            .await
+            .map_err(NotRestored::by_snapshot)
     }
 
     /// The machine, or the reason why it did not come to run, with nothing left of it.

@@ -25,6 +25,7 @@ use crate::{
     machine::{ADDRESSES, QUIET, Shape},
     monitor::Words,
     place::Place,
+    restore::NotRestored,
     snapshot::Snapshot,
 };
 
@@ -80,11 +81,11 @@ impl Firecracker {
         shape: &Shape,
         snapshot: &Snapshot,
         groups: Entrances,
-    ) -> Result<FirecrackerMachine> {
+    ) -> Result<FirecrackerMachine, NotRestored> {
         self.check(shape)?;
         let place = Place::within(&self.machines)?;
         let launch = self.launch(shape, &place, groups);
-        let machine = Machine::restore(launch, &snapshot.place, Vec::new()).await?;
+        let machine = Machine::restore_or_tell(launch, &snapshot.place, Vec::new()).await?;
         Ok(FirecrackerMachine::new(machine, place))
     }
 
@@ -356,7 +357,7 @@ mod tests {
         std::fs::remove_file(snapshot.place.join(MEMORY)).expect("removed");
         let restored = monitor.restore(shape, &snapshot, Entrances::default());
         let problem = restored.await.err();
-        assert!(problem.is_some_and(|problem| problem.to_string().contains("is missing")));
+        assert!(problem.is_some_and(|failed| failed.problem.to_string().contains("is missing")));
         assert_eq!(std::fs::read_dir(machines).expect("readable").count(), 0);
     }
 

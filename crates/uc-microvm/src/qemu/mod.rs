@@ -3,6 +3,7 @@
 mod bare;
 mod command;
 mod confinement;
+mod copy;
 mod qmp;
 
 use std::{
@@ -23,6 +24,7 @@ use crate::{
     jail::{self, Jailed, Surroundings, Wanted},
     machine::{Accelerator, Shape, line, open},
     monitor::Words,
+    restore::NotRestored,
     snapshot::{MEMORY, STATE, Snapshot},
 };
 use command::Start;
@@ -79,17 +81,20 @@ impl Qemu {
         shape: &Shape,
         snapshot: &Snapshot,
         groups: &Entrances,
-    ) -> Result<QemuMachine> {
-        let copy = snapshot
-            .keeps_memory
-            .then(|| copy_of(shape, &snapshot.memory))
-            .transpose()?;
+    ) -> Result<QemuMachine, NotRestored> {
+        let copy = match snapshot.keeps_memory {
+            true => Some(copy_of(shape, &snapshot.memory, groups).await?),
+            false => None,
+        };
         let start = Start::Restore {
             memory: copy.as_ref().unwrap_or(&snapshot.memory).as_fd(),
             shared: copy.is_some(),
         };
         let mut machine = self.spawn(shape, &start, groups).await?;
-        machine.load(&snapshot.state).await?;
+        // What keeps it from starting at all is not the snapshot's fault.
+        machine.shares_memory().await?;
+        let loaded = machine.load(&snapshot.state).await;
+        loaded.map_err(NotRestored::by_snapshot)?;
         Ok(QemuMachine {
             memory: copy,
             ..machine
@@ -156,11 +161,11 @@ fn memory(shape: &Shape) -> Result<File> {
     Ok(file)
 }
 
-/// Memory that a monitor and we share, filled from a snapshot's.
-fn copy_of(shape: &Shape, saved: &File) -> Result<File> {
+/// Memory that a monitor and we share, filled from a snapshot's by a process in the machine's groups.
+async fn copy_of(shape: &Shape, saved: &File, groups: &Entrances) -> Result<File> {
     let copy = memory(shape)?;
-    copy_data(saved, &copy).map_err(|error| {
-        Problem::storage("cannot read the memory of a microVM's snapshot").caused_by(error)
+    copy::copy(saved, &copy, groups).await.map_err(|error| {
+        Problem::storage("cannot copy the memory of a microVM's snapshot").caused_by(error)
     })?;
     Ok(copy)
 }
@@ -180,7 +185,6 @@ impl QemuMachine {
 
     /// Loads a state and lets the machine go on from it.
     async fn load(&mut self, state: &File) -> Result<()> {
-        self.shares_memory().await?;
         self.qmp.give("state", state.as_fd()).await?;
         let uri = json!({ "uri": "fd:state" });
         self.qmp.execute("migrate-incoming", uri).await?;
@@ -219,7 +223,8 @@ impl QemuMachine {
         let uri = json!({ "uri": "fd:state" });
         self.qmp.execute("migrate", uri).await?;
         self.migrated("query-migrate").await?;
-        copy_data(own, memory)
+        copy::copy(own, memory, &Entrances::default())
+            .await
             .map_err(|error| Problem::storage("cannot write a microVM's memory").caused_by(error))
     }
 
@@ -253,39 +258,6 @@ impl QemuMachine {
             }
         }
     }
-}
-
-/// Copies what a sparse file holds; its holes stay holes.
-fn copy_data(from: &File, to: &File) -> std::io::Result<()> {
-    use rustix::fs::SeekFrom;
-    let size = from.metadata()?.len();
-    to.set_len(size)?;
-    let mut at = 0;
-    while at < size {
-        let start = match rustix::fs::seek(from, SeekFrom::Data(at)) {
-            Ok(start) => start,
-            Err(rustix::io::Errno::NXIO) => break,
-            Err(errno) => return Err(errno.into()),
-        };
-        let end = rustix::fs::seek(from, SeekFrom::Hole(start))?;
-        copy_range(from, to, start, end)?;
-        at = end;
-    }
-    Ok(())
-}
-
-fn copy_range(from: &File, to: &File, mut at: u64, end: u64) -> std::io::Result<()> {
-    rustix::fs::seek(to, rustix::fs::SeekFrom::Start(at))?;
-    while at < end {
-        let length = usize::try_from(end - at)
-            .unwrap_or(usize::MAX)
-            .min(16 << 20);
-        let copied = rustix::fs::sendfile(to, from, Some(&mut at), length)?;
-        if copied == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-    Ok(())
 }
 
 /// QEMU among the programs on `PATH`.

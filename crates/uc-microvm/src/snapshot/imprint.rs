@@ -101,7 +101,10 @@ fn content(file: &File) -> std::io::Result<String> {
     std::thread::scope(|scope| {
         let wanted = size.div_ceil(PART_BYTES).try_into().unwrap_or(usize::MAX);
         let others = threads.min(MAX_THREADS).min(wanted).saturating_sub(1);
-        let others: Vec<_> = (0..others).map(|_| scope.spawn(read)).collect();
+        // Where there can be no more threads, fewer read all.
+        let others: Vec<_> = (0..others)
+            .map_while(|_| std::thread::Builder::new().spawn_scoped(scope, read).ok())
+            .collect();
         let own = read();
         let others = others.into_iter().map(|other| {
             other

@@ -23,7 +23,7 @@ use arguments::{Arguments, Cube};
 /// calls that have a name.
 const DEFAULT: Action = Action::Errno(libc::EPERM.unsigned_abs());
 
-/// Most rules with conditions that are handed to a runtime.
+/// Most rules with conditions that are worked out, and that are handed to a runtime.
 const MAX_RULES: usize = 4096;
 
 /// The profile for the processor this runs on: the allow-list, and a user's own profile on top.
@@ -33,6 +33,7 @@ const MAX_RULES: usize = 4096;
 pub(crate) fn profile(own: Option<&[u8]>, flavour: Flavour) -> Result<Value> {
     let architecture: Architecture = std::env::consts::ARCH.parse()?;
     let own = own.map(Profile::read).transpose()?;
+    require_few(own.as_ref().map_or(0, conditional))?;
     let listed = verdicts();
     if let Some(number) = listed
         .keys()
@@ -53,17 +54,10 @@ pub(crate) fn profile(own: Option<&[u8]>, flavour: Flavour) -> Result<Value> {
                 false => {
                     let more = set.cubes().iter();
                     rules.extend(more.map(|cube| rule(name, action, cube, flavour)));
+                    require_few(rules.len())?;
                 }
             }
         }
-    }
-    if rules.len() > MAX_RULES {
-        return Err(
-            Problem::refused("the seccomp profile has too many conditions")
-                .limit(MAX_RULES)
-                .found(rules.len())
-                .remedy("leave the runtime to `uc`: unset UC_CONTAINER_RUNTIME"),
-        );
     }
     let calls = whole
         .into_iter()
@@ -75,6 +69,27 @@ pub(crate) fn profile(own: Option<&[u8]>, flavour: Flavour) -> Result<Value> {
         "architectures": [format!("SCMP_ARCH_{}", architecture.name().to_uppercase())],
         "syscalls": calls,
     }))
+}
+
+/// How many calls have rules with conditions, each counted as often.
+fn conditional(profile: &Profile) -> usize {
+    let rules = profile.rules.iter();
+    rules
+        .filter(|rule| !rule.comparisons.is_empty())
+        .map(|rule| rule.names.len())
+        .sum()
+}
+
+fn require_few(rules: usize) -> Result<()> {
+    if rules <= MAX_RULES {
+        return Ok(());
+    }
+    Err(
+        Problem::refused("the seccomp profile has too many conditions")
+            .limit(MAX_RULES)
+            .found(rules)
+            .remedy("leave the runtime to `uc`: unset UC_CONTAINER_RUNTIME"),
+    )
 }
 
 const MASKED: &str = "SCMP_CMP_MASKED_EQ";

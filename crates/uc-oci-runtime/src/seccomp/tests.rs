@@ -162,3 +162,17 @@ fn too_many_conditions_are_refused_by_the_calls_name() {
     let words = format!("{problem} {:?}", problem.to_view().place);
     assert!(words.contains("read"), "{words}");
 }
+
+#[test]
+fn conditions_on_many_calls_are_refused_before_any_is_worked_out() {
+    let calls = syscall_names("x86_64".parse().expect("known"));
+    let rules: Vec<Value> = (0..20)
+        .map(|value| {
+            json!({"names": calls, "action": "SCMP_ACT_ERRNO",
+                "args": [{"index": 0, "value": value, "op": "SCMP_CMP_EQ"}]})
+        })
+        .collect();
+    let own = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules});
+    let problem = profile_of(Some(own.to_string().as_bytes())).expect_err("7000 rules");
+    assert!(problem.to_string().contains("too many"), "{problem}");
+}
