@@ -108,6 +108,19 @@ impl User<'_> {
         self.succeeds(&["logs", "counter"]).len()
     }
 
+    fn lines(&self, line: &str) -> usize {
+        let log = self.succeeds(&["logs", "counter"]);
+        log.lines().filter(|written| *written == line).count()
+    }
+
+    fn waits_for_lines(&self, line: &str, count: usize) {
+        let begun = Instant::now();
+        while self.lines(line) < count {
+            assert!(begun.elapsed() < PATIENCE, "never {count} times {line}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     fn goes_on(&self) {
         let (begun, before) = (Instant::now(), self.written());
         while self.written() <= before {
@@ -304,17 +317,23 @@ fn a_paused_workload_is_not_unhealthy() {
 }
 
 fn is_not_unhealthy(user: &User<'_>) {
-    let probe = "      livenessProbe: {exec: {command: [sleep, '0.5']}, periodSeconds: 1, timeoutSeconds: 2, failureThreshold: 1}\n";
+    // It says in the log where it is: what it writes goes to the program's output.
+    let probe = "      livenessProbe:
+        exec: {command: [sh, -c, 'echo probing > /proc/1/fd/1; busybox sleep 1; echo probed > /proc/1/fd/1']}
+        periodSeconds: 1
+        timeoutSeconds: 10
+        failureThreshold: 1
+";
     user.host.file("pod.yaml", &format!("{COUNTER}{probe}"));
     user.starts(&["pod.yaml"]);
-    // What the last round did would be seen too late.
-    for _ in 0..3 {
-        user.succeeds(&["pause", "counter"]);
-        // Longer than period and timeout together.
-        std::thread::sleep(Duration::from_millis(3500));
-        user.succeeds(&["resume", "counter"]);
-        user.goes_on();
-    }
+    user.waits_for_lines("probing", 1);
+    user.succeeds(&["pause", "counter"]);
+    // Longer than the period and the timeout together.
+    std::thread::sleep(Duration::from_secs(12));
+    let probed = user.lines("probed");
+    user.succeeds(&["resume", "counter"]);
+    // The one that was held, and another: what the first one said has been acted on by then.
+    user.waits_for_lines("probed", probed + 2);
     assert_eq!(user.only()["workload"]["containers"]["main"]["restarts"], 0);
     user.succeeds(&["rm", "--force", "counter"]);
     user.host.assert_nothing_left();

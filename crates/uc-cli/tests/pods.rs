@@ -590,6 +590,23 @@ fn json_puts_one_document_on_standard_output() {
     assert!(ended.stderr.contains("hello"), "{ended}");
 }
 
+#[test]
+fn a_problem_names_its_container_once() {
+    let Some(host) = Host::new() else { return };
+    wasm_hello(&host);
+    host.file("single", "");
+    host.file(
+        "pod.yaml",
+        &pod("containers:
+  - {name: main, image: ./hello.wat, volumeMounts: [{name: v, mountPath: /v}]}
+volumes: [{name: v, hostPath: {path: ./single}}]"),
+    );
+    let ended = host.run(&["run", "--runtime", "wasm", "pod.yaml"]);
+    ended.refuses(77, &["container main: mount /v: ", "not single files"]);
+    let named = ended.stderr.matches("container main").count();
+    assert_eq!(named, 1, "{ended}");
+}
+
 /// A module that makes a file in its first directory.
 const WRITER: &str = r#"(module
   (import "wasi_snapshot_preview1" "path_open"

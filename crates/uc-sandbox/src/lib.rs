@@ -51,7 +51,8 @@ pub trait Driver: Send + Sync {
 ///
 /// Every method takes `&self`: waiting for one container must not keep another from being stopped.
 pub trait Sandbox: Send + Sync {
-    /// Makes a container ready to start.
+    /// Makes a container ready to start. Its problems, and those of a start, do not say which container it is about: the
+    /// caller does.
     fn create(&self, request: CreateRequest) -> Pending<'_, CreateResponse>;
 
     /// Starts the program of a created container.

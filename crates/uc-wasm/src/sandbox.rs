@@ -50,19 +50,15 @@ impl WasmSandbox {
 
     async fn create(&self, request: CreateRequest) -> Result<CreateResponse> {
         let name = request.container.clone();
-        let place = format!("container {name}");
         if request.call_listener.is_some() {
             return Err(Problem::refused(
                 "a WebAssembly program makes no system calls that could be traced",
             )
-            .at(place)
             .remedy("`uc compat --calls wasm` lists what it can ask for"));
         }
         self.check_room(&self.lock(), &name)?;
         let job = self.job(request)?;
-        let (container, warnings) = Container::new(job)
-            .await
-            .map_err(|problem| problem.within(&place))?;
+        let (container, warnings) = Container::new(job).await?;
         let mut containers = self.lock();
         // Another of this name may have been quicker.
         self.check_room(&containers, &name)?;
@@ -78,7 +74,7 @@ impl WasmSandbox {
         if containers.contains_key(name) {
             return Err(
                 Problem::invalid("the sandbox has a container of this name already")
-                    .at(format!("container {name}"))
+                    .found(name)
                     .remedy("give each container its own name"),
             );
         }
@@ -92,7 +88,6 @@ impl WasmSandbox {
 
     /// Checks what a WebAssembly container cannot have.
     fn job(&self, request: CreateRequest) -> Result<Job> {
-        let place = format!("container {}", request.container);
         let Payload::Wasm {
             file,
             http,
@@ -102,7 +97,6 @@ impl WasmSandbox {
         else {
             return Err(
                 Problem::invalid("a Linux root file system is no WebAssembly program")
-                    .at(place)
                     .remedy("run it as a container"),
             );
         };
@@ -120,7 +114,6 @@ impl WasmSandbox {
             return Err(Problem::refused(
                 "a WebAssembly program makes no system calls, so a seccomp profile has no effect",
             )
-            .at(place)
             .remedy("leave the profile out, or run it as a container"));
         }
         if let Some(text) = request
@@ -137,13 +130,9 @@ impl WasmSandbox {
             .find(|text| text.contains('\0'))
         {
             return Err(
-                Problem::invalid("arguments and environment cannot hold a zero byte")
-                    .at(place)
-                    .found(format!(
-                        "{} bytes, zero at {:?}",
-                        text.len(),
-                        text.find('\0')
-                    )),
+                Problem::invalid("arguments and environment cannot hold a zero byte").found(
+                    format!("{} bytes, zero at {:?}", text.len(), text.find('\0')),
+                ),
             );
         }
         Ok(Job {
@@ -237,9 +226,7 @@ impl Sandbox for WasmSandbox {
 
     fn start(&self, request: StartRequest) -> Pending<'_, StartResponse> {
         Box::pin(async move {
-            self.find(&request.container)?
-                .start()
-                .map_err(|problem| problem.at(format!("container {}", request.container)))?;
+            self.find(&request.container)?.start()?;
             Ok(StartResponse {})
         })
     }

@@ -411,12 +411,16 @@ async fn what_cannot_be_served_is_refused() {
         };
         let remedy = problem.remedy_text().unwrap_or_default();
         assert!(remedy.contains(words), "{name}: {problem} {remedy}");
+        // Whoever asks for it says which container it is.
+        let place = problem.place().unwrap_or_default();
+        assert!(!place.contains("container "), "{place}");
     }
     let plan = program("handler.wat", None);
     let running = prepared.create("alone", plan).await.expect("created");
     let problem = prepared.start_created("alone").await.expect_err("refused");
     let remedy = problem.remedy_text().unwrap_or_default();
     assert!(remedy.contains("hostPort"), "{problem} {remedy}");
+    assert_eq!(problem.place(), None);
     prepared.destroy().await;
     running.finish();
 }

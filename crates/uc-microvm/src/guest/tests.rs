@@ -71,7 +71,7 @@ async fn pauses(far: &mut UnixStream, count: usize) -> Vec<(u32, String, bool)> 
     far.set_nonblocking(true).expect("ours");
     let mut decoder = Decoder::new(Bounds::BY_HOST);
     let mut pauses = Vec::new();
-    let mut bytes = [0; 4096];
+    let mut bytes = vec![0; 4096];
     while pauses.len() < count {
         match far.read(&mut bytes) {
             Ok(length) => decoder.push(&bytes[..length]),
