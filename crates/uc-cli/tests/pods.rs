@@ -324,6 +324,27 @@ fn a_seccomp_profile_beyond_one_mebibyte_is_refused() {
 }
 
 #[test]
+fn a_seccomp_profile_that_cannot_be_used_is_named_with_the_reason() {
+    let Some(host) = Host::new() else { return };
+    let spec = format!(
+        "containers:\n  - name: main\n    {}\n    securityContext: {{seccompProfile: {{type: Localhost, localhostProfile: mine.json}}}}",
+        shell("echo ran"),
+    );
+    host.file("mine.json", "{\n\"defaultAction\"\n}");
+    host.pod(&pod(&spec)).refuses(
+        65,
+        &[
+            "container main",
+            "mine.json: line 3",
+            "not an OCI seccomp profile",
+        ],
+    );
+    host.file("mine.json", r#"{"defaultAction": "SCMP_ACT_KILL"}"#);
+    host.pod(&pod(&spec))
+        .refuses(65, &["the seccomp profile forbids", "SIGSYS"]);
+}
+
+#[test]
 fn a_local_seccomp_profile_narrows_the_built_in_one() {
     let Some(host) = Host::new() else { return };
     host.file(

@@ -16,7 +16,7 @@ use rustix::{
 use tokio::io::unix::AsyncFd;
 use uc_linux::{
     cgroup::Entrances,
-    exit::{wait_for, watchable},
+    exit::{deadly_signal, wait_for, watchable},
     namespaces::{Namespaces, cannot_clone},
     sys::{self, Cloned},
 };
@@ -83,13 +83,10 @@ impl Control {
             })
     }
 
-    fn send(&self, byte: u8) -> Result<()> {
+    fn send(&self, byte: u8, child: BorrowedFd<'_>) -> Result<()> {
         rustix::io::write(self.0.get_ref(), &[byte])
             .map(drop)
-            .map_err(|errno| {
-                Problem::host("the container's first process died early")
-                    .found(std::io::Error::from(errno))
-            })
+            .map_err(|_| died(child))
     }
 
     /// The next report; `None` at the end, which an exec or a death brings about.
@@ -118,8 +115,12 @@ impl Control {
     }
 
     /// As [`Self::set_up`], for a child whose calls are reported: the descriptor to hear them by.
-    pub(crate) async fn set_up_reporting(&self, subjects: &Subjects) -> Result<OwnedFd> {
-        self.send(child::PREPARED)
+    pub(crate) async fn set_up_reporting(
+        &self,
+        subjects: &Subjects,
+        child: BorrowedFd<'_>,
+    ) -> Result<OwnedFd> {
+        self.send(child::PREPARED, child)
             .map_err(|problem| self.last_words(subjects).unwrap_or(problem))?;
         let received = tokio::time::timeout(
             SETUP_PATIENCE,
@@ -134,26 +135,21 @@ impl Control {
             (Some(Report::Failed { step, index, errno }), _) => {
                 Err(subjects.problem(step, index, errno))
             }
-            _ => Err(Problem::host(
-                "the container's first process died while being set up",
-            )),
+            _ => Err(died(child)),
         }
     }
 
     /// Tells the child that its ids are in place, and waits until it has done all but the execution.
-    pub(crate) async fn set_up(&self, subjects: &Subjects) -> Result<()> {
+    pub(crate) async fn set_up(&self, subjects: &Subjects, child: BorrowedFd<'_>) -> Result<()> {
         // A child that is gone has left word why.
-        self.send(child::PREPARED)
+        self.send(child::PREPARED, child)
             .map_err(|problem| self.last_words(subjects).unwrap_or(problem))?;
         match self.receive().await? {
             Some(Report::Ready) => Ok(()),
             Some(Report::Failed { step, index, errno }) => {
                 Err(subjects.problem(step, index, errno))
             }
-            Some(Report::Sibling(_)) | None => Err(Problem::host(
-                "the container's first process died while being set up",
-            )
-            .remedy("was it killed for want of memory? raise limits.memory")),
+            Some(Report::Sibling(_)) | None => Err(died(child)),
         }
     }
 
@@ -168,8 +164,8 @@ impl Control {
     }
 
     /// Lets the program start, and waits until it has.
-    pub(crate) async fn start(&self, subjects: &Subjects) -> Result<()> {
-        self.send(child::START)?;
+    pub(crate) async fn start(&self, subjects: &Subjects, child: BorrowedFd<'_>) -> Result<()> {
+        self.send(child::START, child)?;
         match self.receive().await? {
             // The socket closes with the exec.
             None => Ok(()),
@@ -180,6 +176,22 @@ impl Control {
                 "a container's first process spoke out of turn",
             )),
         }
+    }
+}
+
+/// Why a child is gone that has left no word.
+fn died(child: BorrowedFd<'_>) -> Problem {
+    match deadly_signal(child) {
+        Some(libc::SIGSYS) => {
+            Problem::invalid("the seccomp profile forbids a call that every start needs")
+                .found("the container's first process was killed by SIGSYS")
+                .remedy(
+                    "allow execve and what comes before it; with SCMP_ACT_LOG as its default action, the kernel's log \
+                     shows what that is",
+                )
+        }
+        _ => Problem::host("the container's first process died while being set up")
+            .remedy("was it killed for want of memory? raise limits.memory"),
     }
 }
 

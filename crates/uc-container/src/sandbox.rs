@@ -259,10 +259,11 @@ impl ContainerSandbox {
             Some(_) => None,
             None => Some(self.identify(launched.pid)?),
         };
+        let (control, child) = (&launched.control, launched.pidfd.as_fd());
         match call_listener {
-            None => launched.control.set_up(&plan.subjects).await?,
+            None => control.set_up(&plan.subjects, child).await?,
             Some(CallListener(listen)) => {
-                listen(launched.control.set_up_reporting(&plan.subjects).await?);
+                listen(control.set_up_reporting(&plan.subjects, child).await?);
             }
         }
         if first.is_some() {
@@ -294,7 +295,8 @@ impl ContainerSandbox {
         if container.stopping.load(Ordering::Acquire) {
             return Err(Problem::invalid("the container has been stopped").found(name));
         }
-        control.start(&container.subjects).await?;
+        let child = container.ending.pidfd().as_fd();
+        control.start(&container.subjects, child).await?;
         container.started.store(true, Ordering::Release);
         Ok(StartResponse {})
     }
@@ -370,8 +372,9 @@ impl ContainerSandbox {
             ..Subjects::default()
         };
         let run = async {
-            launched.control.set_up(&subjects).await?;
-            launched.control.start(&subjects).await?;
+            let child = ending.pidfd().as_fd();
+            launched.control.set_up(&subjects, child).await?;
+            launched.control.start(&subjects, child).await?;
             ending.wait().await
         };
         match tokio::time::timeout(request.timeout, run).await {

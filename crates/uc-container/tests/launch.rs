@@ -15,7 +15,7 @@ use std::{
 
 use uc_container::ContainerDriver;
 use uc_linux::IdMapping;
-use uc_model::workload::Network;
+use uc_model::{ProblemKind, workload::Network};
 use uc_sandbox::{
     CreateRequest, DestroyRequest, Driver, ExecRequest, Exit, ExitReason, Limits, Payload,
     PrepareRequest, Process, Sandbox, StartRequest, Stdio, StopRequest, User, WaitRequest,
@@ -199,5 +199,23 @@ async fn stop_exec_and_missing_programs() {
     let exit = sandbox.stop(stop).await.expect("stopped");
     assert_eq!((exit.code, exit.reason), (7, ExitReason::Stopped));
     assert!(begun.elapsed() < Duration::from_secs(5));
+    sandbox.destroy(DestroyRequest {}).await.expect("destroyed");
+}
+
+#[tokio::test]
+async fn a_profile_that_kills_the_start_is_named_as_the_cause() {
+    let temporary = tempfile::tempdir().expect("a directory");
+    let Some(layer) = layer(temporary.path()) else {
+        return;
+    };
+    let sandbox = sandbox(temporary.path()).await;
+    for action in ["SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS"] {
+        let (mut request, _reader) = request("main", &layer, &["busybox", "true"]);
+        request.seccomp_profile = Some(format!(r#"{{"defaultAction": "{action}"}}"#).into_bytes());
+        let problem = sandbox.create(request).await.expect_err("killed");
+        assert_eq!(problem.kind(), ProblemKind::Invalid);
+        let said = problem.to_string();
+        assert!(said.contains("seccomp profile forbids"), "{said}");
+    }
     sandbox.destroy(DestroyRequest {}).await.expect("destroyed");
 }

@@ -353,11 +353,17 @@ impl Pod {
     }
 
     pub(crate) fn sandbox(&self, index: usize) -> Result<Arc<dyn Sandbox>> {
-        self.runtimes
-            .get(index)
-            .and_then(|kind| self.sandboxes.get(kind))
+        self.sandboxes
+            .get(&self.runtime(index)?)
             .cloned()
             .ok_or_else(|| Problem::internal("a container without a sandbox").found(index))
+    }
+
+    pub(crate) fn runtime(&self, index: usize) -> Result<RuntimeKind> {
+        self.runtimes
+            .get(index)
+            .copied()
+            .ok_or_else(|| Problem::internal("a container without a runtime").found(index))
     }
 
     pub(crate) fn http_grant(&self) -> HttpGrant {

@@ -7,22 +7,22 @@ use std::{
     path::Path,
 };
 
-use uc_model::{Problem, Result};
+use uc_model::{Bytes, Problem, Result};
 
-/// Reads a file of at most `limit` bytes.
+/// Reads a file of at most `limit` bytes; `what` it is, for problems with that.
 ///
 /// # Errors
 /// Not found; invalid, where it is not a regular file; refused, where it is too large.
-pub(crate) fn read(path: &Path, limit: usize) -> Result<Vec<u8>> {
+pub(crate) fn read(path: &Path, what: &str, limit: Bytes) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?
-        .take(limit as u64 + 1)
+        .take(limit.0.saturating_add(1))
         .read_to_end(&mut bytes)
         .map_err(|error| unreadable(error).at(path.display()))?;
-    if bytes.len() > limit {
-        return Err(Problem::refused("the file is too large")
+    if bytes.len() as u64 > limit.0 {
+        return Err(Problem::refused(format!("{what} is too large"))
             .at(path.display())
-            .limit(format!("{limit} bytes")));
+            .limit(limit));
     }
     Ok(bytes)
 }
@@ -78,7 +78,7 @@ mod tests {
         )
         .expect("made");
         for path in [Path::new("/dev/zero"), &pipe] {
-            let problem = read(path, 10).expect_err("not regular");
+            let problem = read(path, "it", Bytes(10)).expect_err("not regular");
             assert_eq!(problem.kind(), ProblemKind::Invalid, "{problem}");
         }
     }
@@ -87,11 +87,11 @@ mod tests {
     fn a_file_is_read_up_to_its_limit() {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("file");
-        let missing = read(&file, 10).expect_err("missing");
+        let missing = read(&file, "it", Bytes(10)).expect_err("missing");
         assert_eq!(missing.kind(), ProblemKind::NotFound, "{missing}");
         std::fs::write(&file, [b'x'; 10]).expect("written");
-        assert_eq!(read(&file, 10).expect("read"), [b'x'; 10]);
-        let problem = read(&file, 9).expect_err("too large");
+        assert_eq!(read(&file, "it", Bytes(10)).expect("read"), [b'x'; 10]);
+        let problem = read(&file, "it", Bytes(9)).expect_err("too large");
         assert_eq!(problem.kind(), ProblemKind::Refused, "{problem}");
     }
 }

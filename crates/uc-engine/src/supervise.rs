@@ -116,7 +116,7 @@ impl Pod {
                     .pids_limit
                     .or((is_rootfs && self.can_limit_pids).then_some(DEFAULT_PIDS_LIMIT)),
             },
-            seccomp_profile: seccomp_profile::read(container)?,
+            seccomp_profile: seccomp_profile::read(container, self.runtime(index)?)?,
             call_listener: self
                 .tracing
                 .as_ref()

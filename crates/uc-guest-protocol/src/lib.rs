@@ -22,7 +22,7 @@ pub use message::{
 
 /// The version of this protocol. Both sides must speak the same: they are built together, and a snapshot of another
 /// version is not restored.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// The name of the virtio-serial port.
 pub const PORT_NAME: &str = "undercurrent.agent";

@@ -96,8 +96,11 @@ pub enum Call {
         /// The container.
         container: String,
     },
-    /// Whether the agent is alive.
-    Ping,
+    /// Whether the agent is alive. It keeps the machine's clock at the host's by this.
+    Ping {
+        /// Nanoseconds since 1970 on the host's clock.
+        clock_ns: u64,
+    },
     /// Ends everything, the machine included.
     ShutDown,
 }

@@ -19,7 +19,7 @@ use uc_sandbox::{
     StatsRequest, StopRequest, TcpConnectRequest,
 };
 
-use crate::{channel::Channel, machine, network, pipes, program::Program, volumes::Volumes};
+use crate::{channel::Channel, clock, machine, network, pipes, program::Program, volumes::Volumes};
 
 /// Where what belongs to containers lies.
 const PLACE: &str = "/run/undercurrent";
@@ -65,6 +65,16 @@ pub(crate) async fn serve() -> Result<()> {
                     call: Call::Renew(renewal),
                 } => {
                     agent.renew(renewal)?;
+                    respond(&link, id, Ok(Answer::Done)).await;
+                    continue;
+                }
+                // Its time passes, and one that a snapshot has kept must not come after the renewal.
+                Request {
+                    id,
+                    call: Call::Ping { clock_ns },
+                } => {
+                    // A machine with a wrong clock is better than none.
+                    let _ = clock::follow(clock_ns);
                     respond(&link, id, Ok(Answer::Done)).await;
                     continue;
                 }
@@ -155,7 +165,7 @@ impl Agent {
                 }
                 Ok(Answer::Done)
             }
-            Call::Ping | Call::ShutDown => Ok(Answer::Done),
+            Call::Ping { .. } | Call::ShutDown => Ok(Answer::Done),
         }
     }
 

@@ -1,9 +1,11 @@
-//! The machine as a whole: its clock, its randomness, its name, its end.
+//! The machine as a whole: its randomness, its name, its end.
 
 use std::{fs, os::fd::AsRawFd, process::ExitCode};
 
 use uc_guest_protocol::{Renewal, Welcome};
 use uc_model::{Problem, Result};
+
+use crate::clock;
 
 /// Most bytes of randomness that are taken at once.
 const MAX_ENTROPY: usize = 256;
@@ -11,8 +13,9 @@ const MAX_ENTROPY: usize = 256;
 /// Takes on what must not be the same in two machines that come of one snapshot: the clock, the random generator's state
 /// and the name.
 pub(crate) fn renew(renewal: &Renewal) -> Result<()> {
+    // First, since its time passes.
+    clock::set(renewal.clock_ns)?;
     add_entropy(&bytes_of(&renewal.entropy)?)?;
-    set_clock(renewal.clock_ns)?;
     rustix::system::sethostname(renewal.hostname.as_bytes()).map_err(|errno| {
         Problem::host("the microVM's host name cannot be set")
             .found(&renewal.hostname)
@@ -71,19 +74,6 @@ fn add_entropy(bytes: &[u8]) -> Result<()> {
     let reseeded = unsafe { libc::ioctl(device.as_raw_fd(), RNDRESEEDCRNG) };
     if added != 0 || reseeded != 0 {
         return Err(failed(std::io::Error::last_os_error()));
-    }
-    Ok(())
-}
-
-fn set_clock(nanoseconds: u64) -> Result<()> {
-    let time = libc::timespec {
-        tv_sec: (nanoseconds / 1_000_000_000) as libc::time_t,
-        tv_nsec: (nanoseconds % 1_000_000_000) as libc::c_long,
-    };
-    // SAFETY: a clock's number and an initialised structure.
-    if unsafe { libc::clock_settime(libc::CLOCK_REALTIME, &raw const time) } != 0 {
-        return Err(Problem::host("the microVM's clock cannot be set")
-            .caused_by(std::io::Error::last_os_error()));
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ mod agent;
 mod archive;
 mod boot;
 mod channel;
+mod clock;
 mod disks;
 mod function;
 mod machine;

@@ -1,6 +1,6 @@
 //! How a child process ended.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -87,6 +87,16 @@ fn reap_soon(pidfd: &OwnedFd) {
         }
         _ => drop(reap(pidfd)),
     }
+}
+
+/// The signal that ended a child process which is about to end, if one does. The child stays to be reaped.
+pub fn deadly_signal(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    let mut polled = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
+    rustix::io::retry_on_intr(|| poll(&mut polled, Some(&DEATH_PATIENCE))).ok()?;
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+    let status =
+        rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::PidFd(pidfd), options));
+    status.ok()??.terminating_signal()
 }
 
 fn reap(pidfd: &OwnedFd) -> Result<Exit> {

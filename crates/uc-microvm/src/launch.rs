@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex as StdMutex, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use sha2::Digest as _;
@@ -12,6 +12,7 @@ use uc_model::{Digest, Problem, Result};
 
 use crate::{
     bounds::Bounds,
+    clock,
     guest::{Guest, Posted},
     images,
     machine::{ADDRESSES, Accelerator, Shape},
@@ -357,6 +358,7 @@ impl Running {
 
     /// Asks the agent of a machine that has just been restored for a renewal.
     async fn ask_to_renew(&mut self, hostname: &str) -> Result<(), NotRestored> {
+        // Made last, since its time passes.
         let renewal = Call::Renew(renewal(hostname)?);
         let posted = tokio::time::timeout(restore::PATIENCE, self.guest.post(renewal)).await;
         let posted = posted.unwrap_or_else(|_| Err(restore::silent()));
@@ -397,16 +399,13 @@ impl Running {
 }
 
 fn renewal(hostname: &str) -> Result<Renewal> {
-    let clock = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
     let mut bytes = [0; ENTROPY_BYTES];
     let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
     if filled != Ok(ENTROPY_BYTES) {
         return Err(Problem::host("the host gives no randomness"));
     }
     Ok(Renewal {
-        clock_ns: u64::try_from(clock.as_nanos()).unwrap_or(u64::MAX),
+        clock_ns: clock::now_ns(),
         entropy: bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
         hostname: hostname.to_owned(),
     })

@@ -13,6 +13,7 @@
 
 mod bounds;
 mod choice;
+mod clock;
 mod console;
 mod driver;
 #[allow(

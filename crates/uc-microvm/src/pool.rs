@@ -13,7 +13,7 @@ use std::{
 use uc_guest_protocol::Call;
 use uc_model::{Digest, Problem, Result};
 
-use crate::{bounds::Bounds, host::Host, launch::Running, machine::Shape};
+use crate::{bounds::Bounds, clock, host::Host, launch::Running, machine::Shape};
 
 /// Most kinds of machines that are kept ready; those not taken for longest go.
 const MAX_KINDS: usize = 4;
@@ -185,7 +185,8 @@ async fn restore(host: &Host, wish: &Wish) -> Result<Running> {
         .restored(&wish.shape, &wish.hostname, &wish.key, bounds)
         .await?;
     for _ in 0..WARM_UP_PINGS {
-        running.guest.ask(Call::Ping).await?;
+        let clock_ns = clock::now_ns();
+        running.guest.ask(Call::Ping { clock_ns }).await?;
     }
     if let Some(function) = &running.started.function {
         let container = function.container.clone();

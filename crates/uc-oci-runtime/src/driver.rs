@@ -61,14 +61,22 @@ impl OciRuntimeDriver {
         self.platform
     }
 
+    /// What to do about a runtime that is missing or does not work.
+    pub(crate) fn how_to_mend(&self) -> &'static str {
+        match (&self.program, self.flavour.has_own_kernel()) {
+            (None, _) => probe::how_to_get(self.flavour),
+            (Some(_), true) => "name another program by UC_RUNSC, or unset it",
+            (Some(_), false) => "name another program by UC_CONTAINER_RUNTIME, or unset it",
+        }
+    }
+
     /// The runtime's program.
     ///
     /// # Errors
     /// Host, where none was given and none is on PATH.
     pub fn program(&self) -> Result<PathBuf> {
         binary::locate(self.flavour, self.program.as_deref()).ok_or_else(|| {
-            Problem::host(format!("{} is not on PATH", self.flavour))
-                .remedy(probe::how_to_get(self.flavour))
+            Problem::host(format!("{} is not on PATH", self.flavour)).remedy(self.how_to_mend())
         })
     }
 

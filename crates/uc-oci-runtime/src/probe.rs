@@ -14,8 +14,9 @@ use uc_linux::{
 };
 use uc_model::{Facility, Figure, PayloadFormat, Problem, Result, workload::Network};
 use uc_sandbox::{
-    Availability, CreateRequest, DestroyRequest, Driver as _, ExpectedContainer, Limit, Limits,
-    Offer, Payload, PrepareRequest, Probe, Process, StartRequest, Stdio, User, WaitRequest,
+    Availability, CreateRequest, DestroyRequest, Driver as _, Exit, ExpectedContainer, Limit,
+    Limits, Offer, Payload, PrepareRequest, Probe, Process, Sandbox, StartRequest, Stdio, User,
+    WaitRequest,
 };
 
 use crate::{binary::Binary, driver::OciRuntimeDriver, flavour::Flavour, stub};
@@ -43,7 +44,7 @@ pub(crate) fn probe(driver: &OciRuntimeDriver) -> Probe {
         Err(problem) => {
             let remedy = problem
                 .remedy_text()
-                .map_or_else(|| how_to_get(flavour).to_owned(), str::to_owned);
+                .map_or_else(|| driver.how_to_mend().to_owned(), str::to_owned);
             let what = problem.to_string();
             (
                 Availability::Missing {
@@ -157,15 +158,7 @@ fn try_out(driver: &OciRuntimeDriver) -> Result<Duration> {
             .enable_all()
             .build()
             .map_err(|error| Problem::internal("cannot try a runtime").caused_by(error))?
-            .block_on(async {
-                tokio::time::timeout(PATIENCE, run(&driver, &storage, layer))
-                    .await
-                    .unwrap_or_else(|_| {
-                        Err(Problem::host("a program that should end at once does not")
-                            .limit(format!("{} s", PATIENCE.as_secs()))
-                            .remedy("another platform may work: UC_GVISOR_PLATFORM=ptrace"))
-                    })
-            })
+            .block_on(run(&driver, &storage, layer))
     });
     trial
         .join()
@@ -219,32 +212,63 @@ impl Drop for Trial {
     }
 }
 
+/// Nothing of the sandbox is left, however the trial ends.
 async fn run(driver: &OciRuntimeDriver, storage: &Path, layer: PathBuf) -> Result<Duration> {
-    let name = || "trial".to_owned();
     let before = Instant::now();
-    let id = storage
-        .file_name()
-        .map_or_else(name, |name| name.to_string_lossy().into_owned());
     let payload = Payload::Rootfs {
         layers: vec![layer],
     };
-    let sandbox = driver
-        .prepare(PrepareRequest {
-            id,
-            hostname: name(),
-            network: Network::None,
-            ports: Vec::new(),
-            directory: storage.join("sandbox"),
-            storage: storage.join("storage"),
-            ignore_unenforceable_limits: true,
-            containers: vec![ExpectedContainer {
-                container: name(),
-                payload: payload.clone(),
-                limits: Limits::default(),
-                is_init: false,
-            }],
+    let sandbox = driver.prepare(prepare_request(storage, &payload)).await?;
+    let ran = tokio::time::timeout(PATIENCE, run_in(&*sandbox, payload)).await;
+    let took = before.elapsed();
+    let destroyed = sandbox.destroy(DestroyRequest {}).await;
+    let exit = ran.unwrap_or_else(|_| {
+        let problem = Problem::host("a program that should end at once does not")
+            .limit(format!("{} s", PATIENCE.as_secs()));
+        Err(match driver.flavour().has_own_kernel() {
+            true => problem.remedy("another platform may work: UC_GVISOR_PLATFORM=ptrace"),
+            false => problem,
         })
-        .await?;
+    })?;
+    destroyed?;
+    match exit.code {
+        0 => Ok(took),
+        1 if !driver.flavour().has_own_kernel() => Err(Problem::host(format!(
+            "{} does not keep the filter of system calls that it is given",
+            driver.flavour()
+        ))
+        .remedy("try another version, or leave the runtime to `uc`: unset UC_CONTAINER_RUNTIME")),
+        code => Err(Problem::host("a program that should succeed does not")
+            .found(format!("exit code {code}"))),
+    }
+}
+
+fn name() -> String {
+    "trial".to_owned()
+}
+
+fn prepare_request(storage: &Path, payload: &Payload) -> PrepareRequest {
+    let id = storage
+        .file_name()
+        .map_or_else(name, |name| name.to_string_lossy().into_owned());
+    PrepareRequest {
+        id,
+        hostname: name(),
+        network: Network::None,
+        ports: Vec::new(),
+        directory: storage.join("sandbox"),
+        storage: storage.join("storage"),
+        ignore_unenforceable_limits: true,
+        containers: vec![ExpectedContainer {
+            container: name(),
+            payload: payload.clone(),
+            limits: Limits::default(),
+            is_init: false,
+        }],
+    }
+}
+
+async fn run_in(sandbox: &dyn Sandbox, payload: Payload) -> Result<Exit> {
     let null = || -> Result<OwnedFd> {
         std::fs::OpenOptions::new()
             .write(true)
@@ -275,17 +299,5 @@ async fn run(driver: &OciRuntimeDriver, storage: &Path, layer: PathBuf) -> Resul
     };
     sandbox.create(request).await?;
     sandbox.start(StartRequest { container: name() }).await?;
-    let exit = sandbox.wait(WaitRequest { container: name() }).await?;
-    let took = before.elapsed();
-    sandbox.destroy(DestroyRequest {}).await?;
-    match exit.code {
-        0 => Ok(took),
-        1 if !driver.flavour().has_own_kernel() => Err(Problem::host(format!(
-            "{} does not keep the filter of system calls that it is given",
-            driver.flavour()
-        ))
-        .remedy("try another version, or leave the runtime to `uc`: unset UC_CONTAINER_RUNTIME")),
-        code => Err(Problem::host("a program that should succeed does not")
-            .found(format!("exit code {code}"))),
-    }
+    sandbox.wait(WaitRequest { container: name() }).await
 }

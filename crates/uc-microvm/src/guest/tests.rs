@@ -12,6 +12,8 @@ use super::*;
 /// Longer than anything here takes on a loaded machine.
 const LONG: Duration = Duration::from_secs(20);
 
+const PING: Call = Call::Ping { clock_ns: 0 };
+
 fn agent() -> (Guest, UnixStream) {
     let (near, far) = UnixStream::pair().expect("a pair");
     let near = Descriptor::exclusive(near.into()).expect("ours");
@@ -43,7 +45,7 @@ async fn in_time<T>(future: impl Future<Output = T>) -> T {
 #[tokio::test]
 async fn one_that_never_answers_is_given_up() {
     let (guest, _far) = agent();
-    let asked = guest.ask_for(Call::Ping, Duration::from_millis(50));
+    let asked = guest.ask_for(PING, Duration::from_millis(50));
     let said = in_time(asked).await.expect_err("no answer").to_string();
     assert!(said.contains("does not answer"), "{said}");
     assert!(locked(&guest.shared).pending.is_empty());
@@ -143,7 +145,7 @@ async fn answers_to_what_nobody_asked_are_dropped() {
         far.write_all(&answer(id, Answer::Done)).expect("taken");
         tokio::task::yield_now().await;
     }
-    let asking = guest.ask(Call::Ping);
+    let asking = guest.ask(PING);
     let answering = async {
         tokio::time::sleep(Duration::from_millis(20)).await;
         far.write_all(&answer(1, Answer::Done).repeat(3))
@@ -166,7 +168,7 @@ async fn a_request_of_an_agent_ends_it_and_wakes_everybody() {
         .expect_err("it will never come");
     assert!(in_time(reader.next()).await.is_none());
     in_time(guest.ended()).await;
-    in_time(guest.ask(Call::Ping)).await.expect_err("gone");
+    in_time(guest.ask(PING)).await.expect_err("gone");
     in_time(guest.booted()).await.expect_err("gone");
     // Whoever comes late does not wait either.
     let said = guest.expect("late", [3, 4]).expect_err("gone").to_string();
@@ -183,7 +185,7 @@ async fn messages_of_another_form_and_version_end_an_agent() {
     ] {
         let (guest, mut far) = agent();
         far.write_all(&bytes).expect("taken");
-        let said = in_time(guest.ask(Call::Ping)).await.expect_err("gone");
+        let said = in_time(guest.ask(PING)).await.expect_err("gone");
         assert!(said.to_string().contains(words), "{said}");
     }
 }
@@ -203,7 +205,7 @@ async fn ends_that_are_told_often_or_of_nobody_change_nothing() {
         .expect("told")
         .clone();
     far.write_all(&answer(1, Answer::Done)).expect("taken");
-    let _ = in_time(guest.ask(Call::Ping)).await;
+    let _ = in_time(guest.ask(PING)).await;
     assert_eq!(first, Some(Exit::with_code(7)));
     assert_eq!(*exit.borrow(), first);
     assert_eq!(locked(&guest.shared).expected.len(), 1);
@@ -238,7 +240,7 @@ async fn a_problem_in_an_answer_obeys_no_terminal() {
         far.write_all(&response).expect("taken");
         far
     });
-    let said = in_time(guest.ask(Call::Ping)).await.expect_err("a problem");
+    let said = in_time(guest.ask(PING)).await.expect_err("a problem");
     let said = said.to_string();
     assert!(
         !said.chars().any(char::is_control) && said.len() < 10_000,

@@ -195,17 +195,17 @@ impl Runtime {
     /// The process that is the container's program-to-be.
     pub(super) fn main_pid(&self) -> Result<i32> {
         let text = fs::read_to_string(pid_file()).unwrap_or_default();
-        text.trim()
-            .parse()
-            .ok()
-            .filter(|pid| *pid > 1)
-            .ok_or_else(|| {
-                Problem::host(format!(
-                    "{} did not say which process it made",
-                    self.flavour
-                ))
-                .found(text)
-            })
+        let text = text.trim();
+        text.parse().ok().filter(|pid| *pid > 1).ok_or_else(|| {
+            let problem = Problem::host(format!(
+                "{} did not say which process it made",
+                self.flavour
+            ));
+            match text {
+                "" => problem,
+                text => problem.found(text),
+            }
+        })
     }
 
     /// Sends a container's program a signal.
