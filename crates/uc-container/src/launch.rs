@@ -18,6 +18,7 @@ use uc_linux::{
     cgroup::Entrances,
     exit::{deadly_signal, wait_for, watchable},
     namespaces::{Namespaces, cannot_clone},
+    seccomp_profile,
     sys::{self, Cloned},
 };
 use uc_model::{Problem, Result};
@@ -182,14 +183,7 @@ impl Control {
 /// Why a child is gone that has left no word.
 fn died(child: BorrowedFd<'_>) -> Problem {
     match deadly_signal(child) {
-        Some(libc::SIGSYS) => {
-            Problem::invalid("the seccomp profile forbids a call that every start needs")
-                .found("the container's first process was killed by SIGSYS")
-                .remedy(
-                    "allow execve and what comes before it; with SCMP_ACT_LOG as its default action, the kernel's log \
-                     shows what that is",
-                )
-        }
+        Some(libc::SIGSYS) => seccomp_profile::forbids_start(),
         _ => Problem::host("the container's first process died while being set up")
             .remedy("was it killed for want of memory? raise limits.memory"),
     }

@@ -140,6 +140,16 @@ impl Profile {
     }
 }
 
+/// Why a container is not made whose first process was killed by its profile.
+pub fn forbids_start() -> Problem {
+    Problem::invalid("the seccomp profile forbids a call that every start needs")
+        .found("the container's first process was killed by SIGSYS")
+        .remedy(
+            "allow execve and what comes before it; with SCMP_ACT_LOG as its default action, the kernel's log shows what \
+             that is",
+        )
+}
+
 fn invalid(what: &str) -> Problem {
     Problem::invalid(what).remedy("see the OCI runtime specification, linux.seccomp")
 }

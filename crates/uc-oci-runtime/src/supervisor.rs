@@ -6,6 +6,7 @@
 //! it started.
 
 mod barriers;
+mod casualties;
 mod cgroups;
 mod errands;
 mod kernel;

@@ -8,19 +8,19 @@
 mod support;
 
 use support::driver;
-use uc_oci_runtime::Flavour;
+use uc_oci_runtime::{Flavour, OciRuntimeDriver};
 use uc_testkit::busybox::Busybox;
+
+/// A runtime, where it is here.
+fn runtime(flavour: Flavour) -> Option<(OciRuntimeDriver, Busybox)> {
+    let made = Busybox::new().and_then(|busybox| Ok((driver(flavour, &busybox)?, busybox)));
+    made.inspect_err(|reason| println!("skipped: {reason}"))
+        .ok()
+}
 
 /// What a shell script prints under a runtime and a profile; `None` where the runtime is not here.
 fn output(flavour: Flavour, case: &str, profile: &str, script: &str) -> Option<String> {
-    let made = Busybox::new().and_then(|busybox| Ok((driver(flavour, &busybox)?, busybox)));
-    let (driver, busybox) = match made {
-        Ok(made) => made,
-        Err(reason) => {
-            println!("skipped: {reason}");
-            return None;
-        }
-    };
+    let (driver, busybox) = runtime(flavour)?;
     let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
     let (_, text) = support::run(&driver, &busybox, case, argv, Some(profile));
     Some(text)
@@ -81,6 +81,19 @@ fn allows_what_both_allow(flavour: Flavour) {
         output.starts_with("0022\n0022\nmade\n"),
         "{flavour}: {output}"
     );
+}
+
+/// runc would wait for its killed process for ever.
+#[test]
+fn a_profile_that_kills_runc_s_start_is_named_as_the_cause() {
+    let Some((driver, busybox)) = runtime(Flavour::Runc) else {
+        return;
+    };
+    let argv = vec!["true".to_owned()];
+    let profile = r#"{"defaultAction": "SCMP_ACT_KILL"}"#;
+    let (exit, _) = support::try_to_run(&driver, &busybox, "kills", argv, Some(profile));
+    let said = exit.expect_err("killed").to_string();
+    assert!(said.contains("seccomp profile forbids"), "{said}");
 }
 
 #[test]

@@ -12,9 +12,11 @@ use std::{
 };
 
 use serde_json::Value;
+use uc_linux::seccomp_profile;
 use uc_model::{Problem, ProblemKind, Result};
 
 use super::{
+    casualties,
     errands::Files,
     processes::{Processes, Status},
 };
@@ -23,8 +25,11 @@ use crate::{
     order::{Order, PLACE},
 };
 
-/// How long a command may take that should be done in tens of milliseconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a command is looked at, in the time that it may take; it should be done in tens of milliseconds.
+const LOOKS: u32 = 60;
+
+/// How long it is waited for between two looks.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// How much of a runtime's log is read for its last words, in bytes.
 const MAX_LOG: u64 = 64 << 10;
@@ -83,14 +88,21 @@ impl Runtime {
     /// Runs a command to its end; its log tells what went wrong.
     fn complete(&self, what: &str, command: &mut Command, processes: &mut Processes) -> Result<()> {
         let pid = self.spawn(command)?;
-        match processes.wait_for(pid, PATIENCE)? {
-            Some(status) if status.code() == 0 => Ok(()),
-            Some(status) => Err(self.refused(what, &code(status), &log_file())),
-            None => Err(Problem::host(format!("{} does not answer", self.flavour))
-                .at(what)
-                .limit(format!("{} s", PATIENCE.as_secs()))
-                .remedy("try it by hand; another version may work")),
+        for _ in 0..LOOKS {
+            match processes.wait_for(pid, BETWEEN_LOOKS)? {
+                Some(status) if status.code() == 0 => return Ok(()),
+                Some(status) => return Err(self.refused(what, &code(status), &log_file())),
+                // It hangs then. The supervisor ends, and it with that.
+                None if casualties::has_lost(pid, libc::SIGSYS) => {
+                    return Err(seccomp_profile::forbids_start());
+                }
+                None => {}
+            }
         }
+        Err(Problem::host(format!("{} does not answer", self.flavour))
+            .at(what)
+            .limit(format!("{} s", (BETWEEN_LOOKS * LOOKS).as_secs()))
+            .remedy("try it by hand; another version may work"))
     }
 
     fn refused(&self, what: &str, status: &str, log: &str) -> Problem {

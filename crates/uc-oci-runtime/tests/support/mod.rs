@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use uc_model::workload::Network;
+use uc_model::{Problem, workload::Network};
 use uc_oci_runtime::{Flavour, OciRuntimeDriver};
 use uc_sandbox::{
     CreateRequest, DestroyRequest, Driver as _, Exit, Limits, Payload, PrepareRequest, Process,
@@ -40,6 +40,18 @@ pub(crate) fn run(
     argv: Vec<String>,
     seccomp_profile: Option<&str>,
 ) -> (Exit, String) {
+    let (exit, output) = try_to_run(driver, busybox, case, argv, seccomp_profile);
+    (exit.expect("ended"), output)
+}
+
+/// The same for what may not come to a program.
+pub(crate) fn try_to_run(
+    driver: &OciRuntimeDriver,
+    busybox: &Busybox,
+    case: &str,
+    argv: Vec<String>,
+    seccomp_profile: Option<&str>,
+) -> (Result<Exit, Problem>, String) {
     let name = || "main".to_owned();
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
     let writer = OwnedFd::from(writer);
@@ -82,11 +94,14 @@ pub(crate) fn run(
             containers: Vec::new(),
         };
         let sandbox = driver.prepare(prepare).await.expect("prepared");
-        sandbox.create(request).await.expect("created");
-        let start = StartRequest { container: name() };
-        sandbox.start(start).await.expect("started");
-        let wait = WaitRequest { container: name() };
-        let exit = sandbox.wait(wait).await.expect("ended");
+        let exit = async {
+            sandbox.create(request).await?;
+            let container = name();
+            sandbox.start(StartRequest { container }).await?;
+            let container = name();
+            sandbox.wait(WaitRequest { container }).await
+        }
+        .await;
         sandbox.destroy(DestroyRequest {}).await.expect("removed");
         exit
     };
