@@ -140,6 +140,34 @@ fn a_handler_that_nobody_could_reach_is_refused() {
 }
 
 #[test]
+fn one_without_a_pod_is_told_that_it_needs_one() {
+    let Some(host) = Host::new() else { return };
+    let component = handler().display().to_string();
+    host.run(&["run", &component])
+        .refuses(77, &["has no network", "kind: Pod"]);
+    host.assert_nothing_left();
+}
+
+#[test]
+fn without_a_command_it_is_called_by_its_file() {
+    let Some(host) = Host::new() else { return };
+    let mut runtimes = vec!["wasm"];
+    runtimes.extend(uc(&host).iter().flat_map(|_| ["fused", "fused"]));
+    for runtime in runtimes {
+        let port = free_port();
+        let ports = format!("{{containerPort: 8080, hostPort: {port}}}");
+        let pod = pod("user", &ports).replace("      args: [handler]\n", "");
+        host.file("pod.yaml", &pod);
+        let mut uc = uc(&host).unwrap_or_else(|| host.uc());
+        let started = run(&mut uc, &["run", "--runtime", runtime, "-d", "pod.yaml"]);
+        assert_eq!(started.code, 0, "{started}");
+        let answer = ask(port, "/", "");
+        assert!(answer.contains("handler.wat"), "{runtime}: {answer}");
+        end(&host, started.stdout.trim());
+    }
+}
+
+#[test]
 fn one_that_reaches_out_is_served_in_process_with_the_hosts_network_alone() {
     let Some(host) = Host::new() else { return };
     let text = std::fs::read_to_string(handler()).expect("a fixture");

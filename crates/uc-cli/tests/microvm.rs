@@ -265,6 +265,44 @@ fn files_below(directory: &Path, name: &str) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
+fn a_function_that_is_stopped_does_not_wait_out_its_grace() {
+    const GRACE: Duration = Duration::from_secs(120);
+    let Some(host) = MicrovmHost::new() else {
+        return;
+    };
+    host.file(
+        "loop.wat",
+        "(module (memory (export \"memory\") 1) (func (export \"_start\") (loop $ever (br $ever))))",
+    );
+    // A port makes no server of it.
+    let pod = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: looping}}\nspec:\n  terminationGracePeriodSeconds: {}\n  containers:\n    \
+         - {{name: main, image: ./loop.wat, ports: [{{containerPort: 8080}}]}}\n",
+        GRACE.as_secs()
+    );
+    host.file("pod.yaml", &pod);
+    let ends: Vec<String> = ["wasm", "fused"]
+        .iter()
+        .map(|runtime| {
+            let started = host.run(&["run", "--detach", "--runtime", runtime, "pod.yaml"]);
+            assert_eq!(started.code, 0, "{started}");
+            let begin = Instant::now();
+            let stopped = host.run(&["stop", "looping"]);
+            assert_eq!(stopped.code, 0, "{stopped}");
+            assert!(begin.elapsed() < GRACE, "{runtime}: it waited for the kill");
+            let listed = host.run(&["ps", "--format", "json"]);
+            let list: serde_json::Value = serde_json::from_str(&listed.stdout).expect("JSON");
+            let removed = host.run(&["rm", "looping"]);
+            assert_eq!(removed.code, 0, "{removed}");
+            let end = &list[0]["workload"]["containers"]["main"]["last_exit"];
+            assert!(end.to_string().contains("137"), "{list}");
+            end.to_string()
+        })
+        .collect();
+    assert_eq!(ends[0], ends[1], "they end alike");
+}
+
+#[test]
 fn a_detached_microvm_is_followed_measured_stopped_and_removed() {
     let Some(host) = MicrovmHost::new() else {
         return;

@@ -82,7 +82,7 @@ impl Pod {
                     file: file.clone(),
                     http: self.http_grant(),
                     act_as: environment::host_user(&process.user, &mapping)?,
-                    port: handlers::port(container, self.workload.network),
+                    port: handlers::served_port(container, resolved, self.workload.network),
                 }
             }
             Content::Rootfs { layers } => {

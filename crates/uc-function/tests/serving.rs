@@ -157,6 +157,11 @@ impl Server {
 }
 
 fn ask(port: u16, target: &str, body: &[u8]) -> Answer {
+    parse(&ask_raw(port, target, body))
+}
+
+/// All that comes until the connection ends.
+fn ask_raw(port: u16, target: &str, body: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
     let head = format!(
         "POST {target} HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
@@ -171,7 +176,7 @@ fn ask(port: u16, target: &str, body: &[u8]) -> Answer {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("answered");
     writer.join().expect("written");
-    parse(&answer)
+    answer
 }
 
 /// Takes the last answer of a connection apart.
@@ -264,6 +269,23 @@ fn a_failed_instance_costs_its_client_alone() {
             assert!(told.starts_with("uc: ") && told.contains(words), "{told}");
             assert_eq!(server.ask("/").body, FIRST);
         }
+    }
+}
+
+#[test]
+fn an_answer_that_is_not_whole_does_not_end_like_one() {
+    const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+    for runner in runners() {
+        let mut server = Server::start(&runner);
+        for (target, is_whole) in [("/", true), ("/cut", false), ("/", true)] {
+            let answer = ask_raw(server.port, target, b"");
+            let text = String::from_utf8_lossy(&answer);
+            assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+            assert!(text.contains("request 1 of "), "{text}");
+            assert_eq!(answer.ends_with(LAST_CHUNK), is_whole, "{target}: {text}");
+        }
+        let told = server.told();
+        assert!(told.contains("POST /cut: wasm trap"), "{told}");
     }
 }
 

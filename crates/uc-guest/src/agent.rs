@@ -118,10 +118,15 @@ impl Agent {
                 grace_ms,
                 signal,
             } => {
+                let program = self.state().programs.get(&container).cloned();
                 let request = StopRequest {
                     container,
                     grace: Duration::from_millis(grace_ms),
                     signal,
+                };
+                let request = match program {
+                    Some(program) => program.stop_request(request),
+                    None => request,
                 };
                 self.existing()
                     .await?

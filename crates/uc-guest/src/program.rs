@@ -1,12 +1,12 @@
 //! A container of this machine: a program of an image, or a function.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use tokio::sync::Mutex;
 use uc_guest_protocol::{Content, Create, GuestProcess, Link};
 use uc_model::{Problem, Result};
 use uc_sandbox::{
-    CreateRequest, Exit, Mount, Payload, Process, Sandbox, StartRequest, WaitRequest,
+    CreateRequest, Exit, Mount, Payload, Process, Sandbox, StartRequest, StopRequest, WaitRequest,
 };
 
 use crate::{
@@ -24,7 +24,11 @@ enum Kind {
     /// Its ends of the streams, taken by `run`.
     Native(Mutex<Option<Ends>>),
     /// Taken by `start`, then by `run`.
-    Function(Mutex<Option<Function>>),
+    Function {
+        function: Mutex<Option<Function>>,
+        /// Whether it handles HTTP requests.
+        serves: bool,
+    },
 }
 
 impl Program {
@@ -48,9 +52,13 @@ impl Program {
             }
             Content::Function(disk) => {
                 let layer = disks::mounted(disk)?;
+                let serves = create.port.is_some();
                 let (function, warnings) =
                     Function::create(sandbox, link, create, layer, mounts).await?;
-                let kind = Kind::Function(Mutex::new(Some(function)));
+                let kind = Kind::Function {
+                    function: Mutex::new(Some(function)),
+                    serves,
+                };
                 Ok((Self { kind }, warnings))
             }
         }
@@ -58,14 +66,30 @@ impl Program {
 
     /// Whether it is a function.
     pub(crate) fn is_function(&self) -> bool {
-        matches!(self.kind, Kind::Function(_))
+        matches!(self.kind, Kind::Function { .. })
+    }
+
+    /// How it is asked to end. A function cannot be told, so its grace would only be waited out: it ends at once. One that
+    /// handles HTTP requests has it for its last answers, and its runner knows one signal.
+    pub(crate) fn stop_request(&self, request: StopRequest) -> StopRequest {
+        match self.kind {
+            Kind::Native(_) => request,
+            Kind::Function { serves: false, .. } => StopRequest {
+                grace: Duration::ZERO,
+                ..request
+            },
+            Kind::Function { serves: true, .. } => StopRequest {
+                signal: libc::SIGTERM,
+                ..request
+            },
+        }
     }
 
     /// Does what its start takes, as far as that can be undone.
     pub(crate) async fn rehearse(&self) -> Result<()> {
         match &self.kind {
             Kind::Native(_) => Ok(()),
-            Kind::Function(function) => match function.lock().await.as_mut() {
+            Kind::Function { function, .. } => match function.lock().await.as_mut() {
                 Some(function) => function.rehearse().await,
                 None => Ok(()),
             },
@@ -84,7 +108,7 @@ impl Program {
                 let container = name.to_owned();
                 sandbox.start(StartRequest { container }).await.map(drop)
             }
-            Kind::Function(function) => match function.lock().await.as_mut() {
+            Kind::Function { function, .. } => match function.lock().await.as_mut() {
                 Some(function) => function.call(process).await,
                 None => Err(started_already(name)),
             },
@@ -102,7 +126,7 @@ impl Program {
                 }
                 wait.await
             }
-            Kind::Function(function) => {
+            Kind::Function { function, .. } => {
                 let function = function.lock().await.take();
                 let function = function.ok_or_else(|| started_already(name))?;
                 match function.run().await {

@@ -197,6 +197,7 @@ impl MicrovmSandbox {
             )
             .remedy("record them with --runtime container"));
         }
+        process::name_function(&mut request);
         let removing = locked(&self.removing).remove(&name);
         if let Some(removing) = removing {
             let _ = removing.await;

@@ -6,7 +6,6 @@ use std::{
     ops::Range,
     path::Path,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
 };
 
 use uc_model::{Problem, ProblemKind, Result};
@@ -29,9 +28,6 @@ use crate::{
 /// How far ahead the deadline of a call lies: it is never reached, since nothing advances the epoch. Whoever has enough of a
 /// call ends the process.
 const EPOCHS: u64 = u64::MAX / 2;
-
-/// How long answers in progress may take when a server is to end.
-const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// A loaded program.
 pub struct Function {
@@ -185,8 +181,8 @@ impl Function {
             serve::listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).map_err(deaf)?;
         // With this runtime ends whatever was left running.
         let served = Runtime::new()?.block_on(async {
-            // It begins with the first poll.
-            let patience = async { tokio::time::sleep(LAST_ANSWERS).await };
+            // Whoever has no patience left ends this process.
+            let patience = std::future::pending();
             server.serve(listener, serve::come(until), patience).await
         });
         served.map_or(Ok(()), |served| served.map(drop).map_err(deaf))

@@ -19,6 +19,7 @@
 //! Invariants: no instruction of a program runs before `start`; code is executed only from a cache directory that
 //! nobody else can write; no environment variable of this process is read; no thread is left when a sandbox is gone.
 
+mod answer;
 #[cfg(feature = "compiler")]
 mod cache;
 mod code;

@@ -35,6 +35,7 @@ use wasmtime_wasi_http::{
 };
 
 use crate::{
+    answer::Fate,
     ending,
     host::Host,
     meter::{Meter, Usage},
@@ -191,19 +192,23 @@ impl<O: Sink + Clone, E: Sink + Clone> Server<O, E> {
             return plain(StatusCode::BAD_REQUEST, "the request names no host\n");
         }
         let (sender, answered) = oneshot::channel();
-        let instance = Arc::clone(&self).instance(request, sender, title.clone());
+        let fate = Fate::default();
+        let instance = Arc::clone(&self).instance(request, sender, fate.clone(), title.clone());
         let mut instance = Instance(Some(tokio::spawn(instance)));
         match answered.await {
             Ok(answer) => {
                 // It has until its time is over for the body.
                 drop(instance.0.take());
-                answer.unwrap_or_else(|code| {
-                    self.tell(
-                        &title,
-                        &format!("the handler answered with an error: {code:?}"),
-                    );
-                    plain(StatusCode::INTERNAL_SERVER_ERROR, "the handler failed\n")
-                })
+                answer.map_or_else(
+                    |code| {
+                        self.tell(
+                            &title,
+                            &format!("the handler answered with an error: {code:?}"),
+                        );
+                        plain(StatusCode::INTERNAL_SERVER_ERROR, "the handler failed\n")
+                    },
+                    |answer| fate.watch(answer),
+                )
             }
             Err(_) => {
                 let ended = match instance.0.as_mut() {
@@ -231,11 +236,12 @@ impl<O: Sink + Clone, E: Sink + Clone> Server<O, E> {
         self: Arc<Self>,
         request: Request<Incoming>,
         sender: oneshot::Sender<Answer>,
+        fate: Fate,
         title: String,
     ) -> Ended {
         let handled = tokio::select! {
             biased;
-            handled = self.handle(request, sender) => Some(handled),
+            handled = self.handle(request, sender, &fate) => Some(handled),
             () = Patience::new(INSTANCE_PATIENCE) => None,
         };
         match handled {
@@ -256,6 +262,7 @@ impl<O: Sink + Clone, E: Sink + Clone> Server<O, E> {
         &self,
         request: Request<Incoming>,
         sender: oneshot::Sender<Answer>,
+        fate: &Fate,
     ) -> Result<(), String> {
         let _permit = self.instances.acquire().await;
         while let Some(pause) = pause(self.throttle.as_deref()) {
@@ -264,6 +271,8 @@ impl<O: Sink + Clone, E: Sink + Clone> Server<O, E> {
         let usage = Arc::new(Usage::default());
         let host = self.host(&usage).map_err(|problem| problem.to_string())?;
         let mut store = new_store(&self.engine, host);
+        // It goes before the store does, however this ends.
+        let promise = fate.promise();
         self.take_turns(&mut store);
         let _ticking = self.ticker.hold();
         let handled = async {
@@ -275,8 +284,14 @@ impl<O: Sink + Clone, E: Sink + Clone> Server<O, E> {
             handler.call_handle(&mut store, request, answer).await
         };
         let handled = handled.await.map(|()| 0);
+        let exit = ending::of(handled, usage.denied.load(Ordering::Relaxed));
+        if exit.code == 0 {
+            promise.kept();
+        } else {
+            drop(promise);
+        }
         drop(store);
-        match ending::of(handled, usage.denied.load(Ordering::Relaxed)) {
+        match exit {
             exit if exit.code == 0 => Ok(()),
             exit => Err(match exit.reason {
                 ExitReason::Trapped { message } => message,

@@ -187,6 +187,24 @@ async fn each_request_has_an_instance_of_its_own() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_not_whole_does_not_end_like_one() {
+    const LAST_CHUNK: &str = "0\r\n\r\n";
+    let home = Home::new();
+    let prepared = home.sandbox().await;
+    let (plan, address) = handler();
+    let running = prepared.start("main", plan).await;
+    for (target, is_whole) in [("/", true), ("/cut", false), ("/", true)] {
+        let answer = ask(address, target).await;
+        assert_first(&answer);
+        assert_eq!(answer.ends_with(LAST_CHUNK), is_whole, "{target}: {answer}");
+    }
+    prepared.stop("main").await;
+    let (_, stderr) = running.finish();
+    assert!(stderr.contains("uc: POST /cut: wasm trap"), "{stderr}");
+    prepared.destroy().await;
+}
+
+#[tokio::test]
 async fn a_paused_server_answers_nobody_until_it_is_resumed() {
     let home = Home::new();
     let prepared = home.sandbox().await;
