@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -17,6 +17,7 @@ use uc_model::{Problem, Result};
 use uc_sandbox::{Exit, ExitReason, Limits, Process, Stats, TcpConnectRequest};
 
 use crate::{
+    inside,
     order::{FIRST, Request},
     supervised::{Progress, Supervised, died},
 };
@@ -291,14 +292,19 @@ impl Container {
 pub(crate) async fn tcp_connect(supervised: &Supervised, request: TcpConnectRequest) -> Result<()> {
     let port = request.port;
     let connect = |number| Request::Connect { number, port };
-    let ended = supervised
-        .errand(FIRST, connect, Vec::new(), request.timeout)
-        .await?;
-    match ended {
-        Some(code) => code.map(drop),
-        None => Err(
-            Problem::unavailable(format!("cannot connect to port {port}"))
-                .found(std::io::Error::from_raw_os_error(libc::ETIMEDOUT)),
-        ),
+    let until = Instant::now() + request.timeout;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let ended = supervised.errand(FIRST, connect, Vec::new(), left).await?;
+        match ended {
+            Some(Ok(inside::INTERRUPTED)) => {}
+            Some(code) => return code.map(drop),
+            None => {
+                return Err(
+                    Problem::unavailable(format!("cannot connect to port {port}"))
+                        .found(std::io::Error::from_raw_os_error(libc::ETIMEDOUT)),
+                );
+            }
+        }
     }
 }

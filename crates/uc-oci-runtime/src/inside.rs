@@ -6,6 +6,9 @@ use crate::stub::elf;
 /// Where the program that waits for ever lies in its root file system.
 pub(crate) const PAUSE: &str = "/pause";
 
+/// How the program that connects ends where gVisor has interrupted its call, which happens without a signal on a busy host.
+pub(crate) const INTERRUPTED: u8 = libc::EINTR as u8;
+
 /// An ELF program for this processor that waits for ever; `None` where none is known. A signal that it does not die of
 /// wakes it up, and it waits again.
 pub(crate) fn pause() -> Option<Vec<u8>> {

@@ -141,6 +141,8 @@ impl Errands {
         let (&number, _) = self.0.iter().find(|(_, errand)| errand.pid == pid)?;
         let errand = self.0.remove(&number)?;
         let result = match (errand.port, status.code()) {
+            // It says nothing of the port: the driver tries again.
+            (Some(_), inside::INTERRUPTED) => Ok(inside::INTERRUPTED),
             (Some(port), 1..) => Err(Telling::of(&not_connected(port, status, &errand.files))),
             (_, code) => Ok(code),
         };
