@@ -208,7 +208,8 @@ mod tests {
     #[test]
     fn a_port_for_datagrams_is_named_as_what_it_is() {
         let udp = port(Protocol::Udp);
-        let (problem, _) = told(&manifest(), Network::User, &[udp.clone()]).expect("refused");
+        let (problem, _) =
+            told(&manifest(), Network::User, std::slice::from_ref(&udp)).expect("refused");
         for words in ["no TCP port", "8080/UDP"] {
             assert!(problem.contains(words), "{problem}");
         }
