@@ -319,8 +319,10 @@ fn a_seccomp_profile_beyond_one_mebibyte_is_refused() {
     host.file("large.json", &padded(1 << 20));
     host.pod(&pod(&spec)).expect(0, "ran\n");
     host.file("large.json", &padded((1 << 20) + 1));
-    host.pod(&pod(&spec))
-        .refuses(77, &["large.json: the file is too large", "1048576 bytes"]);
+    host.pod(&pod(&spec)).refuses(
+        77,
+        &["large.json: the seccomp profile is too large", "1 MiB"],
+    );
 }
 
 #[test]
