@@ -1,7 +1,7 @@
 //! Programs of a hundred bytes that run within gVisor, whatever the images hold: one that never ends, for the first container
 //! of a kernel that others join, and one that connects to a port, for probes.
 
-use crate::stub::elf;
+use crate::trial_program::elf;
 
 /// Where the program that waits for ever lies in its root file system.
 pub(crate) const PAUSE: &str = "/pause";
@@ -95,11 +95,11 @@ mod tests {
 
     fn write(program: Option<Vec<u8>>) -> Option<(tempfile::TempDir, PathBuf)> {
         let Some(program) = program else {
-            println!("skipped: no stub for this processor");
+            println!("skipped: no program is known for this processor");
             return None;
         };
         let directory = tempfile::tempdir().expect("a directory");
-        let file = directory.path().join("stub");
+        let file = directory.path().join("program");
         std::fs::write(&file, program).expect("written");
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("made");
         Some((directory, file))
@@ -138,7 +138,7 @@ mod tests {
         // The spawn returns before the program's first instruction.
         while !std::fs::read_to_string(&stat)
             .expect("it lives")
-            .contains("(stub) S")
+            .contains("(program) S")
         {
             assert_eq!(child.try_wait().expect("a child"), None, "it has ended");
             std::thread::yield_now();

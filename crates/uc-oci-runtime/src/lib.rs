@@ -29,9 +29,9 @@ mod sandbox;
 mod seccomp;
 mod spawn;
 mod streams;
-mod stub;
 mod supervised;
 mod supervisor;
+mod trial_program;
 
 pub use driver::OciRuntimeDriver;
 pub use flavour::{Flavour, Platform};

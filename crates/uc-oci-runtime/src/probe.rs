@@ -19,7 +19,7 @@ use uc_sandbox::{
     WaitRequest,
 };
 
-use crate::{binary::Binary, driver::OciRuntimeDriver, flavour::Flavour, stub};
+use crate::{binary::Binary, driver::OciRuntimeDriver, flavour::Flavour, trial_program};
 
 /// How long a trial may take before the runtime counts as broken.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -144,7 +144,7 @@ fn isolation_bits(flavour: Flavour) -> Figure {
 
 /// Runs a program that ends at once; how long that took, from request to end.
 fn try_out(driver: &OciRuntimeDriver) -> Result<Duration> {
-    let program = stub::program(driver.flavour()).ok_or_else(|| {
+    let program = trial_program::program(driver.flavour()).ok_or_else(|| {
         Problem::host("no program is known to try a runtime with on this processor")
             .found(std::env::consts::ARCH)
     })?;
@@ -187,10 +187,10 @@ impl Trial {
     fn layer(&self, program: &[u8]) -> Result<PathBuf> {
         let layer = self.0.join("layer");
         let made = std::fs::create_dir(&layer)
-            .and_then(|()| std::fs::write(layer.join("stub"), program))
+            .and_then(|()| std::fs::write(layer.join("program"), program))
             .and_then(|()| {
                 let everybody = std::fs::Permissions::from_mode(0o755);
-                std::fs::set_permissions(layer.join("stub"), everybody)
+                std::fs::set_permissions(layer.join("program"), everybody)
             });
         made.map_err(|error| {
             Problem::storage("cannot write a trial's program")
@@ -198,7 +198,7 @@ impl Trial {
                 .caused_by(error)
         })?;
         let mapping = IdMapping::for_caller()?;
-        for path in [layer.clone(), layer.join("stub")] {
+        for path in [layer.clone(), layer.join("program")] {
             // Only root must and can hand it over.
             let _ = uc_linux::userns::give(&mapping, &path, 0);
         }
@@ -280,7 +280,7 @@ async fn run_in(sandbox: &dyn Sandbox, payload: Payload) -> Result<Exit> {
         container: name(),
         payload,
         process: Process {
-            argv: vec!["/stub".into()],
+            argv: vec!["/program".into()],
             env: Vec::new(),
             cwd: "/".into(),
             user: User::default(),

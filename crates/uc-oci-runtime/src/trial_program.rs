@@ -110,11 +110,11 @@ mod tests {
     /// The exit code of a trial's program here, where no filter looks at it.
     fn code(flavour: Flavour) -> Option<i32> {
         let Some(program) = program(flavour) else {
-            println!("skipped: no stub for this processor");
+            println!("skipped: no program is known for this processor");
             return None;
         };
         let directory = tempfile::tempdir().expect("a directory");
-        let file = directory.path().join("stub");
+        let file = directory.path().join("program");
         std::fs::write(&file, program).expect("written");
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("made");
         let status = std::process::Command::new(&file).status().expect("runs");
